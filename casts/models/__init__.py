@@ -1,0 +1,24 @@
+"""Conducting: casts, their wakeups, and what happened to them."""
+
+from .cast import ENDED, LIVE, Cast, CastQuerySet, CastStatus
+from .conductor import ConductorProcess
+from .event import CastEvent, EventKind
+from .fanout import FanOut
+from .notification import Notification, NotificationChannel, NotificationKind
+from .wakeup import Wakeup
+
+__all__ = [
+    "ENDED",
+    "LIVE",
+    "Cast",
+    "CastEvent",
+    "CastQuerySet",
+    "CastStatus",
+    "ConductorProcess",
+    "EventKind",
+    "FanOut",
+    "Notification",
+    "NotificationChannel",
+    "NotificationKind",
+    "Wakeup",
+]

@@ -1,0 +1,38 @@
+"""An event: something that happened to a cast as a whole, and by whom."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from .cast import Cast
+
+
+class EventKind(models.TextChoices):
+    """What can happen to a cast. What happens to its steps is read off their generations."""
+
+    CREATED = "created"
+    STARTED = "started"
+    CANCEL_REQUESTED = "cancel_requested"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    RETRIED = "retried"
+    REAPED = "reaped"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class CastEvent(models.Model):
+    """A line of the audit. Append-only. `actor` is empty when Grimoire itself acted."""
+
+    cast = models.ForeignKey(Cast, on_delete=models.CASCADE, related_name="events")
+    kind = models.CharField(max_length=20, choices=EventKind)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="castevent_kind_is_known", condition=Q(kind__in=EventKind.values))]
+
+    def __str__(self) -> str:
+        return self.kind

@@ -1,0 +1,129 @@
+"""Storage of artefacts: bytes under the name of their SHA-256.
+
+Writing needs no database: a tool stores its bytes first, the engine inserts the rows in the transaction that records
+the result. A file whose rows never came is swept up later; a row without its file cannot come about.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import IO, Any
+from uuid import UUID
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage, storages
+from uuid_utils.compat import uuid7
+
+from .models import Artifact
+
+REFERENCE_KEY = "artifact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredArtifact:
+    """Stored bytes and what is known of them. `size` is in bytes."""
+
+    id: UUID
+    sha256: str
+    mime_type: str
+    size: int
+    name: str = ""
+    source_url: str = ""
+
+    def reference(self) -> dict[str, Any]:
+        """Return what stands for the bytes in inputs and outputs: `{"artifact", "sha256", "mime_type", "size"}`."""
+        return {REFERENCE_KEY: str(self.id), "sha256": self.sha256, "mime_type": self.mime_type, "size": self.size}
+
+
+def storage() -> Storage:
+    return storages["artifacts"]
+
+
+def path_of(sha256: str) -> str:
+    """Return the file's name in the storage, fanned out over folders of 256."""
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def store(data: bytes, *, mime_type: str, name: str = "", source_url: str = "") -> StoredArtifact:
+    """Write bytes under their own hash, once however often they are made."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = path_of(sha256)
+    if not storage().exists(path):
+        storage().save(path, ContentFile(data))
+    return StoredArtifact(id=uuid7(), sha256=sha256, mime_type=mime_type, size=len(data), name=name, source_url=source_url)
+
+
+def open_stored(sha256: str) -> IO[bytes]:
+    """Open the bytes for reading. Raises FileNotFoundError when the storage lost them."""
+    return storage().open(path_of(sha256), "rb").file  # type: ignore[return-value]
+
+
+def referenced_ids(value: Any) -> set[UUID]:
+    """Return the ids of all artefacts that stand by reference anywhere inside a JSON value."""
+    found: set[UUID] = set()
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, Mapping):
+            if isinstance(current.get(REFERENCE_KEY), str):
+                try:
+                    found.add(UUID(current[REFERENCE_KEY]))
+                except ValueError:
+                    continue
+            stack.extend(current.values())
+        elif isinstance(current, list | tuple):
+            stack.extend(current)
+    return found
+
+
+@dataclass(slots=True)
+class Workbench:
+    """What one call reads and makes. `readable` was looked up by owner before the call, so that tools need no database."""
+
+    readable: Mapping[UUID, StoredArtifact] = field(default_factory=dict)
+    made: list[StoredArtifact] = field(default_factory=list)
+
+    def read(self, reference: Mapping[str, Any]) -> bytes:
+        """Return the bytes behind a reference. Raises KeyError when it names nothing readable."""
+        named = str(reference.get(REFERENCE_KEY, reference))
+        try:
+            stored = self.readable[UUID(named)]
+        except (ValueError, KeyError):
+            raise KeyError(named) from None
+        with open_stored(stored.sha256) as file:
+            return file.read()
+
+    def keep(self, data: bytes, *, mime_type: str, name: str = "", source_url: str = "") -> StoredArtifact:
+        stored = store(data, mime_type=mime_type, name=name, source_url=source_url)
+        self.made.append(stored)
+        return stored
+
+
+def readable_by(owner_id: int, ids: Iterable[UUID]) -> dict[UUID, StoredArtifact]:
+    """Look up those of `ids` that belong to `owner_id`. One query; a stranger's id is left out like a missing one."""
+    rows = Artifact.objects.filter(owner_id=owner_id, pk__in=list(ids)).values_list(
+        "id", "sha256", "mime_type", "size", "name", "source_url"
+    )
+    return {
+        id_: StoredArtifact(id=id_, sha256=sha256, mime_type=mime_type, size=size, name=name, source_url=source_url)
+        for id_, sha256, mime_type, size, name, source_url in rows
+    }
+
+
+def record(made: Iterable[StoredArtifact], *, owner_id: int, generation_id: UUID | None, now: datetime) -> list[Artifact]:
+    """Return the unsaved rows of stored bytes. The caller inserts them in its own transaction."""
+    return [
+        Artifact(
+            id=stored.id,
+            owner_id=owner_id,
+            generation_id=generation_id,
+            sha256=stored.sha256,
+            mime_type=stored.mime_type,
+            size=stored.size,
+            name=stored.name,
+            source_url=stored.source_url,
+            created_at=now,
+        )
+        for stored in made
+    ]

@@ -1,0 +1,17 @@
+"""One call of one tool: its record, what it made, and what its provider told us."""
+
+from .artifact import Artifact, ArtifactQuerySet
+from .callback import Callback
+from .generation import BLOCKING, ENDED, LIVE, Generation, GenerationQuerySet, GenerationStatus
+
+__all__ = [
+    "BLOCKING",
+    "ENDED",
+    "LIVE",
+    "Artifact",
+    "ArtifactQuerySet",
+    "Callback",
+    "Generation",
+    "GenerationQuerySet",
+    "GenerationStatus",
+]

@@ -1,0 +1,163 @@
+"""A generation: one attempt at one step of one cast."""
+
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from spells.constraints import CompositeForeignKey
+from spells.models import SpellVersion, Step
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+class GenerationStatus(models.TextChoices):
+    """Where a call stands. `LIVE` and `ENDED` below part this set in two."""
+
+    PENDING = "pending"
+    RUNNING = "running", "running: a worker holds it"
+    SUBMITTED = "submitted", "submitted: a provider holds it"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown", "unknown: may have been billed"
+
+
+LIVE = (GenerationStatus.PENDING, GenerationStatus.RUNNING, GenerationStatus.SUBMITTED)
+ENDED = (
+    GenerationStatus.SUCCEEDED,
+    GenerationStatus.FAILED,
+    GenerationStatus.CANCELLED,
+    GenerationStatus.SKIPPED,
+    GenerationStatus.UNKNOWN,
+)
+# While one of these stands, no other attempt at the same item may start: an `unknown` call may still be at work.
+BLOCKING = (*LIVE, GenerationStatus.UNKNOWN)
+
+
+class GenerationQuerySet(models.QuerySet["Generation"]):
+    def live(self) -> Self:
+        return self.filter(status__in=LIVE)
+
+    def succeeded(self) -> Self:
+        return self.filter(status=GenerationStatus.SUCCEEDED)
+
+    def visible_to(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
+        """Keep the generations of casts that `user` started; the staff sees all."""
+        return self if getattr(user, "is_staff", False) else self.filter(cast__initiator=user.pk)
+
+
+class Generation(models.Model):
+    """One attempt: what went in, what came out, what it cost.
+
+    `item` is the index under `for_each`, else 0. `attempt` counts from 1 per item over the whole life of the cast,
+    `round` says in which retry of the cast it was made. `epoch` is the claim under which its call runs.
+    `retry_at` on a failed attempt is when the next is due; empty, there is none. `cost_usd` is empty while unknown;
+    `cost_booked_at` says that it is in its cast's sum. `late_output` is a result that came when nobody waited any more.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    cast = models.ForeignKey("casts.Cast", on_delete=models.CASCADE, related_name="generations")
+    version = models.ForeignKey(SpellVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
+    step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="generations")
+    item = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=1)
+    round = models.PositiveIntegerField(default=0)
+    status = models.CharField(max_length=10, choices=GenerationStatus)
+    epoch = models.BigIntegerField(null=True, blank=True)
+    inputs = models.JSONField(default=dict)
+    output = models.JSONField(null=True, blank=True)
+    late_output = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    reason = models.TextField(blank=True)
+    progress = models.JSONField(null=True, blank=True)
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True, blank=True)
+    cost_basis = models.JSONField(null=True, blank=True)
+    cost_booked_at = models.DateTimeField(null=True, blank=True)
+    idempotency_key = models.UUIDField(default=uuid7)
+    job_id = models.CharField(max_length=255, blank=True)
+    poll_at = models.DateTimeField(null=True, blank=True)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = GenerationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="generation_status_is_known", condition=Q(status__in=GenerationStatus.values)),
+            models.UniqueConstraint(name="generation_attempt_is_unique_per_step_item", fields=["cast", "step", "item", "attempt"]),
+            models.UniqueConstraint(
+                name="generation_one_live_per_step_item", fields=["cast", "step", "item"], condition=Q(status__in=BLOCKING)
+            ),
+            models.UniqueConstraint(
+                name="generation_one_succeeded_per_step_item",
+                fields=["cast", "step", "item"],
+                condition=Q(status=GenerationStatus.SUCCEEDED),
+            ),
+            CompositeForeignKey(name="generation_cast_pins_its_version", fields=["cast", "version"], to_fields=["id", "version"]),
+            CompositeForeignKey(
+                name="generation_step_belongs_to_its_version",
+                fields=["step", "version"],
+                to_fields=["id", "version"],
+            ),
+            models.CheckConstraint(name="generation_attempts_start_at_one", condition=Q(attempt__gte=1)),
+            models.CheckConstraint(
+                name="generation_finished_iff_ended",
+                condition=Q(status__in=ENDED, finished_at__isnull=False) | Q(status__in=LIVE, finished_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="generation_started_iff_called",
+                condition=Q(status=GenerationStatus.PENDING, started_at__isnull=True)
+                | Q(
+                    status__in=[
+                        GenerationStatus.RUNNING,
+                        GenerationStatus.SUBMITTED,
+                        GenerationStatus.SUCCEEDED,
+                        GenerationStatus.UNKNOWN,
+                    ],
+                    started_at__isnull=False,
+                )
+                | Q(status__in=[GenerationStatus.FAILED, GenerationStatus.CANCELLED, GenerationStatus.SKIPPED]),
+            ),
+            models.CheckConstraint(
+                name="generation_output_iff_succeeded_or_skipped_with_one",
+                condition=Q(status=GenerationStatus.SUCCEEDED, output__isnull=False)
+                | Q(status=GenerationStatus.SKIPPED)
+                | (~Q(status__in=[GenerationStatus.SUCCEEDED, GenerationStatus.SKIPPED]) & Q(output__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="generation_error_iff_failed_or_unknown",
+                condition=Q(status__in=[GenerationStatus.FAILED, GenerationStatus.UNKNOWN], error__isnull=False)
+                | (~Q(status__in=[GenerationStatus.FAILED, GenerationStatus.UNKNOWN]) & Q(error__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="generation_reason_iff_cancelled_or_skipped",
+                condition=(Q(status__in=[GenerationStatus.CANCELLED, GenerationStatus.SKIPPED]) & ~Q(reason=""))
+                | (~Q(status__in=[GenerationStatus.CANCELLED, GenerationStatus.SKIPPED]) & Q(reason="")),
+            ),
+            models.CheckConstraint(
+                name="generation_running_has_an_epoch",
+                condition=~Q(status=GenerationStatus.RUNNING) | Q(epoch__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="generation_retry_only_after_failure",
+                condition=Q(retry_at__isnull=True) | Q(status=GenerationStatus.FAILED),
+            ),
+            models.CheckConstraint(
+                name="generation_poll_only_while_submitted",
+                condition=Q(poll_at__isnull=True) | Q(status=GenerationStatus.SUBMITTED),
+            ),
+            models.CheckConstraint(
+                name="generation_booked_cost_is_known", condition=Q(cost_booked_at__isnull=True) | Q(cost_usd__isnull=False)
+            ),
+            models.CheckConstraint(name="generation_cost_is_not_negative", condition=Q(cost_usd__isnull=True) | Q(cost_usd__gte=0)),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -1,0 +1,16 @@
+#!/usr/bin/env python
+"""Run a command of Grimoire: `manage.py demo` shows it at work, `manage.py help` lists the rest."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.management import execute_from_command_line  # noqa: PLC0415 - needs the variable above
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What can be done: tools, and the spells that chain them."""
+
+from .spell import Spell, SpellQuerySet, Visibility
+from .tool import Effects, Recovery, Tool
+from .version import OnFailure, SpellVersion, Step, StepDependency
+
+__all__ = [
+    "Effects",
+    "OnFailure",
+    "Recovery",
+    "Spell",
+    "SpellQuerySet",
+    "SpellVersion",
+    "Step",
+    "StepDependency",
+    "Tool",
+    "Visibility",
+]
