@@ -17,9 +17,9 @@ LOCK_TIMEOUT_SECONDS = 30.0
 clock_shift = timedelta()
 
 
-def now_text() -> str:
-    """Return the clock's reading in the text form in which Django stores a UTC datetime."""
-    return (datetime.now(UTC) + clock_shift).replace(tzinfo=None).isoformat(" ", "microseconds")
+def now_text(seconds: float = 0.0) -> str:
+    """Return the clock's reading plus `seconds`, in the text form in which Django stores a UTC datetime."""
+    return (datetime.now(UTC) + clock_shift + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 class DatabaseOperations(operations.DatabaseOperations):
@@ -41,6 +41,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)
         connection.create_function("grimoire_now", 0, now_text)
+        connection.create_function("grimoire_now", 1, now_text)
         return connection
 
     def _start_transaction_under_autocommit(self) -> None:

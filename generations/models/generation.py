@@ -55,7 +55,8 @@ class Generation(models.Model):
 
     `item` is the index under `for_each`, else 0. `attempt` counts from 1 per item over the whole life of the cast,
     `round` says in which retry of the cast it was made. `epoch` is the claim under which its call runs.
-    `retry_at` on a failed attempt is when the next is due; empty, there is none. `cost_usd` is empty while unknown;
+    `retry_at` on a failed attempt is when the next is due; empty, there is none. `lost` on a failed attempt: nobody knows
+    how far it came, so it counts apart and the next attempt bears the same idempotency key. `cost_usd` is empty while unknown;
     `cost_booked_at` says that it is in its cast's sum. `late_output` is a result that came when nobody waited any more.
     """
 
@@ -80,6 +81,7 @@ class Generation(models.Model):
     idempotency_key = models.UUIDField(default=uuid7)
     job_id = models.CharField(max_length=255, blank=True)
     poll_at = models.DateTimeField(null=True, blank=True)
+    lost = models.BooleanField(default=False)
     retry_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()

@@ -7,6 +7,8 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from .tool import Tool
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
@@ -22,6 +24,10 @@ class Visibility(models.TextChoices):
 
 
 class SpellQuerySet(models.QuerySet["Spell"]):
+    def written(self) -> Self:
+        """Keep the spells that somebody wrote, without those by which a tool is run on its own."""
+        return self.filter(tool__isnull=True)
+
     def visible_to(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
         """Keep the spells that `user` may see and cast."""
         if not user.is_authenticated:
@@ -46,7 +52,15 @@ class Spell(models.Model):
     )
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="spells")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="spells", null=True, blank=True)
+    tool = models.OneToOneField(
+        Tool,
+        on_delete=models.PROTECT,
+        related_name="own_spell",
+        null=True,
+        blank=True,
+        help_text="Set on the spell of one step by which a tool is run on its own. It has no owner.",
+    )
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PRIVATE)
     tags = models.JSONField(default=list, blank=True, help_text="A list of words.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -56,6 +70,10 @@ class Spell(models.Model):
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                name="spell_owned_iff_not_of_a_tool",
+                condition=Q(owner__isnull=False, tool__isnull=True) | Q(owner__isnull=True, tool__isnull=False),
+            ),
             models.CheckConstraint(name="spell_visibility_is_known", condition=Q(visibility__in=Visibility.values)),
         ]
 

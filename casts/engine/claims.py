@@ -1,0 +1,154 @@
+"""Who looks at a cast, and when: claim, ring, lock, renew and release of wakeups.
+
+Each function here is one statement over a set. Together they are the protocol of leases: a claim is known by its
+`epoch`, and whatever its holder writes first locks the wakeup where that epoch still stands.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from . import sql
+
+LEASE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to conduct one cast, until its lease runs out or a later epoch takes it.
+
+    `bell` is the count of rings that its holder has seen. `lost` counts the claims before it whose holders vanished.
+    """
+
+    cast_id: UUID
+    epoch: int
+    bell: int
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A claim to let go of, and when to look at the cast again unless it rang since `claim.bell`."""
+
+    claim: Claim
+    due_at: datetime
+
+
+def claim(*, limit: int, lease_seconds: float = LEASE_SECONDS, suspects: bool = False) -> list[Claim]:
+    """Take up to `limit` due wakeups.
+
+    A cast whose holders vanished twice in a row may be what killed them: it is a suspect, left out here unless
+    `suspects` asks for such ones alone. Parking `due_at` at the end of the lease keeps held rows out of the next scan.
+    """
+    if limit <= 0:
+        return []
+    suspicion = "claimed_until IS NOT NULL AND lost >= 1"
+    rows = sql.fetch(
+        f"""
+        WITH clock AS MATERIALIZED (SELECT grimoire_now() AS at, {sql.now_plus("lease")} AS lease_end),
+        due AS MATERIALIZED (
+            SELECT cast_id FROM casts_wakeup
+            WHERE due_at <= (SELECT at FROM clock) AND (claimed_until IS NULL OR claimed_until <= (SELECT at FROM clock))
+              AND {"" if suspects else "NOT"} ({suspicion})
+            ORDER BY due_at LIMIT %(limit)s {sql.on_postgresql("FOR UPDATE SKIP LOCKED")}
+        )
+        UPDATE casts_wakeup SET
+            epoch = epoch + 1,
+            lost = CASE WHEN claimed_until IS NULL THEN 0 ELSE lost + 1 END,
+            (claimed_until, due_at) = (SELECT lease_end, lease_end FROM clock)
+        FROM due WHERE casts_wakeup.cast_id = due.cast_id
+        RETURNING casts_wakeup.cast_id, epoch, bell, lost
+        """,  # noqa: S608 - no value from outside is written into the text
+        {"limit": limit, "lease": lease_seconds},
+    )
+    return [Claim(cast_id=sql.uuid_of(id_), epoch=epoch, bell=bell, lost=lost) for id_, epoch, bell, lost in rows]
+
+
+def ring(*, cast_id: UUID) -> bool:
+    """Ask that the cast be looked at now: the first statement of whoever changes a cast without holding its claim.
+
+    Locks the wakeup, holder or not, and never makes a held one claimable. Returns False when the cast has none: it ended.
+    """
+    statement = f"""
+        UPDATE casts_wakeup SET
+            bell = bell + 1,
+            due_at = CASE WHEN claimed_until > grimoire_now() THEN due_at ELSE {sql.least("due_at", "grimoire_now()")} END
+        WHERE cast_id = %(cast)s
+        """  # noqa: S608 - no value from outside is written into the text
+    return sql.count(statement, {"cast": sql.encode(cast_id)}) == 1
+
+
+def lock(*, claims: Iterable[Claim]) -> dict[UUID, Claim]:
+    """Lock the wakeups whose epoch still stands, in the order of their ids, and return these claims with today's bell.
+
+    A claim that does not come back is fenced: another has taken the cast. Read rows only in later statements: a
+    statement that locks and reads sees rows as they were before it waited.
+    """
+    rows = sql.fetch(
+        f"""
+        SELECT wakeup.cast_id, wakeup.epoch, wakeup.bell, wakeup.lost
+        FROM casts_wakeup AS wakeup JOIN {sql.recordset("mine", {"cast_id": "uuid", "epoch": "bigint"})} USING (cast_id, epoch)
+        ORDER BY wakeup.cast_id {sql.on_postgresql("FOR UPDATE OF wakeup")}
+        """,  # noqa: S608 - no value from outside is written into the text
+        {"rows": sql.rows_parameter({"cast_id": each.cast_id, "epoch": each.epoch} for each in claims)},
+    )
+    locked = (Claim(cast_id=sql.uuid_of(id_), epoch=epoch, bell=bell, lost=lost) for id_, epoch, bell, lost in rows)
+    return {each.cast_id: each for each in locked}
+
+
+def renew(*, claims: Sequence[Claim], lease_seconds: float = LEASE_SECONDS) -> dict[UUID, int]:
+    """Hold on to claims for another lease. Returns the bell of each cast that is still ours: a changed one rang.
+
+    Call inside a transaction: the rows are locked in order first, so that two renewals cannot deadlock.
+    """
+    held = lock(claims=claims)
+    if not held:
+        return {}
+    sql.count(
+        f"""
+        WITH clock AS MATERIALIZED (SELECT {sql.now_plus("lease")} AS lease_end)
+        UPDATE casts_wakeup SET (claimed_until, due_at) = (SELECT lease_end, lease_end FROM clock) WHERE {sql.ids_in("cast_id")}
+        """,  # noqa: S608 - no value from outside is written into the text
+        {"lease": lease_seconds, "ids": sql.ids_parameter(list(held))},
+    )
+    return {cast_id: each.bell for cast_id, each in held.items()}
+
+
+def release(*, releases: Iterable[Release]) -> int:
+    """Let go of claims: due again when their holder said, or at once where the bell rang since it looked.
+
+    Returns how many were still held. `claim.bell` must have been read no later than the rows that led to `due_at`.
+    """
+    rows = [
+        {"cast_id": each.claim.cast_id, "epoch": each.claim.epoch, "seen": each.claim.bell, "due_at": each.due_at} for each in releases
+    ]
+    if not rows:
+        return 0
+    columns = {"cast_id": "uuid", "epoch": "bigint", "seen": "bigint", "due_at": "timestamptz"}
+    return sql.count(
+        f"""
+        UPDATE casts_wakeup SET
+            claimed_until = NULL,
+            lost = 0,
+            due_at = CASE WHEN casts_wakeup.bell = back.seen THEN back.due_at ELSE grimoire_now() END
+        FROM {sql.recordset("back", columns)}
+        WHERE casts_wakeup.cast_id = back.cast_id AND casts_wakeup.epoch = back.epoch
+        """,  # noqa: S608 - no value from outside is written into the text
+        {"rows": sql.rows_parameter(rows)},
+    )
+
+
+def hand_back(*, claims: Sequence[Claim]) -> int:
+    """Give up claims whose work was cut short: due at once, for anybody."""
+    if not claims:
+        return 0
+    columns = {"cast_id": "uuid", "epoch": "bigint"}
+    return sql.count(
+        f"""
+        UPDATE casts_wakeup SET claimed_until = NULL, due_at = grimoire_now()
+        FROM {sql.recordset("back", columns)}
+        WHERE casts_wakeup.cast_id = back.cast_id AND casts_wakeup.epoch = back.epoch
+        """,  # noqa: S608 - no value from outside is written into the text
+        {"rows": sql.rows_parameter({"cast_id": each.cast_id, "epoch": each.epoch} for each in claims)},
+    )

@@ -1,0 +1,94 @@
+"""The few words in which the SQL of PostgreSQL and of SQLite differ, and one way to hand a set of rows to either.
+
+A set travels as one JSON parameter: PostgreSQL reads it by `jsonb_to_recordset`, SQLite by `json_each`. So a statement
+over a set is one text, prepared once, whatever the size of the set.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+Row = Mapping[str, Any]
+
+
+def is_postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def now_plus(parameter: str) -> str:
+    """Return SQL for the clock's reading plus so many seconds as the named parameter says."""
+    if is_postgresql():
+        return f"grimoire_now() + make_interval(secs => %({parameter})s)"
+    return f"grimoire_now(%({parameter})s)"
+
+
+def least(one: str, other: str) -> str:
+    return f"LEAST({one}, {other})" if is_postgresql() else f"MIN({one}, {other})"
+
+
+def on_postgresql(words: str) -> str:
+    """Return `words` where PostgreSQL needs them; SQLite's write transactions are alone anyway."""
+    return words if is_postgresql() else ""
+
+
+def recordset(alias: str, columns: Mapping[str, str]) -> str:
+    """Return SQL for the JSON parameter `rows` as a table of `columns`, each with its PostgreSQL type."""
+    if is_postgresql():
+        typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        return f"jsonb_to_recordset(%(rows)s::jsonb) AS {alias}({typed})"
+    picked = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+    return f"(SELECT {picked} FROM json_each(%(rows)s)) AS {alias}"
+
+
+def rows_parameter(rows: Iterable[Row]) -> str:
+    """Return the JSON text of a set, each value in the form in which Django stores it."""
+    return json.dumps([{name: encode(value) for name, value in row.items()} for row in rows], allow_nan=False)
+
+
+def encode(value: Any) -> Any:
+    match value:
+        case UUID():
+            return str(value) if is_postgresql() else value.hex
+        case datetime():
+            return value.isoformat() if is_postgresql() else value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+        case Decimal():
+            return format(value, "f")
+        case _:
+            return value
+
+
+def uuid_of(value: Any) -> UUID:
+    """Read an id that a raw statement returned."""
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+def fetch(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that returns rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, dict(parameters))
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def count(statement: str, parameters: Mapping[str, Any]) -> int:
+    """Run a statement that changes rows and return how many it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, dict(parameters))
+        changed: int = cursor.rowcount
+        return changed
+
+
+def ids_in(column: str) -> str:
+    """Return SQL that keeps the rows whose `column` is among the ids of the parameter `ids`."""
+    if is_postgresql():
+        return f"{column} = ANY(%(ids)s::uuid[])"
+    return f"{column} IN (SELECT value FROM json_each(%(ids)s))"
+
+
+def ids_parameter(ids: Sequence[UUID]) -> Any:
+    return [str(id_) for id_ in ids] if is_postgresql() else json.dumps([id_.hex for id_ in ids])
