@@ -14,7 +14,7 @@ from environs import Env
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env()
-env.read_env(str(BASE_DIR / ".env"), recurse=False)
+env.read_env(env.str("GRIMOIRE_ENV_FILE", default=str(BASE_DIR / ".env")), recurse=False)
 
 DEBUG = env.bool("DJANGO_DEBUG", default=False)
 

@@ -122,6 +122,11 @@ class Migration(migrations.Migration):
             model_name='spellversion',
             constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='spellversion_numbers_start_at_one'),
         ),
+        # before the composite foreign keys that point at it
+        migrations.AddConstraint(
+            model_name='step',
+            constraint=models.UniqueConstraint(fields=('id', 'version'), name='step_is_unique_with_its_version'),
+        ),
         migrations.AddConstraint(
             model_name='stepdependency',
             constraint=models.UniqueConstraint(fields=('step', 'depends_on'), name='stepdependency_is_stated_once'),
@@ -145,10 +150,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='step',
             constraint=models.UniqueConstraint(fields=('version', 'key'), name='step_key_is_unique_per_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='step',
-            constraint=models.UniqueConstraint(fields=('id', 'version'), name='step_is_unique_with_its_version'),
         ),
         migrations.AddConstraint(
             model_name='step',

@@ -1,0 +1,78 @@
+"""Fixtures of all tests."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from pytest_django import Settings
+
+from casts.clock import database_now
+from config.sqlite import base as sqlite
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
+    """Give each worker a database of its own, on SQLite a file: what happens between connections is tested."""
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
+    database = django_settings.DATABASES["default"]
+    if database["ENGINE"] == "config.sqlite":
+        database["TEST"]["NAME"] = str(django_settings.DATA_DIR / f"test_{worker}.sqlite3")
+        # A power cut in the middle of a test is not survived; all else is as in production.
+        database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+    else:
+        database["TEST"]["NAME"] = f"test_{database['NAME']}_{worker}"
+
+
+@pytest.fixture(autouse=True)
+def artifact_folder(settings: Settings, tmp_path: Path) -> Path:
+    """Keep what a test stores in a folder of its own."""
+    folder = tmp_path / "artifacts"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "artifacts": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}},
+    }
+    return folder
+
+
+class Clock:
+    """The database's clock, to be moved for this process and, on PostgreSQL, for all others on the same database."""
+
+    def __init__(self) -> None:
+        self.shift = timedelta()
+
+    def now(self) -> datetime:
+        return database_now()
+
+    def advance(self, **units: float) -> None:
+        """Move the clock on: `clock.advance(seconds=30)`. Part of the transaction that is open, on PostgreSQL."""
+        self.shift += timedelta(**units)
+        self._show()
+
+    def reset(self) -> None:
+        """Show the real time again. What a test's own transaction showed goes with its rollback."""
+        self.shift = timedelta()
+        if connection.vendor == "sqlite" or not connection.in_atomic_block:
+            self._show()
+
+    def _show(self) -> None:
+        if connection.vendor == "sqlite":
+            sqlite.clock_shift = self.shift
+            return
+        body = (
+            f"SELECT clock_timestamp() + interval ''{self.shift / timedelta(microseconds=1):.0f} microseconds''"
+            if self.shift
+            else "SELECT clock_timestamp()"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE OR REPLACE FUNCTION grimoire_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS '{body}'")
+
+
+@pytest.fixture
+def clock(db: None) -> Iterator[Clock]:
+    """The clock of the database under test."""
+    clock = Clock()
+    yield clock
+    clock.reset()

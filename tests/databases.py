@@ -1,0 +1,191 @@
+"""The suite on both databases: a pytest plugin, loaded by `addopts` before Django reads its settings.
+
+A run starts one pytest per database of `--db` with the same arguments, and sums up. Such a child knows its database
+from GRIMOIRE_TEST_DB. Settings come from here alone: neither `.env` nor the shell reaches a test.
+"""
+
+import atexit
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import PostgresServer, die_with_parent
+
+DATABASE = "GRIMOIRE_TEST_DB"  # `sqlite` or `postgresql`, in the children
+FOLDER = "GRIMOIRE_TEST_FOLDER"  # of the run: data, settings, reports
+POSTGRES_SCHEMES = ("postgres://", "postgresql://", "pgsql://")
+DATABASES = ("sqlite", "postgresql")
+DATABASE_FIXTURES = {
+    "db",
+    "transactional_db",
+    "django_db_reset_sequences",
+    "django_db_serialized_rollback",
+    "django_db_setup",
+    "live_server",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the run on one database ended, and how many tests passed and failed."""
+
+    database: str
+    exit_code: int
+    passed: int
+    failed: int
+
+
+def isolate() -> None:
+    """Give this process settings of its own: a new data directory, nothing from `.env` or the shell.
+
+    Raises:
+        pytest.UsageError: GRIMOIRE_TEST_DB names no database.
+    """
+    database = os.environ.get(DATABASE)
+    if database not in (None, *DATABASES):
+        raise pytest.UsageError(f"{DATABASE} must be one of {', '.join(DATABASES)}, not {database!r}.")
+    if FOLDER in os.environ:
+        return
+    folder = tempfile.mkdtemp(prefix="grimoire-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in [name for name in os.environ if name.startswith(("DJANGO_", "GRIMOIRE_")) and name != DATABASE]:
+        del os.environ[name]
+    if database == "sqlite":
+        os.environ["DATABASE_URL"] = f"sqlite:///{folder}/data/grimoire.sqlite3"
+    os.environ.update({FOLDER: folder, "GRIMOIRE_DATA_DIR": f"{folder}/data", "GRIMOIRE_ENV_FILE": os.devnull})
+
+
+isolate()
+
+
+def database_under_test() -> str:
+    """Return `sqlite` or `postgresql`."""
+    return os.environ[DATABASE]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("grimoire")
+    group.addoption(
+        "--db", choices=[*DATABASES, "both"], default="both", help="The database to run the tests on (default: both, one after the other)."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, meaning in (
+        ("sqlite", "for SQLite only"),
+        ("postgresql", "for PostgreSQL only"),
+        ("each_database", "asks for no database fixture, but reaches the database all the same: runs on both"),
+        ("faults", "injects faults into real processes"),
+    ):
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Run a child for each database, unless this is one, or only a question is asked."""
+    asked = config.option
+    if DATABASE in os.environ or asked.help or asked.version or asked.markers or asked.showfixtures or asked.show_fixtures_per_test:
+        return None
+    outcomes: list[Outcome] = []
+    for database in DATABASES if asked.db == "both" else (asked.db,):
+        outcomes.append(run(database, config))
+        if outcomes[-1].exit_code == pytest.ExitCode.INTERRUPTED or (asked.maxfail and outcomes[-1].failed):
+            break
+    print(f"\n{sum(outcome.passed for outcome in outcomes)} passed, {sum(outcome.failed for outcome in outcomes)} failed")
+    return worst(outcomes)
+
+
+def worst(outcomes: list[Outcome]) -> int:
+    """Return the exit code of a run: the highest, but for a database that had nothing to do beside one that had."""
+    codes = {outcome.exit_code for outcome in outcomes}
+    if len(codes) > 1:
+        codes.discard(pytest.ExitCode.NO_TESTS_COLLECTED)
+    return max(codes)
+
+
+def run(database: str, config: pytest.Config) -> Outcome:
+    """Run the same pytest on one database, in sight of the terminal."""
+    arguments = [*config.invocation_params.args]
+    print(f"\n{database}: {shlex.join(['pytest', *arguments])}", flush=True)
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        arguments += ["-o", f"cache_dir={config.rootpath / '.pytest_cache' / database}"]  # --last-failed, for each database
+    with database_url(database) as url:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *arguments],
+            cwd=config.invocation_params.dir,
+            env={**os.environ, DATABASE: database, "DATABASE_URL": url},
+            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - all it calls was looked up before the fork
+        )
+        exit_code = wait(child)
+    return outcome_of(database, exit_code=exit_code if exit_code >= 0 else 128 - exit_code)
+
+
+def outcome_of(database: str, *, exit_code: int) -> Outcome:
+    """Return how a child ended. One that ended badly has failed at least once, whatever it counted."""
+    report = Path(os.environ[FOLDER]) / f"{database}.json"
+    counts = {"passed": 0, "failed": 0, **(json.loads(report.read_text()) if report.exists() else {})}
+    if exit_code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and not counts["failed"]:
+        print(f"{database}: pytest ended with exit code {exit_code} and no failed test", flush=True)
+        counts["failed"] = 1
+    return Outcome(database, exit_code, **counts)
+
+
+def wait(child: "subprocess.Popen[bytes]") -> int:
+    """Return the child's exit code. Ctrl-C reaches it by itself; it is given the time to clean up."""
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+@contextmanager
+def database_url(database: str) -> Iterator[str]:
+    """Yield the DATABASE_URL of a database server, the given one if it is one; for SQLite that of a file of this run."""
+    given = os.environ.get("DATABASE_URL", "")
+    if database == "sqlite":
+        yield f"sqlite:///{os.environ[FOLDER]}/data/grimoire.sqlite3"
+    elif given.startswith(POSTGRES_SCHEMES):
+        yield given
+    else:
+        with PostgresServer() as server:
+            yield server.url("grimoire")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the parent how many passed and failed. Only the process with the terminal comes here."""
+    if FOLDER in os.environ and DATABASE in os.environ:
+        counts = {kind: len(terminalreporter.getreports(kind)) for kind in ("passed", "failed", "error")}
+        report = {"passed": counts["passed"], "failed": counts["failed"] + counts["error"]}
+        (Path(os.environ[FOLDER]) / f"{os.environ[DATABASE]}.json").write_text(json.dumps(report))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for the other database, and on PostgreSQL what needs none and ran before."""
+    database = database_under_test()
+    other = {"sqlite": "postgresql", "postgresql": "sqlite"}[database]
+    kept = [
+        item
+        for item in items
+        if not item.get_closest_marker(other) and (database == "sqlite" or config.option.db == "postgresql" or needs_database(item))
+    ]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
+
+
+def needs_database(item: pytest.Item) -> bool:
+    if any(item.get_closest_marker(name) for name in ("django_db", "postgresql", "each_database")):
+        return True
+    return not DATABASE_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))

