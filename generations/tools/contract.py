@@ -13,6 +13,8 @@ from uuid import UUID
 
 from generations.artifacts import StoredArtifact, Workbench
 
+from .definition import ToolDefinition
+
 Json = Any
 
 
@@ -133,10 +135,12 @@ class Request:
 class Adapter:
     """Base of all adapters. Only `run` must be written; the rest is for providers that work in jobs.
 
-    `key` names the adapter in `Tool.adapter`. `config_schema` is the JSON Schema of `Tool.config`.
+    `key` names the adapter in `Tool.adapter`. `config_schema` is the JSON Schema of `Tool.config`. `definitions` are
+    the tools that `manage.py sync_tools` makes of it.
     """
 
     key: ClassVar[str]
+    definitions: ClassVar[tuple[ToolDefinition, ...]] = ()
     config_schema: ClassVar[Mapping[str, Json]] = {"type": "object", "additionalProperties": False}
 
     def run(self, request: Request) -> Result | Submitted | Awaitable[Result | Submitted]:
@@ -166,6 +170,7 @@ __all__ = [
     "Result",
     "StoredArtifact",
     "Submitted",
+    "ToolDefinition",
     "ToolError",
     "Workbench",
 ]

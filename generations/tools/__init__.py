@@ -1,0 +1,1 @@
+"""Tools: the contract of adapters, the registry that finds them, and those that come with Grimoire."""
