@@ -10,7 +10,6 @@ from .cast import Cast
 class EventKind(models.TextChoices):
     """What can happen to a cast. What happens to its steps is read off their generations."""
 
-    CREATED = "created"
     STARTED = "started"
     CANCEL_REQUESTED = "cancel_requested"
     PAUSED = "paused"

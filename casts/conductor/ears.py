@@ -1,0 +1,45 @@
+"""The ears of a conductor: PostgreSQL's NOTIFY. A hint only; what is missed is found by polling."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import connection
+
+from casts.doorbell import CHANNEL
+
+logger = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 2.0
+
+
+def connection_parameters() -> dict[str, Any]:
+    """Return how to reach the database beside Django's connections. Only PostgreSQL can notify."""
+    parameters = connection.get_connection_params()
+    kept = ("dbname", "user", "password", "host", "port", "service", "passfile", "sslmode", "options", "context")
+    return {name: value for name, value in parameters.items() if name in kept and name != "context"}
+
+
+async def listen(*, parameters: dict[str, Any], hear: Callable[[list[UUID]], None]) -> None:
+    """Hear of casts that rang, until cancelled. A lost connection is made again; after it, everything may have rung."""
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(**parameters, autocommit=True) as heard:
+                await heard.execute(f"LISTEN {CHANNEL}")
+                hear([])
+                async for notification in heard.notifies():
+                    hear(_cast_ids(notification.payload))
+        except psycopg.Error as error:
+            logger.warning("The conductor does not hear notifications and polls instead: %s", error)
+        await asyncio.sleep(RECONNECT_SECONDS)
+
+
+def _cast_ids(payload: str) -> list[UUID]:
+    try:
+        return [UUID(each) for each in json.loads(payload)]
+    except (ValueError, TypeError):
+        return []  # somebody else's words on our channel: look at everything

@@ -1,0 +1,91 @@
+"""What a conductor holds: claims, the calls at work for them, and when each cast needs another look."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from casts.engine import Claim, Report, Turn
+
+
+@dataclass(slots=True)
+class Work:
+    """A call or a poll at work."""
+
+    cast_id: UUID
+    task: "asyncio.Task[None]"
+
+
+@dataclass(slots=True)
+class Holding:
+    """A claimed cast. Times are of this machine's monotonic clock; `look_at` is infinite while nothing is due."""
+
+    claim: Claim
+    lease_ends: float
+    look_at: float
+
+
+@dataclass(slots=True)
+class Holdings:
+    """All of it. A generation stays in flight from the start of its call until its report is settled."""
+
+    lease_seconds: float
+    casts: dict[UUID, Holding] = field(default_factory=dict)
+    work: dict[UUID, Work] = field(default_factory=dict)
+    reports: list[Report] = field(default_factory=list)
+
+    def take(self, claims: Iterable[Claim], *, asked_at: float) -> None:
+        """Take claims whose statement was sent at `asked_at`: their leases end no later than reckoned from there."""
+        for claim in claims:
+            self.casts[claim.cast_id] = Holding(claim=claim, lease_ends=asked_at + self.lease_seconds, look_at=float("inf"))
+
+    def drop(self, cast_id: UUID) -> None:
+        self.casts.pop(cast_id, None)
+
+    def in_flight(self, *, beside: Iterable[Report] = ()) -> set[UUID]:
+        """Return the generations whose calls are at work or whose reports wait, without those of `beside`."""
+        return (self.work.keys() | {report.generation_id for report in self.reports}) - {report.generation_id for report in beside}
+
+    def claims(self) -> list[Claim]:
+        return [holding.claim for holding in list(self.casts.values())]
+
+    def to_look_at(self) -> list[Claim]:
+        now = time.monotonic()
+        return [holding.claim for holding in self.casts.values() if holding.look_at <= now]
+
+    def next_look(self) -> float:
+        """Return the monotonic time of the earliest look, or infinity."""
+        return min((holding.look_at for holding in self.casts.values()), default=float("inf"))
+
+    def look_in(self, cast_id: UUID, *, seconds: float = 0.0) -> bool:
+        """Ask for another look at a cast. Returns False when it is not held here."""
+        holding = self.casts.get(cast_id)
+        if holding is None:
+            return False
+        holding.look_at = min(holding.look_at, time.monotonic() + seconds)
+        return True
+
+    def settle(self, turn: Turn) -> None:
+        """Keep or drop a cast as its turn left it."""
+        cast_id = turn.state.cast.pk
+        holding = self.casts.get(cast_id)
+        if holding is None:
+            return
+        if not turn.is_held:
+            self.drop(cast_id)
+            return
+        holding.claim = turn.state.claim
+        holding.look_at = time.monotonic() + max(0.0, (turn.due_at() - turn.now).total_seconds())
+
+    def rang(self, bells: dict[UUID, int]) -> bool:
+        """Ask for another look at each cast that rang since its turn. Returns whether any did."""
+        changed = [id_ for id_, bell in bells.items() if id_ in self.casts and self.casts[id_].claim.bell != bell]
+        for cast_id in changed:
+            self.look_in(cast_id)
+        return bool(changed)
+
+    def has_margin(self, cast_id: UUID) -> bool:
+        """Tell whether a call may start: the lease is ours and has a third left, by our own clock."""
+        holding = self.casts.get(cast_id)
+        return holding is not None and holding.lease_ends - time.monotonic() > self.lease_seconds / 3

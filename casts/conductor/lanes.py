@@ -1,0 +1,93 @@
+"""Room for calls: coroutines on the loop for async adapters, counted threads for blocking ones."""
+
+import asyncio
+import contextvars
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Executor
+from enum import Enum
+from typing import TypeVar
+
+from generations.tools import registry
+from spells.models import Tool
+
+R = TypeVar("R")
+
+
+class Lane(Enum):
+    """On what a call runs."""
+
+    LOOP = "loop"
+    THREAD = "thread"
+
+
+def lane_of(tool: Tool) -> Lane:
+    """Return where calls of a tool run. One whose adapter is gone fails on the loop, where nothing is blocked by it."""
+    try:
+        adapter = registry.get(tool.adapter)
+    except registry.AdapterNotFoundError:
+        return Lane.LOOP
+    return Lane.LOOP if inspect.iscoroutinefunction(adapter.run) else Lane.THREAD
+
+
+class Lanes:
+    """How many calls are at work on each lane, and how many more may start."""
+
+    def __init__(self, *, coroutines: int, threads: int) -> None:
+        """Take the room of each lane, in calls."""
+        self.room = {Lane.LOOP: coroutines, Lane.THREAD: threads}
+        self.taken: Counter[Lane] = Counter()
+
+    def free(self) -> int:
+        """Return for how many calls there is room on the lane that has most."""
+        return max(self.room[lane] - self.taken[lane] for lane in Lane)
+
+    def occupy(self, lane: Lane, *, then: Callable[[], None]) -> "Place":
+        """Take a place on a lane. `then` is called once it is free again."""
+        self.taken[lane] += 1
+
+        def free() -> None:
+            self.taken[lane] -= 1
+            then()
+
+        return Place(on_free=free)
+
+    def reserve(self) -> "Reservation":
+        return Reservation(free={lane: self.room[lane] - self.taken[lane] for lane in Lane})
+
+
+class Place:
+    """The place of one call on its lane. A call that outlives its time on a thread keeps it until the thread is done."""
+
+    def __init__(self, *, on_free: Callable[[], None]) -> None:
+        """Take what to do when the place is free."""
+        self._on_free = on_free
+        self._in_thread = False
+
+    def submit(self, threads: Executor, function: Callable[[], R]) -> "asyncio.Future[R]":
+        """Run a function on a thread. From now on the thread alone frees the place."""
+        loop = asyncio.get_running_loop()
+        future = threads.submit(contextvars.copy_context().run, function)
+        self._in_thread = True
+        future.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._on_free))
+        return asyncio.wrap_future(future)
+
+    def leave(self) -> None:
+        """Free the place, unless a thread still stands on it."""
+        if not self._in_thread:
+            self._on_free()
+
+
+class Reservation:
+    """The room that one transaction may fill. If the transaction fails, nothing has to be given back."""
+
+    def __init__(self, *, free: dict[Lane, int]) -> None:
+        """Take the calls that may start on each lane."""
+        self.left = free
+
+    def has_room(self, tool: Tool) -> bool:
+        return self.left[lane_of(tool)] > 0
+
+    def take(self, tool: Tool) -> None:
+        self.left[lane_of(tool)] -= 1

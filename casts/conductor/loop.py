@@ -1,0 +1,290 @@
+"""The conductor: an asyncio loop that holds many casts at once.
+
+All that touches the database runs as whole transactions on one thread; calls run on the loop or on counted threads.
+Results are settled in the batches in which they arrive while the thread is busy.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from casts import engine
+from casts.clock import database_now
+from casts.engine import Aborted, Claim, News, Report, Turn, Via
+from casts.models import ConductorProcess
+from casts.models.conductor import SILENCE_SECONDS, ConductorKind
+from generations.tools.contract import Request
+
+from . import calls, ears
+from .database import DatabaseThread
+from .holdings import Holdings, Work
+from .keeper import Keeper, Renewal
+from .lanes import Lanes, Place, lane_of
+from .settling import Settled, settle
+
+logger = logging.getLogger(__name__)
+
+# Casts taken, and results settled, in one transaction.
+BATCH = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a conductor spends its time, in seconds. `shift` ends it early; `linger` is how far ahead a shift looks."""
+
+    lease: float = engine.LEASE_SECONDS
+    poll: float = 1.0
+    bells: float = 5.0
+    grace: float = 20.0
+    shift: float | None = None
+    linger: float = 5.0
+
+    @classmethod
+    def for_database(cls, **values: float | None) -> "Pace":
+        """Return the pace that suits the database: SQLite cannot notify, so it is asked often, and cheaply."""
+        defaults = {"poll": 0.05, "bells": 0.3} if connection.vendor == "sqlite" else {}
+        return cls(**{**defaults, **values})  # type: ignore[arg-type]
+
+
+class Conductor:
+    """One conductor of casts. `run` returns when it was asked to stop, or when its shift is over."""
+
+    def __init__(
+        self, *, kind: ConductorKind = ConductorKind.PROCESS, pace: Pace | None = None, coroutines: int = 1000, threads: int = 8
+    ) -> None:
+        """Take how many calls may be at work at once on the loop and on threads."""
+        self.pace = pace or Pace.for_database()
+        self._kind = kind
+        self._lanes = Lanes(coroutines=coroutines, threads=threads)
+        self._held = Holdings(lease_seconds=self.pace.lease)
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call")
+        self._database = DatabaseThread()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._poll_at = 0.0
+        self._bells_at = 0.0
+        self._ticked_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Claim no more, let what is in flight end within the grace, hand back the rest. Safe in a signal handler of the loop."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._started_at = time.monotonic()
+        row = await self._database.run(self._enrol)
+        keeper = Keeper(
+            conductor=row,
+            lease_seconds=self.pace.lease,
+            held=self._held.claims,
+            ticked_at=lambda: self._ticked_at,
+            in_flight=lambda: len(self._held.work),
+            tell=lambda renewal: self._loop.call_soon_threadsafe(self._renewed, renewal),
+        )
+        keeper.start()
+        helpers = [asyncio.create_task(self._tick())]
+        if connection.vendor == "postgresql":
+            parameters = await self._database.run(ears.connection_parameters)
+            helpers.append(asyncio.create_task(ears.listen(parameters=parameters, hear=self._heard)))
+        try:
+            await self._conduct()
+        finally:
+            await self._leave(row=row, keeper=keeper, helpers=helpers)
+
+    def _enrol(self) -> ConductorProcess:
+        now = database_now()
+        alive_until = now + timedelta(seconds=SILENCE_SECONDS)
+        return ConductorProcess.objects.create(
+            kind=self._kind, host=socket.gethostname(), pid=os.getpid(), started_at=now, alive_until=alive_until
+        )
+
+    async def _tick(self) -> None:
+        while True:
+            self._ticked_at = time.monotonic()
+            await asyncio.sleep(1)
+
+    async def _conduct(self) -> None:
+        drain_until = float("inf")
+        while True:
+            try:
+                await self._settle()
+                if self._is_over:
+                    drain_until = min(drain_until, time.monotonic() + self.pace.grace)
+                    if not self._held.work and not self._held.reports:
+                        return
+                    if time.monotonic() > drain_until:
+                        return
+                elif not await self._claim() and await self._is_idle():
+                    return
+            except (DatabaseError, InterfaceError):
+                logger.warning("The database cannot be reached; what came back is kept and settled once it can.", exc_info=True)
+                await asyncio.sleep(min(1.0, self.pace.lease / 10))
+                continue
+            await self._wait(until=drain_until)
+
+    @property
+    def _is_over(self) -> bool:
+        shift_is_over = self.pace.shift is not None and time.monotonic() - self._started_at > self.pace.shift
+        return self._stopping or shift_is_over
+
+    async def _is_idle(self) -> bool:
+        """Tell whether a shift may end before its time: nothing is held, and nothing is due for a while."""
+        if self.pace.shift is None or self._held.casts or self._held.reports:
+            return False
+        return not await self._database.run(engine.is_any_due, within_seconds=self.pace.linger)
+
+    async def _wait(self, *, until: float) -> None:
+        """Wait for news, for the next look at a cast of ours, or for the next poll."""
+        if self._held.reports or self._held.to_look_at():
+            return
+        moment = min(self._held.next_look(), self._poll_at, self._bells_at if self._held.casts else float("inf"), until)
+        try:
+            async with asyncio.timeout(max(0.001, moment - time.monotonic())):
+                await self._wake.wait()
+        except TimeoutError:
+            pass  # time itself was waited for
+        self._wake.clear()
+
+    # What comes in
+
+    def _heard(self, cast_ids: Sequence[UUID]) -> None:
+        ours = [self._held.look_in(cast_id) for cast_id in cast_ids]
+        if not ours or not all(ours):
+            self._poll_at = 0.0
+        self._wake.set()
+
+    def _renewed(self, renewal: Renewal) -> None:
+        for cast_id in renewal.bells:
+            if cast_id in self._held.casts:
+                self._held.casts[cast_id].lease_ends = renewal.asked_at + self.pace.lease
+        for cast_id in renewal.lost:
+            self._lose(cast_id)
+        if self._held.rang(renewal.bells):
+            self._wake.set()
+
+    # What is done
+
+    async def _claim(self) -> bool:
+        """Take due casts, and advance them. Returns whether there were any, or it is not yet time to look."""
+        if time.monotonic() < self._poll_at:
+            return True
+        asked_at = time.monotonic()
+        self._poll_at = asked_at + self.pace.poll
+        limit = min(BATCH, self._lanes.free())
+        claims = await self._database.run(_claim_due, limit=limit, lease_seconds=self.pace.lease, alone=not self._held.casts)
+        if claims:
+            if len(claims) == limit:
+                self._poll_at = 0.0
+            await self._advance(claims, asked_at=asked_at)
+        return bool(claims)
+
+    async def _advance(self, claims: Sequence[Claim], *, asked_at: float) -> None:
+        self._held.take(claims, asked_at=asked_at)
+        for claim in claims:
+            self._held.look_in(claim.cast_id)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Settle what came back, and look at those of our casts that need it."""
+        if self._held.casts and time.monotonic() >= self._bells_at:
+            self._bells_at = time.monotonic() + self.pace.bells
+            self._held.rang(await self._database.run(engine.bells, cast_ids=list(self._held.casts)))
+        while True:
+            reports = self._held.reports[:BATCH]
+            claimed = self._held.to_look_at()[:BATCH]
+            if not reports and not claimed:
+                return
+            in_flight = self._held.in_flight(beside=reports)
+            settled = await self._database.run(settle, reports=reports, claimed=claimed, lanes=self._lanes, in_flight=in_flight)
+            del self._held.reports[: len(reports)]
+            self._take_in(settled)
+
+    def _take_in(self, settled: Settled) -> None:
+        for turn in settled.turns:
+            self._held.settle(turn)
+            for generation in turn.calls:
+                self._start(turn, generation.pk, settled.requests[generation.pk])
+            for attempt in turn.polls():
+                self._start(turn, attempt.id, settled.requests[attempt.id], job_id=attempt.job_id)
+            for generation_id in turn.aborts():
+                self._abort(generation_id)
+        for cast_id in (*settled.fenced, *settled.given_up):
+            self._lose(cast_id)
+
+    def _start(self, turn: Turn, generation_id: UUID, request: Request, *, job_id: str | None = None) -> None:
+        """Start a call, or with a job id a poll."""
+        cast_id = turn.state.cast.pk
+        if not self._held.has_margin(cast_id):
+            self._held.look_in(cast_id, seconds=0.2)  # the lease may end first: another look finds the call unmade
+            return
+        tool = next(tool for tool in turn.state.tools.values() if tool.slug == request.tool)
+        place = self._lanes.occupy(lane_of(tool), then=self._wake.set)
+        task = asyncio.create_task(self._make(turn.state.claim, request, tool.adapter, place, job_id))
+        self._held.work[generation_id] = Work(cast_id=cast_id, task=task)
+
+    async def _make(self, claim: Claim, request: Request, adapter_key: str, place: Place, job_id: str | None) -> None:
+        """Make a call, or with a job id a poll, and report on it."""
+        news: News
+        try:
+            if job_id is None:
+                news = await calls.run(adapter_key=adapter_key, request=request, threads=self._threads, place=place)
+            else:
+                news = await calls.poll(adapter_key=adapter_key, request=request, job_id=job_id, threads=self._threads, place=place)
+        except asyncio.CancelledError:
+            news = Aborted(reason="Its cast was cancelled.")
+        finally:
+            place.leave()
+        self._held.work.pop(request.generation_id, None)
+        via = Via.RUN if job_id is None else Via.POLL
+        made = tuple(request.workbench.made)
+        self._held.reports.append(Report(generation_id=request.generation_id, claim=claim, via=via, news=news, made=made))
+        self._wake.set()
+
+    def _abort(self, generation_id: UUID) -> None:
+        work = self._held.work.get(generation_id)
+        if work is not None:
+            work.task.cancel()
+
+    def _lose(self, cast_id: UUID) -> None:
+        """Let go of a cast that another has taken. Its calls run on: what they cost must be known."""
+        self._held.drop(cast_id)
+
+    # The end
+
+    async def _leave(self, *, row: ConductorProcess, keeper: Keeper, helpers: Sequence["asyncio.Task[None]"]) -> None:
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+        keeper.stop()
+        claims = self._held.claims()
+        if claims:
+            logger.warning("%d casts are handed back with calls in flight.", len(claims))
+        await self._database.run(engine.hand_back, claims=claims)
+        await self._database.run(ConductorProcess.objects.filter(pk=row.pk).delete)
+        self._database.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _claim_due(*, limit: int, lease_seconds: float, alone: bool) -> list[Claim]:
+    """Claim due casts, or one suspect whose holders vanished twice in a row.
+
+    A suspect is held alone: if it takes this process down too, it does so without neighbours. While one has been
+    waiting, nothing else is claimed, so that the holder comes to be alone.
+    """
+    if alone:
+        suspects = engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True)
+        if suspects:
+            return suspects
+    elif engine.is_any_due(suspects=True):
+        return []
+    return engine.claim(limit=limit, lease_seconds=lease_seconds)

@@ -1,0 +1,106 @@
+"""Advance a set of claimed casts, with the results of their calls, in one transaction.
+
+The order is the protocol's: lock the wakeups whose epoch stands, lock the casts, read, judge and decide, write, let go.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from casts.clock import database_now
+from casts.models import Cast, CastStatus, FanOut
+from generations.models import Generation
+
+from . import changes, ends
+from . import claims as leases
+from .claims import Claim, Release
+from .late import take_late
+from .reports import Report, Via
+from .retrying import in_one_transaction
+from .starts import Slots, start_ready
+from .state import load
+from .turns import Turn, conclude, judge
+from .verdicts import SETTLES_FROM, verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """What came of a set: the turns of the casts that were still ours, and the ids of those that were not."""
+
+    turns: Sequence[Turn]
+    fenced: Collection[UUID]
+
+
+def advance(*, claimed: Iterable[Claim], slots: Slots, in_flight: Collection[UUID] = ()) -> Advanced:
+    """Look at claimed casts: start what is ready, end what has ended, let go of what must wait.
+
+    `in_flight` are the generations that this conductor is calling or polling for them.
+    """
+    return settle(reports=(), claimed=claimed, slots=slots, in_flight=in_flight)
+
+
+def settle(*, reports: Sequence[Report], claimed: Iterable[Claim] = (), slots: Slots, in_flight: Collection[UUID] = ()) -> Advanced:
+    """Record the results of calls and advance their casts, in one transaction for the whole set.
+
+    A result that came too late for its claim or its generation is no error: its cost is booked, its output kept.
+    """
+    wanted = {each.cast_id: each for each in (*claimed, *(report.claim for report in reports))}
+    turns, late = _settle_in_time(reports=reports, wanted=wanted, slots=slots, in_flight=in_flight)
+    for report in late:
+        take_late(report=report)
+    return Advanced(turns=turns, fenced=wanted.keys() - {turn.state.cast.pk for turn in turns})
+
+
+@in_one_transaction
+def _settle_in_time(
+    *, reports: Sequence[Report], wanted: Mapping[UUID, Claim], slots: Slots, in_flight: Collection[UUID]
+) -> tuple[list[Turn], list[Report]]:
+    held = leases.lock(claims=wanted.values())
+    states = load(held=held)
+    now = database_now()
+    turns = {cast_id: Turn(state=state, now=now, in_flight=in_flight) for cast_id, state in states.items()}
+    late = [report for report in reports if not _take(report, turns.get(report.claim.cast_id))]
+    for turn in turns.values():
+        for change in list(judge(turn)):
+            turn.add(change)
+    start_ready(turns=list(turns.values()), slots=slots)
+    for turn in turns.values():
+        turn.end = conclude(turn)
+    _write(turns=list(turns.values()), now=now)
+    return list(turns.values()), late
+
+
+def _take(report: Report, turn: Turn | None) -> bool:
+    """Take news into its cast's turn. Returns False when it came too late."""
+    attempt = turn.state.attempts.get(report.generation_id) if turn else None
+    if turn is None or attempt is None or attempt.status not in SETTLES_FROM[report.via]:
+        return False
+    if report.via is Via.RUN and attempt.epoch != report.claim.epoch:
+        return False
+    turn.add(verdict(state=turn.state, attempt=attempt, news=report.news, made=report.made, now=turn.now))
+    return True
+
+
+def _write(*, turns: Sequence[Turn], now: datetime) -> None:
+    made = [change for turn in turns for change in turn.changes]
+    changes.apply(changes=made, now=now)
+    changes.book(changes=made)
+    owners = {turn.state.cast.pk: turn.state.cast.initiator_id for turn in turns}
+    changes.keep_artifacts(made=[(each.attempt.id, owners[each.attempt.cast_id], each.made) for each in made], now=now)
+    FanOut.objects.bulk_create([fan_out for turn in turns for fan_out in turn.fan_outs])
+    Generation.objects.bulk_create([generation for turn in turns for generation in turn.inserts])
+    for turn in turns:
+        turn.calls += _reload(turn)
+    queued = [turn.state.cast.pk for turn in turns if turn.state.cast.status == CastStatus.QUEUED and not turn.is_cancelled]
+    if queued:
+        Cast.objects.filter(pk__in=queued, status=CastStatus.QUEUED).update(status=CastStatus.RUNNING, started_at=now)
+    ends.end(turns=[turn for turn in turns if turn.end is not None], now=now)
+    waiting = [turn for turn in turns if turn.end is None and not turn.is_held]
+    leases.release(releases=[Release(claim=turn.state.claim, due_at=turn.due_at()) for turn in waiting])
+
+
+def _reload(turn: Turn) -> list[Generation]:
+    """Read the calls of ours whose commit was answered by silence: they were never made."""
+    ids = [attempt.id for attempt in turn.uncalled()]
+    return list(Generation.objects.filter(pk__in=ids)) if ids else []

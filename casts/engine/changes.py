@@ -1,0 +1,118 @@
+"""Writing what was judged: guarded updates of generations, artefacts of theirs, and the booking of costs."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import F
+
+from casts.models import Cast
+from generations.artifacts import StoredArtifact, record
+from generations.models import ENDED, Artifact, Generation, GenerationStatus
+from generations.tools.contract import Cost
+
+from . import sql
+from .retrying import LostUpdateError
+from .verdicts import Change
+
+_COLUMNS = {
+    "id": "uuid",
+    "was": "text",
+    "status": "text",
+    "output": "jsonb",
+    "error": "jsonb",
+    "reason": "text",
+    "progress": "jsonb",
+    "cost_usd": "numeric",
+    "cost_basis": "jsonb",
+    "booked_at": "timestamptz",
+    "lost": "boolean",
+    "retry_at": "timestamptz",
+    "poll_at": "timestamptz",
+    "job_id": "text",
+    "finished_at": "timestamptz",
+}
+
+
+def apply(*, changes: Sequence[Change], now: datetime) -> None:
+    """Write all changes in one statement, each guarded by the status and the booking that it was judged by.
+
+    Raises:
+        LostUpdateError: a guard failed, which the lock on the wakeup should make impossible.
+    """
+    if not changes:
+        return
+    statement = f"""
+        UPDATE generations_generation SET
+            status = change.status, output = change.output, error = change.error, reason = change.reason,
+            progress = COALESCE(change.progress, generations_generation.progress),
+            cost_usd = COALESCE(change.cost_usd, generations_generation.cost_usd),
+            cost_basis = COALESCE(change.cost_basis, generations_generation.cost_basis),
+            cost_booked_at = COALESCE(change.booked_at, generations_generation.cost_booked_at),
+            lost = change.lost, retry_at = change.retry_at, poll_at = change.poll_at,
+            job_id = CASE WHEN change.job_id = '' THEN generations_generation.job_id ELSE change.job_id END,
+            finished_at = change.finished_at
+        FROM {sql.recordset("change", _COLUMNS)}
+        WHERE generations_generation.id = change.id AND generations_generation.status = change.was
+          AND (generations_generation.cost_booked_at IS NULL OR change.booked_at IS NULL)
+        """
+    written = sql.count(statement, {"rows": sql.rows_parameter(_row(change, now) for change in changes)})
+    if written != len(changes):
+        raise LostUpdateError(f"{len(changes) - written} of {len(changes)} generations changed under their lock.")
+
+
+def _row(change: Change, now: datetime) -> dict[str, object]:
+    cost = change.cost
+    return {
+        "id": change.attempt.id,
+        "was": change.was,
+        "status": change.status,
+        "output": change.output,
+        "error": change.error,
+        "reason": change.reason,
+        "progress": change.progress,
+        "cost_usd": cost and cost.usd,
+        "cost_basis": cost and dict(cost.basis),
+        "booked_at": now if cost else None,
+        "lost": change.lost,
+        "retry_at": change.retry_at,
+        "poll_at": change.poll_at,
+        "job_id": change.job_id,
+        "finished_at": now if change.status in ENDED else None,
+    }
+
+
+def book(*, changes: Iterable[Change]) -> None:
+    """Add the costs of these changes to the sums of their casts. Same transaction as `apply`."""
+    sums: dict[UUID, Decimal] = defaultdict(Decimal)
+    for change in changes:
+        if change.cost is not None and change.cost.usd:
+            sums[change.attempt.cast_id] += change.cost.usd
+    for cast_id in sorted(sums):
+        Cast.objects.filter(pk=cast_id).update(cost_usd=F("cost_usd") + sums[cast_id])
+
+
+def book_late(*, generation_id: UUID, cast_id: UUID, cost: Cost, now: datetime) -> bool:
+    """Book what a call cost after its generation was settled otherwise, once. Asks for no claim and no status."""
+    fresh = Generation.objects.filter(pk=generation_id, cost_booked_at__isnull=True)
+    booked = fresh.update(cost_usd=cost.usd, cost_basis=dict(cost.basis), cost_booked_at=now)
+    if booked:
+        Cast.objects.filter(pk=cast_id).update(cost_usd=F("cost_usd") + cost.usd)
+    return bool(booked)
+
+
+def keep_late_output(*, generation_id: UUID, output: dict[str, object]) -> bool:
+    """Keep a result for which nobody waited any more, once, beside whatever ended the generation."""
+    rows = Generation.objects.filter(pk=generation_id, late_output__isnull=True).exclude(status=GenerationStatus.SUCCEEDED)
+    return bool(rows.update(late_output=output))
+
+
+def keep_artifacts(*, made: Iterable[tuple[UUID, int, Sequence[StoredArtifact]]], now: datetime) -> None:
+    """Insert the rows of what calls stored: triples of generation, owner, and stored bytes. Repeats change nothing."""
+    rows = [
+        row for generation_id, owner_id, stored in made for row in record(stored, owner_id=owner_id, generation_id=generation_id, now=now)
+    ]
+    if rows:
+        Artifact.objects.bulk_create(rows, ignore_conflicts=True)

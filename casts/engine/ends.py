@@ -1,0 +1,69 @@
+"""The end of casts: status, wakeup, event and notification in one transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Notification, NotificationChannel, NotificationKind, Wakeup
+
+from .retrying import LostUpdateError
+from .turns import Turn
+
+EVENTS = {
+    CastStatus.SUCCEEDED: EventKind.SUCCEEDED,
+    CastStatus.FAILED: EventKind.FAILED,
+    CastStatus.CANCELLED: EventKind.CANCELLED,
+}
+NOTIFICATIONS = {
+    CastStatus.SUCCEEDED: NotificationKind.SUCCEEDED,
+    CastStatus.FAILED: NotificationKind.FAILED,
+    CastStatus.CANCELLED: NotificationKind.CANCELLED,
+}
+
+
+def end(*, turns: Sequence[Turn], now: datetime) -> None:
+    """End the casts of these turns. Their epochs are kept on the casts: a retry counts on from there.
+
+    Raises:
+        LostUpdateError: a cast was ended, or a claim taken, under its lock.
+    """
+    for turn in turns:
+        _end(turn=turn, now=now)
+    CastEvent.objects.bulk_create([_event(turn, now) for turn in turns])
+    Notification.objects.bulk_create([_notification(turn, now) for turn in turns], ignore_conflicts=True)
+
+
+def _end(*, turn: Turn, now: datetime) -> None:
+    assert turn.end is not None
+    cast, claim = turn.state.cast, turn.state.claim
+    ended = Cast.objects.filter(pk=cast.pk, status__in=LIVE).update(
+        status=turn.end.status,
+        outputs=turn.end.outputs,
+        error=turn.end.error,
+        reason=turn.end.reason,
+        last_epoch=claim.epoch,
+        started_at=cast.started_at or now,
+        finished_at=now,
+    )
+    gone, _ = Wakeup.objects.filter(pk=cast.pk, epoch=claim.epoch).delete()
+    if not ended or not gone:
+        raise LostUpdateError(f"Cast {cast.pk} was ended under its lock.")
+
+
+def _event(turn: Turn, now: datetime) -> CastEvent:
+    assert turn.end is not None
+    data = {"error": turn.end.error} if turn.end.error else {}
+    return CastEvent(cast_id=turn.state.cast.pk, kind=EVENTS[turn.end.status], data=data, at=now)
+
+
+def _notification(turn: Turn, now: datetime) -> Notification:
+    assert turn.end is not None
+    cast = turn.state.cast
+    return Notification(
+        cast_id=cast.pk,
+        round=cast.round,
+        kind=NOTIFICATIONS[turn.end.status],
+        channel=NotificationChannel.INBOX,
+        target=str(cast.initiator_id),
+        created_at=now,
+        delivered_at=now,
+    )

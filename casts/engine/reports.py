@@ -1,0 +1,40 @@
+"""What comes back to the engine from a call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+from generations.artifacts import StoredArtifact
+from generations.tools.contract import Progress, Result, Submitted, ToolError
+
+from .claims import Claim
+
+
+class Via(Enum):
+    """By which way news of a generation came. It decides from which status the news may settle it."""
+
+    RUN = "run"
+    POLL = "poll"
+    CALLBACK = "callback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aborted:
+    """News of a call that its conductor stopped, since its cast is to end."""
+
+    reason: str
+
+
+News = Result | Submitted | Progress | ToolError | Aborted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """News of one generation, what it stored on the way, and the claim under which it was asked for."""
+
+    generation_id: UUID
+    claim: Claim
+    via: Via
+    news: News
+    made: Sequence[StoredArtifact] = ()

@@ -1,0 +1,48 @@
+"""What became of a call that may have been billed, in the words of somebody who looked it up."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from casts.doorbell import knock
+from casts.models import Cast
+from generations.models import Generation, GenerationStatus
+from generations.tools.contract import Cost
+
+from . import changes
+from . import claims as leases
+from .retrying import in_one_transaction
+from .verbs import TransitionRefusedError
+
+
+@in_one_transaction
+def resolve(
+    *,
+    generation_id: UUID,
+    now: datetime,
+    output: Mapping[str, Any] | None = None,
+    again: bool = False,
+    cost_usd: Decimal | None = None,
+    actor_id: int | None = None,
+) -> None:
+    """Settle an `unknown` generation: it happened (`output`), it did not (`again`), or it is written off (neither).
+
+    Raises:
+        TransitionRefusedError: the generation is not `unknown`.
+    """
+    cast_id = Generation.objects.values_list("cast_id", flat=True).get(pk=generation_id)
+    leases.ring(cast_id=cast_id)
+    Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
+    unknown = Generation.objects.filter(pk=generation_id, status=GenerationStatus.UNKNOWN)
+    if output is not None:
+        moved = unknown.update(status=GenerationStatus.SUCCEEDED, output=dict(output), error=None, finished_at=now)
+    else:
+        moved = unknown.update(status=GenerationStatus.FAILED, retry_at=now if again else None, finished_at=now)
+    if not moved:
+        raise TransitionRefusedError("resolved", str(Generation.objects.values_list("status", flat=True).get(pk=generation_id)))
+    if cost_usd is not None:
+        basis = {"resolved_by": actor_id}
+        changes.book_late(generation_id=generation_id, cast_id=cast_id, cost=Cost(usd=cost_usd, basis=basis), now=now)
+    knock(cast_id=cast_id)

@@ -1,0 +1,114 @@
+"""The start of a cast: its row and its wakeup, in the transaction of whoever asked for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from casts.doorbell import knock
+from casts.models import Cast, CastEvent, EventKind, Wakeup
+from spells import schemas
+from spells.models import SpellVersion, Tool
+from spells.schemas import Problem
+
+DEADLINE = timedelta(hours=24)
+
+
+class InvalidInputsError(Exception):
+    """The inputs do not fit the spell. `problems` name each place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        """Take what was found wrong."""
+        super().__init__("; ".join(f"{problem.path}: {problem.message}" for problem in problems))
+        self.problems = list(problems)
+
+
+class NotPublishedError(Exception):
+    """Only a published version can be cast."""
+
+
+class ToolDisabledError(Exception):
+    """A step of the spell needs a tool that an operator has disabled."""
+
+
+class IdempotencyKeyReusedError(Exception):
+    """An idempotency key was used before, for another request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A cast, and whether it is new: a repeated request gets the first one's."""
+
+    cast: Cast
+    created: bool
+
+
+def start(
+    *,
+    version: SpellVersion,
+    initiator_id: int,
+    inputs: Mapping[str, Any],
+    now: datetime,
+    idempotency_key: str | None = None,
+    request_digest: str = "",
+    max_cost_usd: Decimal | None = None,
+    deadline: timedelta = DEADLINE,
+    priority: int = 0,
+) -> Started:
+    """Start a cast of a published version, or return the one that the same request started before.
+
+    `inputs` are checked against the version's schema and filled with its defaults. `request_digest` tells a repeat
+    from another request under the same `idempotency_key`.
+
+    Raises:
+        NotPublishedError, ToolDisabledError, InvalidInputsError: nothing was written.
+        IdempotencyKeyReusedError: the key belongs to another request.
+    """
+    if not version.is_published:
+        raise NotPublishedError(f"Version {version.number} of {version.spell.slug} is not published.")
+    complete = _checked(version=version, inputs=inputs)
+    disabled = Tool.objects.filter(steps__version=version, enabled=False).values_list("slug", flat=True).first()
+    if disabled is not None:
+        raise ToolDisabledError(f"The tool {disabled} is disabled.")
+    cast = Cast(
+        version=version,
+        initiator_id=initiator_id,
+        inputs=complete,
+        idempotency_key=idempotency_key,
+        request_digest=request_digest,
+        max_cost_usd=max_cost_usd,
+        deadline_at=now + deadline,
+        created_at=now,
+    )
+    try:
+        with transaction.atomic():
+            cast.save(force_insert=True)
+            Wakeup.objects.create(cast=cast, due_at=now, priority=priority)
+            CastEvent.objects.create(cast=cast, kind=EventKind.STARTED, actor_id=initiator_id, at=now)
+            knock(cast_id=cast.pk)
+    except IntegrityError:
+        earlier = Cast.objects.filter(initiator_id=initiator_id, idempotency_key=idempotency_key).first() if idempotency_key else None
+        if earlier is None:
+            raise
+        return Started(cast=_same_request(earlier, request_digest), created=False)
+    return Started(cast=cast, created=True)
+
+
+def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    problems = schemas.check_json(inputs, path="inputs")
+    if problems:
+        raise InvalidInputsError(problems)
+    complete = schemas.complete(inputs, version.input_schema)
+    problems = schemas.check(complete, version.input_schema, path="inputs")
+    if problems:
+        raise InvalidInputsError(problems)
+    return complete
+
+
+def _same_request(earlier: Cast, request_digest: str) -> Cast:
+    if earlier.request_digest != request_digest:
+        raise IdempotencyKeyReusedError(f"The idempotency key {earlier.idempotency_key} was used for another request.")
+    return earlier

@@ -1,0 +1,195 @@
+"""Which steps of a cast are ready, and the generations with which they start."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from casts.models import FanOut
+from generations.models import Generation, GenerationStatus
+from generations.tools.contract import ToolError
+from spells import schemas
+from spells.expressions import ExpressionError
+from spells.models import Effects, OnFailure, Tool
+from spells.plan import PlanStep
+
+from .state import Attempt, CastState, load_items, load_outputs
+from .turns import Turn
+from .verdicts import failure_document
+
+# Items of one cast that may run at once: a window, so that a large fan-out does not starve its neighbours.
+WINDOW = 50
+
+
+class Slots(Protocol):
+    """Where a conductor has room for calls. A generation is inserted only with a slot in hand."""
+
+    def has_room(self, tool: Tool) -> bool:
+        """Tell whether a call of `tool` could start now."""
+
+    def take(self, tool: Tool) -> None:
+        """Reserve room for one call of `tool`."""
+
+
+def start_ready(*, turns: Sequence[Turn], slots: Slots) -> None:
+    """Start whatever is ready, and whatever becomes ready by a step that is skipped or has no items.
+
+    Each pass reads the outputs that the ready steps of all casts need in one query.
+    """
+    states = {turn.state.cast.pk: turn.state for turn in turns}
+    active = [turn for turn in turns if turn.may_start]
+    while active:
+        ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
+        _load(ready=ready, states=states)
+        active = [turn for turn in active if _start(turn=turn, steps=ready[turn.state.cast.pk], slots=slots) and turn.may_start]
+    done = {turn.state.cast.pk: set(turn.state.plan.output_reads) for turn in turns if turn.state.all_done()}
+    load_outputs(wanted=done, states=states)
+
+
+def _load(*, ready: Mapping[UUID, Sequence[PlanStep]], states: Mapping[UUID, CastState]) -> None:
+    reads = {cast_id: {id_ for step in steps for id_ in step.depends_on} for cast_id, steps in ready.items()}
+    load_outputs(wanted=reads, states=states)
+    expanded = {
+        cast_id: {step.id for step in steps if step.has_for_each and step.id in states[cast_id].counts} for cast_id, steps in ready.items()
+    }
+    load_items(wanted=expanded, states=states)
+
+
+def _ready(turn: Turn) -> Iterator[PlanStep]:
+    """Yield the steps whose inputs stand and of which an item, or the list of items, is still to start."""
+    state = turn.state
+    for step in state.plan.steps:
+        if all(state.is_done(state.step(id_)) for id_ in step.depends_on) and (
+            step.id not in state.counts or any(_is_startable(turn, attempt) for attempt in state.latest_of(step))
+        ):
+            yield step
+
+
+def _is_startable(turn: Turn, attempt: Attempt | None) -> bool:
+    if attempt is None:
+        return True
+    if attempt.status == GenerationStatus.FAILED and attempt.round == turn.state.cast.round:
+        return attempt.retry_at is not None and attempt.retry_at <= turn.now
+    # ended in an earlier round of the cast, which was retried since
+    return attempt.status in (GenerationStatus.FAILED, GenerationStatus.CANCELLED) and attempt.round < turn.state.cast.round
+
+
+def _start(*, turn: Turn, steps: Sequence[PlanStep], slots: Slots) -> bool:
+    """Start these steps of one cast. Returns whether anything ended at once, so that more may be ready."""
+    more = False
+    for step in steps:
+        namespace = turn.state.namespace(step.depends_on)
+        if step.id not in turn.state.counts:
+            more = True
+            if not _expand(turn=turn, step=step, namespace=namespace):
+                continue
+        for item, attempt in enumerate(turn.state.latest_of(step)):
+            if _is_startable(turn, attempt):
+                if _is_full(turn=turn, step=step, slots=slots):
+                    turn.starved = True
+                    break
+                seen = namespace if not step.has_for_each else _with_item(turn.state, step, item, namespace)
+                more |= _start_item(turn=turn, step=step, item=item, previous=attempt, namespace=seen, slots=slots)
+    return more
+
+
+def _is_full(*, turn: Turn, step: PlanStep, slots: Slots) -> bool:
+    running = sum(attempt.status == GenerationStatus.RUNNING for attempt in turn.state.live())
+    return running >= WINDOW or not slots.has_room(turn.state.tools[step.tool_id])
+
+
+def _with_item(state: CastState, step: PlanStep, item: int, namespace: Mapping[str, Any]) -> dict[str, Any]:
+    return {**namespace, "item": state.items[step.id][item], "item_index": item}
+
+
+def _expand(*, turn: Turn, step: PlanStep, namespace: Mapping[str, Any]) -> bool:
+    """Evaluate and store the items of a step. Returns False when that failed, which ends the branch."""
+    state = turn.state
+    try:
+        items = step.items(namespace)
+    except ExpressionError as error:
+        _insert_failed(turn=turn, step=step, item=0, previous=state.latest.get((step.id, 0)), error=_expression_error(error))
+        if step.on_failure != OnFailure.CONTINUE:
+            return False  # not stored: a retry of the cast evaluates anew
+        items = []
+    state.counts[step.id], state.items[step.id] = len(items), items
+    turn.fan_outs.append(_fan_out(turn, step, items))
+    return True
+
+
+def _fan_out(turn: Turn, step: PlanStep, items: list[Any]) -> FanOut:
+    cast = turn.state.cast
+    return FanOut(cast_id=cast.pk, version_id=cast.version_id, step_id=step.id, items=items, count=len(items), created_at=turn.now)
+
+
+def _start_item(*, turn: Turn, step: PlanStep, item: int, previous: Attempt | None, namespace: Mapping[str, Any], slots: Slots) -> bool:
+    """Insert the next attempt at one item. Returns whether it ended at once: skipped, or refused."""
+    tool = turn.state.tools[step.tool_id]
+    try:
+        if not step.runs(namespace):
+            _insert(turn, step, item, previous, status=GenerationStatus.SKIPPED, reason="Its condition was false.", finished_at=turn.now)
+            return True
+        inputs = _checked_inputs(turn=turn, step=step, tool=tool, params=step.params(namespace))
+    except ExpressionError as error:
+        _insert_failed(turn=turn, step=step, item=item, previous=previous, error=_expression_error(error))
+        return True
+    except ToolError as error:
+        _insert_failed(turn=turn, step=step, item=item, previous=previous, error=error)
+        return True
+    slots.take(tool)
+    deadline_at = turn.now + timedelta(seconds=step.deadline_seconds or tool.deadline_seconds)
+    values = {"status": GenerationStatus.RUNNING, "inputs": inputs, "started_at": turn.now, "deadline_at": deadline_at}
+    turn.calls.append(_insert(turn, step, item, previous, **values))
+    return False
+
+
+def _checked_inputs(*, turn: Turn, step: PlanStep, tool: Tool, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the params with their defaults. Raises ToolError when the call must not be made."""
+    if not tool.enabled:
+        raise ToolError(f"The tool {tool.slug} is disabled.", code="tool_disabled", permanent=True)
+    budget = turn.state.cast.max_cost_usd
+    if tool.effects == Effects.BILLED and budget is not None and turn.cost_usd >= budget:
+        raise ToolError(
+            f"The cast has spent {turn.cost_usd.normalize():f} of its {budget.normalize():f} US dollars.",
+            code="budget_spent",
+            permanent=True,
+        )
+    inputs = schemas.complete(params, tool.input_schema)
+    problems = schemas.check(inputs, tool.input_schema, path=f"steps.{step.key}.params")
+    if problems:
+        told = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
+        raise ToolError(told, code="invalid_params", permanent=True)
+    return inputs
+
+
+def _expression_error(error: ExpressionError) -> ToolError:
+    return ToolError(f"{error.path}: {error.message}", code="expression_failed", permanent=True)
+
+
+def _insert_failed(*, turn: Turn, step: PlanStep, item: int, previous: Attempt | None, error: ToolError) -> None:
+    attempt = previous.attempt + 1 if previous else 1
+    document = failure_document(step=step, item=item, attempt=attempt, error=error)
+    _insert(turn, step, item, previous, status=GenerationStatus.FAILED, error=document, finished_at=turn.now)
+
+
+def _insert(turn: Turn, step: PlanStep, item: int, previous: Attempt | None, **values: Any) -> Generation:
+    """Add a generation to the turn, and to its picture of the cast."""
+    cast = turn.state.cast
+    generation = Generation(
+        cast_id=cast.pk,
+        version_id=cast.version_id,
+        step_id=step.id,
+        item=item,
+        attempt=previous.attempt + 1 if previous else 1,
+        round=cast.round,
+        epoch=turn.state.claim.epoch,
+        # of a call whose answer was lost, the next one must not look like another to the provider
+        idempotency_key=previous.idempotency_key if previous and previous.lost else uuid7(),
+        created_at=turn.now,
+        **values,
+    )
+    turn.inserts.append(generation)
+    turn.state.add(Attempt.of(generation))
+    return generation

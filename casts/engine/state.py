@@ -1,0 +1,197 @@
+"""What the engine knows of the casts that it looks at: light rows, read after the wakeups were locked."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from casts.models import Cast, FanOut
+from generations.models import LIVE, Generation, GenerationStatus
+from spells.models import OnFailure, Tool
+from spells.plan import Plan, PlanStep, plan_of
+
+from .claims import Claim
+
+DONE = (GenerationStatus.SUCCEEDED, GenerationStatus.SKIPPED)
+
+Place = tuple[int, int]  # the id of a step, the index of an item
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A generation without its payloads."""
+
+    id: UUID
+    cast_id: UUID
+    step_id: int
+    item: int
+    attempt: int
+    round: int
+    status: str
+    epoch: int | None
+    lost: bool
+    idempotency_key: UUID
+    job_id: str
+    poll_at: datetime | None
+    retry_at: datetime | None
+    deadline_at: datetime | None
+    booked_at: datetime | None
+
+    @classmethod
+    def of(cls, generation: Generation) -> "Attempt":
+        return cls(*(getattr(generation, column) for column in _ATTEMPT_COLUMNS))
+
+    @property
+    def place(self) -> Place:
+        return self.step_id, self.item
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+
+_ATTEMPT_COLUMNS = (
+    "id",
+    "cast_id",
+    "step_id",
+    "item",
+    "attempt",
+    "round",
+    "status",
+    "epoch",
+    "lost",
+    "idempotency_key",
+    "job_id",
+    "poll_at",
+    "retry_at",
+    "deadline_at",
+    "cost_booked_at",
+)
+
+
+@dataclass(slots=True)
+class CastState:
+    """One claimed cast: its row, its plan, and the latest attempt at each item of each step."""
+
+    claim: Claim
+    cast: Cast
+    plan: Plan
+    tools: Mapping[int, Tool]
+    attempts: dict[UUID, Attempt] = field(default_factory=dict)
+    latest: dict[Place, Attempt] = field(default_factory=dict)
+    failures: Counter[Place] = field(default_factory=Counter)
+    losses: Counter[Place] = field(default_factory=Counter)
+    counts: dict[int, int] = field(default_factory=dict)
+    items: dict[int, list[Any]] = field(default_factory=dict)
+    outputs: dict[Place, Any] = field(default_factory=dict)
+
+    def add(self, attempt: Attempt) -> None:
+        self.attempts[attempt.id] = attempt
+        known = self.latest.get(attempt.place)
+        if known is None or known.attempt < attempt.attempt:
+            self.latest[attempt.place] = attempt
+        if attempt.status == GenerationStatus.FAILED and attempt.round == self.cast.round:
+            (self.losses if attempt.lost else self.failures)[attempt.place] += 1
+
+    def latest_of(self, step: PlanStep) -> list[Attempt | None]:
+        """Return the latest attempt at each item of an expanded step, None where there is none yet."""
+        return [self.latest.get((step.id, item)) for item in range(self.counts[step.id])]
+
+    def has_failed(self, attempt: Attempt) -> bool:
+        """Tell whether this attempt failed for good: no retry is due, and the cast was not retried since."""
+        return attempt.status == GenerationStatus.FAILED and attempt.retry_at is None and attempt.round == self.cast.round
+
+    def is_done(self, step: PlanStep) -> bool:
+        """Tell whether later steps may read this one's output."""
+        if step.id not in self.counts:
+            return False
+        return all(attempt is not None and self._settles(step, attempt) for attempt in self.latest_of(step))
+
+    def _settles(self, step: PlanStep, attempt: Attempt) -> bool:
+        return attempt.status in DONE or (step.on_failure == OnFailure.CONTINUE and self.has_failed(attempt))
+
+    def culprit(self) -> Attempt | None:
+        """Return the first attempt whose failure ends the cast, in the order of the plan, or None."""
+        failed = [attempt for attempt in self.latest.values() if self.has_failed(attempt)]
+        order = {step.id: place for place, step in enumerate(self.plan.steps) if step.on_failure != OnFailure.CONTINUE}
+        fatal = [attempt for attempt in failed if attempt.step_id in order]
+        return min(fatal, key=lambda attempt: (order[attempt.step_id], attempt.item), default=None)
+
+    def all_done(self) -> bool:
+        return all(self.is_done(step) for step in self.plan.steps)
+
+    def tool_of(self, attempt: Attempt) -> Tool:
+        return self.tools[self.step(attempt.step_id).tool_id]
+
+    def live(self) -> list[Attempt]:
+        return [attempt for attempt in self.latest.values() if attempt.is_live]
+
+    def step(self, step_id: int) -> PlanStep:
+        return next(step for step in self.plan.steps if step.id == step_id)
+
+    def namespace(self, reads: Iterable[int]) -> dict[str, Any]:
+        """Return what an expression sees of the cast. The outputs of `reads` must have been loaded."""
+        steps = {}
+        for step in self.plan.steps:
+            if step.id in reads:
+                values = [self.outputs.get((step.id, item)) for item in range(self.counts.get(step.id, 0))]
+                steps[step.key] = values if step.has_for_each else values[0]
+        return {"inputs": self.cast.inputs, "steps": steps}
+
+
+def load(*, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
+    """Lock the casts of these claims, in order, and read what stands of them. Four queries, whatever the number.
+
+    `FOR NO KEY UPDATE`: a plain lock would block whoever inserts a generation under its foreign key.
+    """
+    casts = Cast.objects.select_for_update(no_key=True).filter(pk__in=held).order_by("pk")
+    states = {}
+    for cast in casts:
+        states[cast.pk] = CastState(claim=held[cast.pk], cast=cast, plan=plan_of(cast.version_id), tools={})
+    tool_ids = {step.tool_id for state in states.values() for step in state.plan.steps}
+    tools = Tool.objects.in_bulk(tool_ids)
+    for state in states.values():
+        state.tools = tools
+        state.counts = {step.id: 1 for step in state.plan.steps if not step.has_for_each}
+    for cast_id, step_id, count in FanOut.objects.filter(cast_id__in=states).values_list("cast_id", "step_id", "count"):
+        states[cast_id].counts[step_id] = count
+    for row in Generation.objects.filter(cast_id__in=states).order_by("attempt").values_list(*_ATTEMPT_COLUMNS):
+        attempt = Attempt(*row)
+        states[attempt.cast_id].add(attempt)
+    return states
+
+
+def load_outputs(*, wanted: Mapping[UUID, set[int]], states: Mapping[UUID, CastState]) -> None:
+    """Read the outputs of `wanted` steps, by cast, into their states. One query, or none."""
+    missing: dict[UUID, set[int]] = {}
+    for cast_id, step_ids in wanted.items():
+        state = states[cast_id]
+        lacking = {
+            step_id
+            for step_id in step_ids
+            for item in range(state.counts.get(step_id, 0))
+            if (step_id, item) not in state.outputs and state.latest[step_id, item].status in DONE
+        }
+        if lacking:
+            missing[cast_id] = lacking
+    if not missing:
+        return
+    steps = set().union(*missing.values())
+    rows = Generation.objects.filter(cast_id__in=missing, step_id__in=steps, status__in=DONE)
+    for cast_id, step_id, item, output in rows.values_list("cast_id", "step_id", "item", "output"):
+        states[cast_id].outputs.setdefault((step_id, item), output)
+
+
+def load_items(*, wanted: Mapping[UUID, set[int]], states: Mapping[UUID, CastState]) -> None:
+    """Read the stored items of `wanted` fan-outs, by cast, into their states. One query, or none."""
+    by_step: dict[int, set[UUID]] = defaultdict(set)
+    for cast_id, step_ids in wanted.items():
+        for step_id in step_ids - states[cast_id].items.keys():
+            by_step[step_id].add(cast_id)
+    if not by_step:
+        return
+    casts = set().union(*by_step.values())
+    for cast_id, step_id, items in FanOut.objects.filter(cast_id__in=casts, step_id__in=by_step).values_list("cast_id", "step_id", "items"):
+        states[cast_id].items.setdefault(step_id, items)

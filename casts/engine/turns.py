@@ -1,0 +1,185 @@
+"""One look at one cast: what is late, what has ended, when to look again.
+
+A turn computes; nothing here writes. All expressions are evaluated before the first statement that changes a row, so a
+spell that cannot be evaluated fails its own cast and no other.
+"""
+
+import random
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from casts.models import CastStatus, FanOut
+from generations.models import Generation, GenerationStatus
+from spells.expressions import ExpressionError
+from spells.models import Effects
+
+from .state import Attempt, CastState
+from .verdicts import Change, abandoned, overdue
+
+# How soon to look again for a slot, in seconds.
+STARVED_SECONDS = (0.2, 0.6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a cast ends."""
+
+    status: CastStatus
+    outputs: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """A cast under its claim, and what this look at it decides.
+
+    `in_flight` are the calls and polls that this conductor has at work for it. `inserts` are new generations, those of
+    them to call now also stand in `calls`. `polls` are attempts to ask their provider for, `aborts` calls to stop.
+    """
+
+    state: CastState
+    now: datetime
+    in_flight: Collection[UUID] = ()
+    changes: list[Change] = field(default_factory=list)
+    inserts: list[Generation] = field(default_factory=list)
+    fan_outs: list[FanOut] = field(default_factory=list)
+    calls: list[Generation] = field(default_factory=list)
+    end: End | None = None
+    starved: bool = False
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.state.cast.cancel_requested_at is not None
+
+    @property
+    def is_late(self) -> bool:
+        return self.state.cast.deadline_at <= self.now
+
+    @property
+    def may_start(self) -> bool:
+        """Tell whether new calls may start: nobody stopped the cast, and no branch of it has failed for good."""
+        stopped = self.is_cancelled or self.is_late or self.state.cast.status == CastStatus.PAUSED
+        return not stopped and self.state.culprit() is None
+
+    @property
+    def cost_usd(self) -> Decimal:
+        return self.state.cast.cost_usd + sum((change.cost.usd for change in self.changes if change.cost), Decimal(0))
+
+    def add(self, change: Change) -> None:
+        """Take a change into the picture by which the rest of this turn is decided."""
+        self.changes.append(change)
+        change.take_effect(now=self.now)
+        place = change.attempt.place
+        if change.status == GenerationStatus.SUCCEEDED:
+            self.state.outputs[place] = change.output
+        elif change.status == GenerationStatus.FAILED:
+            (self.state.losses if change.lost else self.state.failures)[place] += 1
+
+    def polls(self) -> list[Attempt]:
+        """Return the submitted attempts that it is time to ask their provider for."""
+        live = (attempt for attempt in self.state.live() if attempt.status == GenerationStatus.SUBMITTED)
+        return [attempt for attempt in live if attempt.id not in self.in_flight and attempt.poll_at and attempt.poll_at <= self.now]
+
+    def aborts(self) -> list[UUID]:
+        """Return the calls at work that can be stopped without a cost: the cast is to end."""
+        if not (self.is_cancelled or self.is_late):
+            return []
+        running = (attempt for attempt in self.state.live() if attempt.id in self.in_flight)
+        return [attempt.id for attempt in running if self.state.tool_of(attempt).effects == Effects.PURE]
+
+    def uncalled(self) -> list[Attempt]:
+        """Return running attempts of this very claim that nobody calls.
+
+        Their insert was committed and the answer to the commit was lost: the call was never made, so it is safe to make.
+        """
+        fresh = {generation.pk for generation in self.inserts}
+        running = (attempt for attempt in self.state.live() if attempt.status == GenerationStatus.RUNNING)
+        return [attempt for attempt in running if attempt.id not in fresh and attempt.id not in self.in_flight]
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether the claim must be kept: a call or a poll of ours is, or is about to be, at work."""
+        at_work = any(attempt.status == GenerationStatus.RUNNING or attempt.id in self.in_flight for attempt in self.state.live())
+        return self.end is None and (at_work or bool(self.polls()))
+
+    def due_at(self) -> datetime:
+        """Return when the cast must be looked at again: the earliest of retry, poll, deadline, or a try for a slot."""
+        times = [self.state.cast.deadline_at]
+        for attempt in self.state.latest.values():
+            if attempt.status == GenerationStatus.SUBMITTED:
+                times += [time for time in (attempt.poll_at, attempt.deadline_at) if time]
+            elif attempt.retry_at and attempt.round == self.state.cast.round and self.may_start:
+                times.append(attempt.retry_at)
+        if self.starved:
+            times.append(self.now + timedelta(seconds=random.uniform(*STARVED_SECONDS)))  # noqa: S311 - spreads waiters, guards nothing
+        return min(times)
+
+
+def judge(turn: Turn) -> Iterator[Change]:
+    """Yield a change for each live attempt that is abandoned or overdue. Only a claimed turn may judge."""
+    state, now = turn.state, turn.now
+    for attempt in state.live():
+        if attempt.status == GenerationStatus.RUNNING and attempt.epoch != state.claim.epoch:
+            yield abandoned(state=state, attempt=attempt, now=now)
+        elif attempt.status == GenerationStatus.SUBMITTED and attempt.id not in turn.in_flight:
+            if turn.is_late or (attempt.deadline_at is not None and attempt.deadline_at <= now):
+                yield overdue(state=state, attempt=attempt, now=now)
+            elif turn.is_cancelled and state.tool_of(attempt).effects == Effects.PURE:
+                yield Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=state.cast.reason)
+
+
+def conclude(turn: Turn) -> End | None:
+    """Decide whether the cast has ended. It never ends while a call of it is live."""
+    state = turn.state
+    if state.live():
+        return None
+    if turn.is_cancelled:
+        return End(status=CastStatus.CANCELLED, reason=state.cast.reason)
+    if turn.is_late:
+        return End(status=CastStatus.FAILED, error=_deadline_error(state))
+    culprit = state.culprit()
+    if culprit is not None:
+        return End(status=CastStatus.FAILED, error=_error_of(turn, culprit))
+    if state.cast.status != CastStatus.PAUSED and state.all_done():
+        return _succeed(state)
+    return None
+
+
+def _succeed(state: CastState) -> End:
+    try:
+        outputs = state.plan.outputs(state.namespace(state.plan.output_reads))
+    except ExpressionError as error:
+        place = {"code": "expression_failed", "message": f"{error.path}: {error.message}", "step": None, "attempt": None, "provider": None}
+        return End(status=CastStatus.FAILED, error=place)
+    return End(status=CastStatus.SUCCEEDED, outputs=outputs)
+
+
+def _error_of(turn: Turn, culprit: Attempt) -> dict[str, Any]:
+    for change in turn.changes:
+        if change.attempt is culprit and change.error is not None:
+            return change.error
+    for generation in turn.inserts:
+        if generation.pk == culprit.id:
+            return dict(generation.error)
+    return dict(Generation.objects.values_list("error", flat=True).get(pk=culprit.id))
+
+
+def _deadline_error(state: CastState) -> dict[str, Any]:
+    unknown = [attempt for attempt in state.latest.values() if attempt.status == GenerationStatus.UNKNOWN]
+    message = "The cast did not finish before its deadline."
+    if unknown:
+        named = ", ".join(f"{state.step(attempt.step_id).key} (item {attempt.item}, attempt {attempt.attempt})" for attempt in unknown)
+        message += f" It waited for somebody to say what became of a call that may have been billed: {named}."
+    first = unknown[0] if unknown else None
+    return {
+        "code": "deadline_exceeded",
+        "message": message,
+        "step": state.step(first.step_id).key if first else None,
+        "attempt": first.attempt if first else None,
+        "provider": None,
+    }

@@ -1,0 +1,104 @@
+"""What somebody who holds no claim may do to a cast. Each verb rings first, then writes; a claimed advance does the rest."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import F
+
+from casts.doorbell import knock
+from casts.models import ENDED, Cast, CastEvent, CastStatus, EventKind, Wakeup
+
+from . import claims as leases
+from .retrying import in_one_transaction
+from .start import DEADLINE
+
+
+class TransitionRefusedError(Exception):
+    """The cast's status forbids this."""
+
+    def __init__(self, verb: str, status: str) -> None:
+        """Take what was asked for, and where the cast stands."""
+        super().__init__(f"A cast that is {status} cannot be {verb}.")
+        self.verb = verb
+        self.status = status
+
+
+@in_one_transaction
+def cancel(*, cast_id: UUID, actor_id: int | None, now: datetime, reason: str = "Cancelled by its initiator.") -> Cast:
+    """Ask that a cast end. Nothing new starts; what runs is stopped or waited for, so that its cost is known.
+
+    Asking again changes nothing. Raises TransitionRefusedError when the cast has ended.
+    """
+    cast = _rung(cast_id=cast_id, verb="cancelled")
+    asked = Cast.objects.filter(pk=cast_id, cancel_requested_at__isnull=True).update(cancel_requested_at=now, reason=reason)
+    if asked:
+        _note(cast, EventKind.CANCEL_REQUESTED, actor_id, now, reason=reason)
+    return cast
+
+
+@in_one_transaction
+def pause(*, cast_id: UUID, actor_id: int | None, now: datetime) -> Cast:
+    """Start no new calls; what runs may end. Deadlines run on. Raises TransitionRefusedError unless queued or running."""
+    cast = _rung(cast_id=cast_id, verb="paused")
+    _move(cast, to=CastStatus.PAUSED, when=lambda: _guard(cast, CastStatus.QUEUED, CastStatus.RUNNING, status=CastStatus.PAUSED))
+    _note(cast, EventKind.PAUSED, actor_id, now)
+    return cast
+
+
+@in_one_transaction
+def resume(*, cast_id: UUID, actor_id: int | None, now: datetime) -> Cast:
+    """Go on with a paused cast. Raises TransitionRefusedError unless it is paused."""
+    cast = _rung(cast_id=cast_id, verb="resumed")
+    started_at = cast.started_at or now
+    _move(cast, to=CastStatus.RUNNING, when=lambda: _guard(cast, CastStatus.PAUSED, status=CastStatus.RUNNING, started_at=started_at))
+    _note(cast, EventKind.RESUMED, actor_id, now)
+    return cast
+
+
+@in_one_transaction
+def retry(*, cast_id: UUID, actor_id: int | None, now: datetime, deadline: timedelta = DEADLINE) -> Cast:
+    """Go on with a failed or cancelled cast from where it failed, keeping what succeeded.
+
+    Its epochs count on, its deadline is renewed. Raises TransitionRefusedError unless it failed or was cancelled.
+    """
+    cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
+    moved = Cast.objects.filter(pk=cast_id, status__in=[CastStatus.FAILED, CastStatus.CANCELLED]).update(
+        status=CastStatus.RUNNING,
+        round=F("round") + 1,
+        error=None,
+        reason="",
+        cancel_requested_at=None,
+        finished_at=None,
+        deadline_at=now + deadline,
+    )
+    if not moved:
+        raise TransitionRefusedError("retried", cast.status)
+    Wakeup.objects.create(cast_id=cast_id, due_at=now, epoch=cast.last_epoch)
+    cast.refresh_from_db()
+    _note(cast, EventKind.RETRIED, actor_id, now, round=cast.round)
+    return cast
+
+
+def _rung(*, cast_id: UUID, verb: str) -> Cast:
+    """Ring, then lock the cast. Raises TransitionRefusedError when it has ended, Cast.DoesNotExist when there is none."""
+    leases.ring(cast_id=cast_id)
+    cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
+    if cast.status in ENDED:
+        raise TransitionRefusedError(verb, cast.status)
+    return cast
+
+
+def _guard(cast: Cast, *allowed: CastStatus, **values: object) -> bool:
+    return bool(Cast.objects.filter(pk=cast.pk, status__in=allowed).update(**values))
+
+
+def _move(cast: Cast, *, to: CastStatus, when: Callable[[], bool]) -> None:
+    if not when():
+        raise TransitionRefusedError({CastStatus.PAUSED: "paused", CastStatus.RUNNING: "resumed"}[to], cast.status)
+    cast.refresh_from_db()
+
+
+def _note(cast: Cast, kind: EventKind, actor_id: int | None, now: datetime, **data: object) -> None:
+    CastEvent.objects.create(cast=cast, kind=kind, actor_id=actor_id, data=data, at=now)
+    knock(cast_id=cast.pk)

@@ -1,0 +1,159 @@
+"""What news of a call, or its silence, means for its generation. Only here is a retry decided."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from generations.artifacts import StoredArtifact
+from generations.models import GenerationStatus
+from generations.tools.contract import Cost, Progress, Result, Submitted, ToolError
+from spells.models import Effects, Recovery, Tool
+from spells.plan import PlanStep
+
+from .reports import Aborted, News, Via
+from .state import Attempt, CastState
+
+# A call whose holder vanished this often in a row is what kills them, or is given up as if it were.
+MAX_LOSSES = 3
+
+# From which status news may settle a generation. A `submitted` row belongs to its provider: only polls and callbacks
+# speak for it. A callback may be faster than the answer to the call that it belongs to.
+SETTLES_FROM = {
+    Via.RUN: (GenerationStatus.RUNNING,),
+    Via.POLL: (GenerationStatus.SUBMITTED,),
+    Via.CALLBACK: (GenerationStatus.RUNNING, GenerationStatus.SUBMITTED),
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Change:
+    """The new state of a generation. It holds only while the row is as `attempt` was when this was made."""
+
+    attempt: Attempt
+    status: str
+    was: str = field(init=False)
+    output: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    reason: str = ""
+    progress: dict[str, Any] | None = None
+    cost: Cost | None = None
+    lost: bool = False
+    retry_at: datetime | None = None
+    poll_at: datetime | None = None
+    job_id: str = ""
+    made: Sequence[StoredArtifact] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        self.was = self.attempt.status
+        if self.attempt.booked_at is not None:
+            self.cost = None  # it is in the sum already
+
+    def take_effect(self, *, now: datetime) -> None:
+        """Make the attempt look as its row will once this is written."""
+        attempt = self.attempt
+        attempt.status, attempt.lost = self.status, self.lost
+        attempt.retry_at, attempt.poll_at = self.retry_at, self.poll_at
+        attempt.job_id = self.job_id or attempt.job_id
+        attempt.booked_at = attempt.booked_at or (now if self.cost else None)
+
+
+def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[StoredArtifact] = (), now: datetime) -> Change:
+    """Judge news of a live attempt."""
+    change: Change
+    match news:
+        case Result():
+            cost = news.cost or (Cost(usd=Decimal(0)) if state.tool_of(attempt).effects == Effects.PURE else None)
+            change = Change(attempt=attempt, status=GenerationStatus.SUCCEEDED, output=dict(news.output), cost=cost)
+        case Submitted():
+            poll_at = now + timedelta(seconds=jittered(news.poll_after))
+            change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, job_id=news.job_id, poll_at=poll_at)
+        case Progress():
+            poll_at = now + timedelta(seconds=jittered(news.poll_after))
+            progress = {"percent": news.percent, "stage": news.stage}
+            change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, progress=progress, poll_at=poll_at)
+        case Aborted():
+            change = Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=news.reason)
+        case ToolError():
+            change = _failure(state=state, attempt=attempt, error=news, now=now)
+    change.made = made
+    return change
+
+
+def abandoned(*, state: CastState, attempt: Attempt, now: datetime) -> Change:
+    """Judge a running attempt whose holder lost its claim: nobody will ever report on it."""
+    return _unanswered(state=state, attempt=attempt, message="The worker that made this call vanished.", code="worker_lost", now=now)
+
+
+def overdue(*, state: CastState, attempt: Attempt, now: datetime) -> Change:
+    """Judge a submitted attempt past its deadline. A billed one may have cost money: nobody knows."""
+    error = ToolError("The provider did not finish the job before its deadline.", code="deadline_exceeded")
+    if state.tool_of(attempt).effects == Effects.BILLED:
+        return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=error_document(state=state, attempt=attempt, error=error))
+    return _failure(state=state, attempt=attempt, error=error, now=now)
+
+
+def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datetime) -> Change:
+    if error.ambiguous and state.tool_of(attempt).effects == Effects.BILLED and attempt.status == GenerationStatus.RUNNING:
+        return _unanswered(state=state, attempt=attempt, message=error.message, code=error.code, now=now)
+    step = state.step(attempt.step_id)
+    tool = state.tool_of(attempt)
+    failures = state.failures[attempt.place] + 1
+    retry_at = None
+    if not error.permanent and failures < (step.max_attempts or tool.max_attempts):
+        retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=failures, retry_after=error.retry_after))
+    document = error_document(state=state, attempt=attempt, error=error)
+    return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=error.cost, retry_at=retry_at)
+
+
+def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime) -> Change:
+    """Judge a call that may have reached its provider and whose answer will not come.
+
+    A pure one, or one whose provider knows our idempotency key, is made again. One whose provider can be asked is
+    parked as submitted without a job id. Any other may have been billed and is never sent again on our own.
+    """
+    tool = state.tool_of(attempt)
+    error = ToolError(message, code=code)
+    document = error_document(state=state, attempt=attempt, error=error)
+    if tool.effects == Effects.BILLED and tool.recovery == Recovery.LOOKUP:
+        return Change(attempt=attempt, status=GenerationStatus.SUBMITTED, poll_at=now)
+    if tool.effects == Effects.BILLED and tool.recovery == Recovery.NONE:
+        return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document)
+    losses = state.losses[attempt.place] + 1
+    again = losses < max(MAX_LOSSES, state.tool_of(attempt).max_attempts)
+    retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=losses, retry_after=None)) if again else None
+    if not again:
+        document["message"] = f"{message} It was tried {losses} times."
+    return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, lost=True, retry_at=retry_at)
+
+
+def wait_before_retry(*, tool: Tool, failures: int, retry_after: float | None) -> float:
+    """Return the seconds before the next attempt: what the provider asked for, else exponential backoff, full jitter."""
+    if retry_after is not None:
+        return jittered(max(0.0, retry_after))
+    ceiling = min(tool.max_backoff_seconds, tool.backoff_seconds * 2.0 ** min(failures - 1, 60))
+    return random.uniform(0.0, ceiling)  # noqa: S311 - spreads retries, guards nothing
+
+
+def jittered(seconds: float) -> float:
+    """Return up to a tenth more, so that what was started together does not come due together."""
+    return seconds * random.uniform(1.0, 1.1)  # noqa: S311 - spreads load, guards nothing
+
+
+def error_document(*, state: CastState, attempt: Attempt, error: ToolError) -> dict[str, Any]:
+    """Return the error as clients see it: the provider's words, and where they were said."""
+    return failure_document(step=state.step(attempt.step_id), item=attempt.item, attempt=attempt.attempt, error=error)
+
+
+def failure_document(*, step: PlanStep, item: int, attempt: int, error: ToolError) -> dict[str, Any]:
+    document = {
+        "code": error.code,
+        "message": error.message,
+        "step": step.key,
+        "item": item,
+        "attempt": attempt,
+        "provider": step.tool_slug,
+    }
+    return document if error.details is None else {**document, "details": error.details}

@@ -1,0 +1,32 @@
+"""What the cluster of django-q2 runs: three lines each. It is trusted with waking us, sometimes twice, sometimes never."""
+
+import asyncio
+
+from django.conf import settings
+
+from casts import engine
+from casts.clock import database_now
+from casts.conductor import Conductor
+from casts.conductor.loop import Pace
+from casts.doorbell import ask_for_a_shift
+from casts.models import ConductorProcess
+from casts.models.conductor import ConductorKind
+
+# Well below the cluster's own timeout, which kills: claims end after the shift, calls within the grace.
+SHIFT_SECONDS = 240.0
+GRACE_SECONDS = 300.0
+
+
+def continue_casts() -> None:
+    """Conduct until nothing is due or the shift is over. One worker of the cluster is left to the other tasks."""
+    others = ConductorProcess.objects.alive().filter(kind=ConductorKind.TASK).count()
+    if others >= max(1, settings.Q_CLUSTER["workers"] - 1):
+        return
+    asyncio.run(Conductor(kind=ConductorKind.TASK, pace=Pace.for_database(shift=SHIFT_SECONDS, grace=GRACE_SECONDS)).run())
+    if engine.is_any_due():
+        ask_for_a_shift()  # somebody rang while we were leaving, and took us for present
+
+
+def reap() -> None:
+    """Restore what must hold of every unfinished cast."""
+    engine.reap(now=database_now())
