@@ -4,12 +4,17 @@
 import os
 import sys
 
+from environs import EnvError
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - needs the variable above
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except EnvError as error:  # the message tells it all; where the settings read it does not matter
+        sys.exit(f"{error}\nAll variables are described in .env.example.")
 
 
 if __name__ == "__main__":

@@ -3,49 +3,97 @@
 Each variable is documented in `.env.example`. A variable that cannot be read stops the start with its name.
 """
 
+import os
 import secrets
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from environs import Env
+from environs import Env, EnvValidationError, ValidationError, validate
+
+from config import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env()
-env.read_env(env.str("GRIMOIRE_ENV_FILE", default=str(BASE_DIR / ".env")), recurse=False)
+
+
+def _check_file(value: str) -> None:
+    if not Path(value).exists() or Path(value).is_dir():
+        raise ValidationError(f"There is no file {value}.")
+
+
+env.read_env(env.str("GRIMOIRE_ENV_FILE", default=str(BASE_DIR / ".env"), validate=_check_file), recurse=False)
 
 DEBUG = env.bool("DJANGO_DEBUG", default=False)
 
 # Where the SQLite file, the artefacts and a generated secret key live.
-DATA_DIR = Path(env.str("GRIMOIRE_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
+DATA_DIR = Path(
+    env.str("GRIMOIRE_DATA_DIR", default=str(BASE_DIR / "data"), validate=validate.Length(min=1, error="Expected a folder."))
+).resolve()
 
 
-def _secret_key() -> str:
-    """Return the key of `DJANGO_SECRET_KEY`, else one kept in the data directory, made at first use."""
-    given = env.str("DJANGO_SECRET_KEY", default="")
-    if given:
-        return str(given)
-    path = DATA_DIR / "secret_key"
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+def _make_data_dir() -> None:
     try:
-        with path.open("x", encoding="ascii") as file:
-            path.chmod(0o600)
-            file.write(secrets.token_urlsafe(64))
-    except FileExistsError:
-        pass
+        DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"{DATA_DIR} cannot be made: {error.strerror}. Name a folder that this user may write."
+        raise EnvValidationError(f'Environment variable "GRIMOIRE_DATA_DIR" invalid: {problem}', [problem]) from error
+
+
+def _check_secret_key(value: str) -> None:
+    if len(value) < 50 or len(set(value)) < 5:  # noqa: PLR2004 - what Django's own deployment check asks for
+        raise ValidationError(
+            f"It has {len(value)} characters; at least 50 random ones are needed. "
+            "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
+        )
+
+
+def _kept_secret_key() -> str:
+    """Return the key that is kept in the data directory, made at first use, whole or not at all."""
+    path = DATA_DIR / "secret_key"
+    if not path.exists():
+        _make_data_dir()
+        new = DATA_DIR / f"secret_key.{os.getpid()}"
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(64), encoding="ascii")
+        try:
+            os.link(new, path)  # of processes that start at once, the first wins
+        except FileExistsError:
+            pass
+        finally:
+            new.unlink()
     return path.read_text(encoding="ascii")
 
 
-SECRET_KEY = _secret_key()
+SECRET_KEY = env.str("DJANGO_SECRET_KEY", default="", validate=_check_secret_key) or _kept_secret_key()
+
+
+def _check_public_url(value: str) -> None:
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - raises when it is no number
+    except ValueError as error:
+        raise ValidationError(f"Not a URL: {error}.") from error
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.username
+        or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValidationError("Expected scheme and host alone, like https://grimoire.example.org.")
+
 
 # The address under which clients and providers reach us. Anything but plain http on this machine means TLS.
-PUBLIC_URL = env.str("GRIMOIRE_PUBLIC_URL", default="https://localhost").rstrip("/")
+PUBLIC_URL = env.str("GRIMOIRE_PUBLIC_URL", default="https://localhost", validate=_check_public_url).rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 _tls = _public.scheme == "https"
 
-ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", _public.hostname or "localhost"])
+_hosts = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", _public.hostname or "localhost"])
+ALLOWED_HOSTS = [host.strip() for host in _hosts]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("GRIMOIRE_BEHIND_PROXY", default=False) else None
 SECURE_SSL_REDIRECT = _tls and not DEBUG
@@ -76,6 +124,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.middleware.request_ids",  # first: all that follows logs under the request's id
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -106,30 +155,38 @@ TEMPLATES = [
 ]
 
 
+def _check_database_url(value: str) -> None:
+    scheme, _, rest = value.partition("://")
+    if scheme not in ("sqlite", "postgres", "postgresql", "pgsql") or rest in ("", "/", ":memory:", "/:memory:"):
+        raise ValidationError("Expected postgresql://user:password@host:5432/name or sqlite:////absolute/path.sqlite3.")
+
+
 def _database() -> dict[str, Any]:
     """Return the `default` database: `DATABASE_URL`, else SQLite in the data directory."""
-    database: dict[str, Any] = dict(env.dj_db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'grimoire.sqlite3'}"))
+    url = env.str("DATABASE_URL", default=f"sqlite:///{quote(str(DATA_DIR / 'grimoire.sqlite3'))}", validate=_check_database_url)
+    database: dict[str, Any] = dict(env.dj_db_url("DATABASE_URL", default=url))
     options = database.setdefault("OPTIONS", {})
+    # A pool is for the one process that serves many requests at once. The forks of a cluster would break it.
+    pooled = env.bool("GRIMOIRE_DATABASE_POOL", default="config.asgi" in sys.modules)
+    pool_size = env.int("GRIMOIRE_DATABASE_POOL_SIZE", default=10, validate=validate.Range(min=1, max=1000))
+    # A reconnect per query made django-q2's broker 20 times slower.
+    database.update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
     if database["ENGINE"] == "django.db.backends.sqlite3":
-        database["ENGINE"] = "config.sqlite"
-        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        _make_data_dir()
+        # One file, wherever a process was started.
+        database.update(ENGINE="config.sqlite", NAME=str(BASE_DIR / database["NAME"]))
         options.update(
             transaction_mode="IMMEDIATE",
             timeout=20,
             # FULL: an intent that was committed survives a power cut (docs/adr/0007)
             init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         )
-    else:
-        # Bound on the server and prepared from the second use on: 1.6 times faster, measured, together only.
-        options.update(server_side_binding=True, prepare_threshold=2)
-    if env.bool("GRIMOIRE_DATABASE_POOL", default=False) and database["ENGINE"] == "django.db.backends.postgresql":
-        # For the web process only: a pool is broken by the forks of a cluster.
-        options["pool"] = {"min_size": 1, "max_size": env.int("GRIMOIRE_DATABASE_POOL_SIZE", default=10)}
+        return database
+    # Bound on the server and prepared from the second use on: 1.6 times faster, measured, together only.
+    database["OPTIONS"] = options = {"server_side_binding": True, "prepare_threshold": 2, **options}
+    if pooled:
+        options["pool"] = {"min_size": 1, "max_size": pool_size}
         database["CONN_MAX_AGE"] = 0
-    else:
-        # A reconnect per query made django-q2's broker 20 times slower.
-        database["CONN_MAX_AGE"] = None
-        database["CONN_HEALTH_CHECKS"] = True
     return database
 
 
@@ -147,8 +204,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = True  # serves from the packages: no collectstatic before the first start
+WHITENOISE_USE_FINDERS = True  # serves from the packages: there is no collectstatic, and no folder to forget it in
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR / "media"}},
     # what our tools produced: never served by path, always by a view that checks ownership
@@ -157,14 +213,20 @@ STORAGES = {
 }
 
 # Bodies above this many bytes are refused with 413.
-DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("GRIMOIRE_MAX_BODY_BYTES", default=5 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("GRIMOIRE_MAX_BODY_BYTES", default=5 * 1024 * 1024, validate=validate.Range(min=1024))
 
+LOGGING = logs.configuration(
+    level=env.str("GRIMOIRE_LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
+    form=env.str("GRIMOIRE_LOG_FORMAT", default="auto", validate=validate.OneOf(["auto", "json", "console"])),
+)
+
+_workers = env.int("GRIMOIRE_CLUSTER_WORKERS", default=2, validate=validate.Range(min=1, max=64))
 Q_CLUSTER = {
     "name": "grimoire",
     "orm": "default",
-    "workers": env.int("GRIMOIRE_CLUSTER_WORKERS", default=2),
+    "workers": _workers,
     "bulk": 8,
-    "queue_limit": 4,
+    "queue_limit": 2 * _workers,
     "poll": 0.05,
     "timeout": 600,
     "retry": 900,
@@ -177,4 +239,5 @@ Q_CLUSTER = {
     "ALT_CLUSTERS": {},
 }
 
-TESTING = "pytest" in sys.modules
+# All that is read above. A system check warns of names that are almost these.
+ENVIRONMENT_VARIABLES = frozenset(env.dump())

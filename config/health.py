@@ -1,0 +1,53 @@
+"""Health: whether this process answers, and whether it can work. Open to everybody, so they tell no more than that."""
+
+from functools import cache
+
+import structlog
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+log = structlog.get_logger(__name__)
+
+
+class UnappliedMigrationsError(Exception):
+    """The database is behind the code: run `manage.py migrate`."""
+
+
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - every view gets it
+    """Answer 200 while the process can answer at all."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - every view gets it
+    """Answer 200 when the database can be reached and its migrations are applied, else 503 and which of them is not so."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        require_migrations()
+    except DatabaseError:
+        log.exception("readiness.database_unreachable")
+        return JsonResponse({"status": "unavailable", "database": "unreachable"}, status=503)
+    except UnappliedMigrationsError as error:
+        log.warning("readiness.migrations_missing", migrations=error.args)
+        return JsonResponse({"status": "unavailable", "database": "ok", "migrations": "missing"}, status=503)
+    return JsonResponse({"status": "ok", "database": "ok", "migrations": "ok"})
+
+
+@cache
+def require_migrations() -> None:
+    """Return when all migrations of this code are applied. Asks until they are, and then no more.
+
+    Raises:
+        UnappliedMigrationsError: some are missing; its arguments name them.
+    """
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        raise UnappliedMigrationsError(*(f"{migration.app_label}.{migration.name}" for migration, _ in missing))

@@ -1,0 +1,95 @@
+"""Logs: one event a line, as JSON or for a person at a terminal, and no secret in any.
+
+Whoever works on behalf of a request, a cast or a generation binds its id once, by `structlog.contextvars`; each
+line written meanwhile carries it. Lines of libraries take the same way as ours.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+MASK = "***"
+_SECRET_NAME = re.compile(
+    r"passw(or)?d|secret|token|authori[sz]ation|api[-_]?key|cookie|signature|credential|private[-_]?key", re.IGNORECASE
+)
+# "Authorization: Bearer abc..." inside a text, and the password of a URL.
+_SECRET_TEXT = re.compile(r"(?<=\bBearer )\S+|(?<=\bBasic )\S+|(?<=\bToken )\S+|(?<=://)[^/\s@]+(?=@)", re.IGNORECASE)
+_MAX_DEPTH = 8
+
+
+def mask(value: Any, *, depth: int = 0) -> Any:
+    """Return a value without what looks like a secret: by the name that it stands under, or by its own look."""
+    if isinstance(value, str):
+        return _SECRET_TEXT.sub(MASK, value)
+    if depth >= _MAX_DEPTH:
+        return mask(str(value))
+    if isinstance(value, Mapping):
+        return {name: _mask_named(name, each, depth=depth + 1) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [mask(each, depth=depth + 1) for each in value]
+    return value
+
+
+def _mask_named(name: Any, value: Any, *, depth: int) -> Any:
+    # Numbers stay: `tokens=812` is a count.
+    if isinstance(name, str) and _SECRET_NAME.search(name) and value and not isinstance(value, int | float):
+        return MASK
+    return mask(value, depth=depth)
+
+
+def _mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: each if name.startswith("_") else _mask_named(name, each, depth=1) for name, each in event.items()}
+
+
+_shared: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(allow={"status_code"}),
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,  # without local variables, which may be secrets
+]
+
+
+def renderers(*, for_terminal: bool) -> list[Processor]:
+    """Return what turns an event into a line."""
+    last: Processor = (
+        structlog.dev.ConsoleRenderer() if for_terminal else structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+    )
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _mask_event, last]
+
+
+def configuration(*, level: str, form: str) -> dict[str, Any]:
+    """Return Django's LOGGING: everything to standard error. `form` is `json`, `console`, or `auto`: whichever fits the stream."""
+    for_terminal = sys.stderr.isatty() if form == "auto" else form == "console"
+    quiet = {"handlers": [], "propagate": True}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "events": {
+                "()": "structlog.stdlib.ProcessorFormatter",
+                "processors": renderers(for_terminal=for_terminal),
+                "foreign_pre_chain": _shared,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        # Django and django-q2 would write to handlers of their own.
+        "loggers": {"django": quiet, "django.server": quiet, "django-q": quiet},
+    }
+
+
+def configure_structlog() -> None:
+    """Send what `structlog.get_logger()` is told the way of the standard library. Idempotent."""
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *_shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,69 @@
+import os
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+from pytest_django import Settings
+
+from config import checks
+
+
+def ids() -> set[str]:
+    return {str(message.id) for message in run_checks() if str(message.id).startswith("grimoire.")}
+
+
+def test_a_sound_site_has_nothing_to_say():
+    assert ids() == set()
+
+
+@pytest.mark.each_database
+def test_an_old_sqlite_is_refused_where_it_is_used(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    assert ids() == ({"grimoire.E001"} if settings.DATABASES["default"]["ENGINE"] == "config.sqlite" else set())
+
+
+@pytest.mark.parametrize(("command", "found"), [("qcluster", {"grimoire.E002"}), ("check", set())])
+def test_a_pool_is_refused_in_the_cluster(settings: Settings, monkeypatch: pytest.MonkeyPatch, command: str, found: set[str]):
+    monkeypatch.setitem(settings.DATABASES, "default", {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": {"max_size": 4}}})
+    monkeypatch.setattr(sys, "argv", ["manage.py", command])
+    assert {str(message.id) for message in checks.check_cluster_has_no_pool()} == found
+
+
+def test_a_data_folder_that_cannot_be_written_is_refused(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    settings.DATA_DIR = folder
+    assert ids() == set()
+    # Root may write everywhere: ask as if the answer were given to somebody else.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert ids() == {"grimoire.E003"}
+
+
+def test_a_file_in_the_place_of_the_data_folder_is_refused(settings: Settings, tmp_path: Path):
+    settings.DATA_DIR = tmp_path / "file" / "data"
+    (tmp_path / "file").write_text("")
+    assert ids() == {"grimoire.E003"}
+
+
+def test_a_data_folder_that_is_yet_to_be_made_is_fine(settings: Settings, tmp_path: Path):
+    settings.DATA_DIR = tmp_path / "not" / "yet"
+    assert ids() == set()
+
+
+def test_a_secret_key_that_others_can_read_is_told_of(settings: Settings, tmp_path: Path):
+    settings.DATA_DIR = tmp_path
+    key = tmp_path / "secret_key"
+    key.write_text("secret")
+    key.chmod(0o640)
+    assert ids() == {"grimoire.W001"}
+    key.chmod(0o600)
+    assert ids() == set()
+
+
+def test_a_misspelt_variable_is_told_of(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GRIMOIRE_CLUSTER_WORKER", "4")
+    monkeypatch.setenv("GRIMOIRE_OPENAI_KEY", "named by a tool")
+    [message] = [message for message in run_checks() if message.id == "grimoire.W002"]
+    assert message.hint == "Did you mean GRIMOIRE_CLUSTER_WORKERS?"
