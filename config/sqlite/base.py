@@ -61,7 +61,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT) or time.monotonic() > give_up_at:
+                # The low byte is the kind: busy with a writer, or with the recovery after one that was killed.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
                     raise
                 time.sleep(random.uniform(*LOCK_WAIT_SECONDS))  # noqa: S311 - spreads waiters, guards nothing
             else:
