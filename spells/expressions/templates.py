@@ -1,0 +1,145 @@
+"""Templates: texts with expressions in them, and JSON values with such texts in them."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spells.problems import join_path
+from spells.schemas import check_json
+
+from .budget import Budget
+from .errors import EvaluationError, ExpressionError
+from .evaluation import Evaluation, joined
+from .references import Reference, references
+from .syntax import NAMES, Part, parse
+
+MAX_RESULT_BYTES = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text that may contain expressions, read and checked.
+
+    `references` is what they read. `parts` are its texts and expressions in order; one expression alone keeps the type
+    of its value, anything else becomes text.
+    """
+
+    path: str
+    source: str
+    references: frozenset[Reference]
+    parts: tuple[Part, ...]
+
+    @property
+    def is_literal(self) -> bool:
+        """Tell whether there is no expression in it."""
+        return all(isinstance(part, str) for part in self.parts)
+
+    @property
+    def is_expression(self) -> bool:
+        """Tell whether it is one expression and nothing else, whose value keeps its type."""
+        return len(self.parts) == 1 and not isinstance(self.parts[0], str)
+
+    def evaluate(self, namespace: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
+        """Return the value as JSON. It may share objects with the namespace. Raises ExpressionError."""
+        if self.is_literal:
+            return self.source
+        run = Evaluation(namespace, budget or Budget())
+        try:
+            value = _value(self.parts, run)
+        except EvaluationError as error:
+            raise ExpressionError(str(error), path=self.path) from error
+        except RecursionError as error:
+            raise ExpressionError("goes through a value that is nested too deeply", path=self.path) from error
+        for problem in check_json(value, path="the result", max_bytes=MAX_RESULT_BYTES):
+            raise ExpressionError(f"{problem.path} {problem.message}", path=self.path)
+        return value
+
+
+def _value(parts: tuple[Part, ...], run: Evaluation) -> Any:
+    if len(parts) == 1 and not isinstance(parts[0], str):
+        value = run.value(parts[0])
+    else:
+        value = joined([part if isinstance(part, str) else run.text(part) for part in parts], run.budget)
+    # one small list may stand at a thousand places of the result
+    run.budget.weigh(value)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateTree:
+    """A JSON value whose texts are templates. `value` has a `Template` in place of each text that contains an expression."""
+
+    path: str
+    value: Any
+    references: frozenset[Reference]
+
+    def evaluate(self, namespace: Mapping[str, Any]) -> Any:
+        """Return the value with the templates evaluated, new in all its lists and objects. Raises ExpressionError."""
+        return _evaluated(self.value, namespace, Budget())
+
+    def templates(self) -> Iterator[Template]:
+        """Yield all templates in it."""
+        yield from _templates(self.value)
+
+
+def compile_template(source: str, *, path: str, names: Collection[str] = NAMES) -> Template:
+    """Read a text that may contain expressions.
+
+    `path` is its place, for error messages; `names` are the roots that it may read. Raises ExpressionError for anything
+    but a text within the limits, with expressions of the language in docs/spells.md.
+    """
+    try:
+        parts = parse(source, names=names)
+        found = frozenset(reference for part in parts if not isinstance(part, str) for reference in references(part))
+    except EvaluationError as error:
+        raise ExpressionError(str(error), path=path) from error
+    return Template(path=path, source=source, references=found, parts=parts)
+
+
+def compile_expression(source: str, *, path: str, names: Collection[str] = NAMES) -> Template:
+    """Read a text that must be one expression, like `{{ steps.story.scenes }}`; white space around it is ignored."""
+    template = compile_template(source.strip(), path=path, names=names)
+    if not template.is_expression:
+        raise ExpressionError("must be one expression, like {{ inputs.theme }}, and nothing else", path=path)
+    return template
+
+
+def compile_value(value: Any, *, path: str, names: Collection[str] = NAMES) -> TemplateTree:
+    """Read a JSON value whose texts, at any depth, may contain expressions. Raises ExpressionError."""
+    for problem in check_json(value, path=path):
+        raise ExpressionError(problem.message, path=problem.path)
+    tree = _compiled(value, path, names)
+    found = frozenset(reference for template in _templates(tree) for reference in template.references)
+    return TemplateTree(path=path, value=tree, references=found)
+
+
+def _compiled(value: Any, path: str, names: Collection[str]) -> Any:
+    if isinstance(value, str):
+        template = compile_template(value, path=path, names=names)
+        return value if template.is_literal else template
+    if isinstance(value, list):
+        return [_compiled(item, join_path(path, index), names) for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        for key in value:
+            if "{{" in key:
+                raise ExpressionError("expressions stand in values, not in names", path=join_path(path, key))
+        return {key: _compiled(item, join_path(path, key), names) for key, item in value.items()}
+    return value
+
+
+def _evaluated(value: Any, namespace: Mapping[str, Any], budget: Budget) -> Any:
+    if isinstance(value, Template):
+        return value.evaluate(namespace, budget=budget)
+    if isinstance(value, list):
+        return [_evaluated(item, namespace, budget) for item in value]
+    if isinstance(value, dict):
+        return {key: _evaluated(item, namespace, budget) for key, item in value.items()}
+    return value
+
+
+def _templates(value: Any) -> Iterator[Template]:
+    if isinstance(value, Template):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _templates(item)

@@ -1,0 +1,194 @@
+"""JSON Schema 2020-12 with bounded work: jsonschema's keywords, each of which pays from one purse.
+
+Replaced are the keywords whose time is not bounded by the size of value and schema: patterns (by RE2), `uniqueItems`
+and `enum` (by hashing), `format` (by length). Those that would need the rest of the schema twice are refused.
+"""
+
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+
+from .patterns import PatternError, matches
+
+Keyword = Callable[[Any, Any, Any, dict[str, Any]], Iterator[ValidationError]]
+
+# Keywords evaluated in one check; some 5 µs each.
+MAX_WORK = 200_000
+
+MAX_FORMAT_CHARS = 2_048
+FORMATS = ("date", "time", "date-time", "duration", "email", "uri", "uuid", "ipv4", "ipv6")
+
+UNSUPPORTED = frozenset(
+    {"$anchor", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveRef", "$vocabulary", "unevaluatedItems", "unevaluatedProperties"}
+)
+
+
+class TooMuchWorkError(Exception):
+    """Checking the value takes more steps than are allowed."""
+
+
+class UnsupportedError(Exception):
+    """The schema uses a keyword that is not supported here."""
+
+
+class Unknown:
+    """Stands in a value for what an expression will give: fits any schema, or if `is_text` any that allows text."""
+
+    __slots__ = ("is_text",)
+
+    def __init__(self, *, is_text: bool = False) -> None:
+        """Say whether at least the type is known: text."""
+        self.is_text = is_text
+
+
+purse: ContextVar[list[int]] = ContextVar("purse")
+
+
+def pay(units: int) -> None:
+    """Take from the purse of the check that is under way. Raises TooMuchWorkError when it is empty."""
+    left = purse.get()
+    left[0] -= units
+    if left[0] < 0:
+        raise TooMuchWorkError
+
+
+def frozen(value: Any) -> Any:
+    """Return something hashable that is equal for equal JSON values, with 1 and 1.0 equal and 1 and true not."""
+    pay(1)
+    if isinstance(value, dict):
+        return ("object", frozenset((key, frozen(item)) for key, item in value.items()))
+    if isinstance(value, list):
+        return ("list", tuple(frozen(item) for item in value))
+    return (isinstance(value, bool), value)
+
+
+def has_unknown(value: Any) -> bool:
+    """Tell whether an `Unknown` stands anywhere inside."""
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, Unknown):
+            return True
+        pay(1)
+        stack.extend(current.values() if isinstance(current, dict) else current if isinstance(current, list) else ())
+    return False
+
+
+def _pattern(_validator: Any, pattern: str, instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    if isinstance(instance, str):
+        pay(len(instance) // 64)
+        if not matches(pattern, instance):
+            yield ValidationError("does not match the pattern")
+
+
+def _pattern_properties(validator: Any, patterns: dict[str, Any], instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    if not isinstance(instance, dict):
+        return
+    for pattern, subschema in patterns.items():
+        pay(len(instance))
+        for name in instance:
+            if matches(pattern, name):
+                yield from validator.descend(instance[name], subschema, path=name, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    if not isinstance(instance, dict):
+        return
+    declared, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    pay(len(instance) * (1 + len(patterns)))
+    for name in instance:
+        if name in declared or any(matches(pattern, name) for pattern in patterns):
+            continue
+        if allowed is False:
+            error = ValidationError("is unknown")
+            error.path.append(name)
+            yield error
+        else:
+            yield from validator.descend(instance[name], allowed, path=name)
+
+
+def _required(_validator: Any, required: list[str], instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    if isinstance(instance, dict):
+        for name in required:
+            if name not in instance:
+                error = ValidationError("is missing")
+                error.path.append(name)
+                yield error
+
+
+def _unique_items(_validator: Any, wanted: bool, instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    if wanted and isinstance(instance, list) and len({frozen(item) for item in instance}) != len(instance):
+        yield ValidationError("has an item twice")
+
+
+def _enum(_validator: Any, allowed: list[Any], instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    wanted = frozen(instance)
+    # a container equals no scalar: only like is frozen and compared with like
+    nested = isinstance(instance, dict | list)
+    pay(len(allowed))
+    if not any(frozen(item) == wanted for item in allowed if isinstance(item, dict | list) == nested):
+        yield ValidationError("is not one of the allowed values")
+
+
+def _format(validator: Any, name: str, instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    if (
+        isinstance(instance, str)
+        and name in FORMATS
+        and (len(instance) > MAX_FORMAT_CHARS or not validator.format_checker.conforms(instance, name))
+    ):
+        yield ValidationError("has another format")
+
+
+def _type(validator: Any, types: Any, instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    allowed = [types] if isinstance(types, str) else types
+    fits = "string" in allowed if isinstance(instance, Unknown) else any(validator.is_type(instance, name) for name in allowed)
+    if not fits:
+        yield ValidationError("has another type")
+
+
+def _refused(_validator: Any, _value: Any, _instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    raise UnsupportedError(", ".join(sorted(UNSUPPORTED & schema.keys())))
+
+
+def _paid(name: str, keyword: Keyword) -> Keyword:
+    # What holds of a container with gaps cannot be said by these; the others look at one place at a time.
+    gaps_matter = name in {"const", "contains", "enum", "if", "not", "oneOf", "uniqueItems"}
+
+    price = 5 if name == "$ref" else 1
+
+    def paid(validator: Any, argument: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+        pay(price)
+        if isinstance(instance, Unknown):
+            if name == "type" and instance.is_text:
+                yield from keyword(validator, argument, instance, schema)
+            elif name in {"$ref", "allOf", "anyOf"}:
+                yield from keyword(validator, argument, instance, schema) or ()
+            return
+        if gaps_matter and isinstance(instance, dict | list) and has_unknown(instance):
+            return
+        yield from keyword(validator, argument, instance, schema) or ()
+
+    return paid
+
+
+_REPLACED: dict[str, Keyword] = {
+    "additionalProperties": _additional_properties,
+    "enum": _enum,
+    "format": _format,
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "required": _required,
+    "type": _type,
+    "uniqueItems": _unique_items,
+    **dict.fromkeys(UNSUPPORTED, _refused),
+}
+
+BoundedValidator: Any = validators.extend(  # type: ignore[no-untyped-call]  # jsonschema does not annotate it
+    Draft202012Validator,
+    {name: _paid(name, keyword) for name, keyword in {**Draft202012Validator.VALIDATORS, **_REPLACED}.items()},
+    format_checker=FormatChecker(FORMATS),
+)
+
+__all__ = ["BoundedValidator", "PatternError", "TooMuchWorkError", "Unknown", "UnsupportedError", "purse"]
