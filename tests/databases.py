@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import PostgresServer, die_with_parent
+from tests.postgres import PostgresServer, die_with_parent, temporary_folder
 
 DATABASE = "GRIMOIRE_TEST_DB"  # `sqlite` or `postgresql`, in the children
 FOLDER = "GRIMOIRE_TEST_FOLDER"  # of the run: data, settings, reports
@@ -57,7 +56,7 @@ def isolate() -> None:
         raise pytest.UsageError(f"{DATABASE} must be one of {', '.join(DATABASES)}, not {database!r}.")
     if FOLDER in os.environ:
         return
-    folder = tempfile.mkdtemp(prefix="grimoire-tests-")
+    folder = str(temporary_folder("grimoire-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in [name for name in os.environ if name.startswith(("DJANGO_", "GRIMOIRE_")) and name != DATABASE]:
         del os.environ[name]

