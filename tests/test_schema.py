@@ -1,0 +1,224 @@
+"""What the database really has after all migrations, read from its own catalogue."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.models import BaseConstraint, CheckConstraint, Index, Model, UniqueConstraint
+from django.db.models import ForeignKey as ForeignKeyField
+
+from spells.constraints import CompositeForeignKey
+
+APPS = ("spells", "generations", "casts")
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    table: str
+    columns: tuple[str, ...]
+    target: str
+    target_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartialIndex:
+    """`words` are the literals and the columns of its condition."""
+
+    table: str
+    columns: tuple[str, ...]
+    unique: bool
+    words: frozenset[str]
+
+
+COMPOSITE_FOREIGN_KEYS = {
+    "stepdependency_step_belongs_to_its_version": ForeignKey(
+        "spells_stepdependency", ("step_id", "version_id"), "spells_step", ("id", "version_id")
+    ),
+    "stepdependency_depends_on_a_step_of_its_version": ForeignKey(
+        "spells_stepdependency", ("depends_on_id", "version_id"), "spells_step", ("id", "version_id")
+    ),
+    "fanout_cast_pins_its_version": ForeignKey("casts_fanout", ("cast_id", "version_id"), "casts_cast", ("id", "version_id")),
+    "fanout_step_belongs_to_its_version": ForeignKey("casts_fanout", ("step_id", "version_id"), "spells_step", ("id", "version_id")),
+    "generation_cast_pins_its_version": ForeignKey("generations_generation", ("cast_id", "version_id"), "casts_cast", ("id", "version_id")),
+    "generation_step_belongs_to_its_version": ForeignKey(
+        "generations_generation", ("step_id", "version_id"), "spells_step", ("id", "version_id")
+    ),
+}
+
+PARTIAL_INDEXES = {
+    "spellversion_one_draft_per_spell": PartialIndex(
+        "spells_spellversion", ("spell_id",), unique=True, words=frozenset({"published_at", "IS NULL"})
+    ),
+    "cast_live": PartialIndex("casts_cast", ("status",), unique=False, words=frozenset({"status", "queued", "running", "paused"})),
+    "cast_idempotency_key_is_unique_per_initiator": PartialIndex(
+        "casts_cast", ("initiator_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
+    ),
+    "generation_one_live_per_step_item": PartialIndex(
+        "generations_generation",
+        ("cast_id", "step_id", "item"),
+        unique=True,
+        words=frozenset({"status", "pending", "running", "submitted", "unknown"}),
+    ),
+    "generation_one_succeeded_per_step_item": PartialIndex(
+        "generations_generation", ("cast_id", "step_id", "item"), unique=True, words=frozenset({"status", "succeeded"})
+    ),
+}
+
+
+def models() -> Iterator[type[Model]]:
+    for app in APPS:
+        yield from apps.get_app_config(app).get_models()
+
+
+def declared(kind: type[BaseConstraint] | type[Index]) -> dict[str, tuple[type[Model], Any]]:
+    """Return the constraints or indexes of one kind that the models declare, by name."""
+    return {
+        each.name: (model, each)
+        for model in models()
+        for each in [*model._meta.constraints, *model._meta.indexes]
+        if isinstance(each, kind)
+    }
+
+
+def rows(sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or [])
+        return list(cursor.fetchall())
+
+
+def sqlite_table(name: str) -> str:
+    [(text,)] = rows("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = %s", [name])
+    return str(text)
+
+
+def sqlite_foreign_keys() -> dict[str, ForeignKey]:
+    """Return the named foreign keys. SQLite's catalogue knows no names: they stand in the text of the table."""
+    found: dict[str, ForeignKey] = {}
+    for model in models():
+        table = model._meta.db_table
+        parts: dict[int, list[tuple[str, str, str]]] = {}
+        for number, _, target, here, there, *_ in rows(f"PRAGMA foreign_key_list('{table}')"):
+            parts.setdefault(number, []).append((target, here, there))
+        known = {
+            ForeignKey(table, tuple(here for _, here, _ in columns), columns[0][0], tuple(there for *_, there in columns))
+            for columns in parts.values()
+        }
+        pattern = r'CONSTRAINT "(\w+)" FOREIGN KEY \(([^)]*)\) REFERENCES "(\w+)" \(([^)]*)\) DEFERRABLE INITIALLY DEFERRED'
+        for name, here, target, there in re.findall(pattern, sqlite_table(table)):
+            key = ForeignKey(table, tuple(re.findall(r"\w+", here)), target, tuple(re.findall(r"\w+", there)))
+            if key in known:
+                found[name] = key
+    return found
+
+
+def postgresql_foreign_keys() -> dict[str, ForeignKey]:
+    columns = "(SELECT array_agg(attname::text ORDER BY n) FROM unnest({keys}) WITH ORDINALITY AS k(num, n) JOIN pg_attribute ON attrelid = {table} AND attnum = num)"
+    found = rows(
+        f"""
+        SELECT conname, conrelid::regclass::text, {columns.format(keys="conkey", table="conrelid")},
+               confrelid::regclass::text, {columns.format(keys="confkey", table="confrelid")}
+        FROM pg_constraint WHERE contype = 'f' AND condeferrable AND condeferred AND convalidated
+        """
+    )
+    return {name: ForeignKey(table, tuple(here), target, tuple(there)) for name, table, here, target, there in found}
+
+
+def foreign_keys() -> dict[str, ForeignKey]:
+    return sqlite_foreign_keys() if connection.vendor == "sqlite" else postgresql_foreign_keys()
+
+
+def words_of(condition: str) -> frozenset[str]:
+    columns = {
+        name
+        for name in re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", condition))
+        if name in ("status", "published_at", "idempotency_key")
+    }
+    return frozenset({*columns, *re.findall(r"'([^']*)'", condition), *re.findall(r"IS NOT NULL|IS NULL", condition)})
+
+
+def partial_indexes() -> dict[str, PartialIndex]:
+    if connection.vendor == "sqlite":
+        texts = rows("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE '%% WHERE %%'")
+    else:
+        texts = rows("SELECT indexname, tablename, indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexdef LIKE '%% WHERE %%'")
+    found: dict[str, PartialIndex] = {}
+    for name, table, text in texts:
+        head, condition = text.split(" WHERE ", 1)
+        columns = tuple(re.findall(r"\w+", head.rpartition("(")[2]))
+        found[name] = PartialIndex(table, columns, unique=head.startswith("CREATE UNIQUE"), words=words_of(condition))
+    return found
+
+
+def check_composite_foreign_keys() -> None:
+    assert {name: key for name, key in foreign_keys().items() if len(key.columns) > 1} == COMPOSITE_FOREIGN_KEYS
+
+
+def check_partial_indexes() -> None:
+    ours = {model._meta.db_table for model in models()}
+    assert {name: index for name, index in partial_indexes().items() if index.table in ours} == PARTIAL_INDEXES
+
+
+def check_all_constraints() -> None:
+    """Fail unless each table of ours has each constraint and index that its model declares."""
+    for model in models():
+        with connection.cursor() as cursor:
+            present = connection.introspection.get_constraints(cursor, model._meta.db_table)
+        for constraint in model._meta.constraints:
+            if isinstance(constraint, CheckConstraint):
+                assert present[constraint.name]["check"], constraint.name
+            if isinstance(constraint, UniqueConstraint):
+                assert present[constraint.name]["unique"], constraint.name
+                columns = [model._meta.get_field(name).column for name in constraint.fields]  # type: ignore[union-attr]
+                assert present[constraint.name]["columns"] == columns, constraint.name
+        for index in model._meta.indexes:
+            assert present[index.name]["index"], index.name
+
+
+CHECKS = [check_composite_foreign_keys, check_partial_indexes, check_all_constraints]
+
+
+def test_each_composite_foreign_key_and_partial_index_of_the_models_is_looked_for():
+    assert set(declared(CompositeForeignKey)) == set(COMPOSITE_FOREIGN_KEYS)
+    conditional = {name for kind in (UniqueConstraint, Index) for name, (_, each) in declared(kind).items() if each.condition is not None}
+    assert conditional == set(PARTIAL_INDEXES)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("check", CHECKS)
+def test_migrations_make_what_the_models_declare(check: Callable[[], None]):
+    check()
+
+
+@pytest.mark.sqlite
+@pytest.mark.django_db(transaction=True)
+def test_a_table_that_is_rebuilt_keeps_it_all():
+    # As a migration would: with the models of its own state.
+    state = MigrationLoader(connection).project_state()
+    before = {model._meta.db_table: sqlite_table(model._meta.db_table) for model in models()}
+    for model in models():
+        with connection.schema_editor() as editor:
+            editor._remake_table(state.apps.get_model(model._meta.app_label, model.__name__))  # type: ignore[attr-defined]
+    for check in CHECKS:
+        check()
+    assert {table: sqlite_table(table) for table in before} == before
+
+
+def column_types(model: type[Model]) -> dict[str, str]:
+    with connection.cursor() as cursor:
+        described = connection.introspection.get_table_description(cursor, model._meta.db_table)
+    # SQLite's keys that count are INTEGER by name, and 64 bits wide like the bigint that points at them.
+    return {column.name: str(column.type_code).lower().replace("bigint", "integer") for column in described}
+
+
+@pytest.mark.django_db
+def test_a_foreign_key_has_the_type_of_what_it_points_at():
+    for model in models():
+        for field in model._meta.concrete_fields:
+            if isinstance(field, ForeignKeyField):
+                target = field.remote_field.model
+                assert column_types(model)[field.column] == column_types(target)[str(target._meta.pk.column)], field
