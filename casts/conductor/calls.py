@@ -44,7 +44,7 @@ async def _news(adapter_key: str, request: Request, attempt: Callable[[Adapter],
         async with limit:
             outcome = await attempt(adapter)
         return _checked(outcome, expected=expected)
-    except registry.AdapterNotFoundError as error:
+    except registry.AdapterNotFound as error:
         return ToolError(str(error), code="adapter_not_found", permanent=True)
     except ToolError as error:
         return _cleaned(error)
@@ -62,14 +62,13 @@ async def _invoke(method: Callable[..., Any], *arguments: Any, threads: Executor
     return await place.submit(threads, partial(method, *arguments))
 
 
-def _checked(outcome: Any, *, expected: tuple[type, ...]) -> News:
+def _checked(outcome: Any, *, expected: tuple[type[Result | Submitted | Progress], ...]) -> News:
     if not isinstance(outcome, expected):
         names = " or ".join(kind.__name__ for kind in expected)
         raise ToolError(f"The adapter returned {type(outcome).__name__}, not {names}.", code="bad_output", permanent=True)
     if isinstance(outcome, Result):
         return Result(output=clean_output(outcome.output), cost=outcome.cost)
-    news: News = outcome
-    return news
+    return outcome
 
 
 def _cleaned(error: ToolError) -> ToolError:

@@ -23,7 +23,7 @@ class DatabaseThread:
         return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: _run(function, *args, **kwargs))
 
     def close(self) -> None:
-        self._executor.submit(connection.close).result()
+        self._executor.submit(lambda: connection.close()).result()  # noqa: PLW0108 - `connection` is another one on that thread
         self._executor.shutdown()
 
 

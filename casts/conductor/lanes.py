@@ -26,7 +26,7 @@ def lane_of(tool: Tool) -> Lane:
     """Return where calls of a tool run. One whose adapter is gone fails on the loop, where nothing is blocked by it."""
     try:
         adapter = registry.get(tool.adapter)
-    except registry.AdapterNotFoundError:
+    except registry.AdapterNotFound:
         return Lane.LOOP
     return Lane.LOOP if inspect.iscoroutinefunction(adapter.run) else Lane.THREAD
 

@@ -39,19 +39,26 @@ BATCH = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How a conductor spends its time, in seconds. `shift` ends it early; `linger` is how far ahead a shift looks."""
+    """How a conductor spends its time, in seconds.
+
+    `grace` is how long calls may go on after it was asked to stop, `overtime` after its `shift` is over; `linger` is
+    how far ahead a shift looks before it ends early.
+    """
 
     lease: float = engine.LEASE_SECONDS
     poll: float = 1.0
     bells: float = 5.0
     grace: float = 20.0
     shift: float | None = None
+    overtime: float = 300.0
     linger: float = 5.0
 
     @classmethod
     def for_database(cls, **values: float | None) -> "Pace":
-        """Return the pace that suits the database: SQLite cannot notify, so it is asked often, and cheaply."""
-        defaults = {"poll": 0.05, "bells": 0.3} if connection.vendor == "sqlite" else {}
+        """Return the pace that suits the settings and the database: SQLite cannot notify, so it is asked often, and cheaply."""
+        defaults: dict[str, float | None] = {"lease": settings.LEASE_SECONDS}
+        if connection.vendor == "sqlite":
+            defaults |= {"poll": 0.05, "bells": 0.3}
         return cls(**{**defaults, **values})  # type: ignore[arg-type]
 
 
@@ -89,7 +96,7 @@ class Conductor:
             held=self._held.claims,
             ticked_at=lambda: self._ticked_at,
             in_flight=lambda: len(self._held.work),
-            tell=lambda renewal: self._loop.call_soon_threadsafe(self._renewed, renewal),
+            tell=self._tell,
         )
         keeper.start()
         helpers = [asyncio.create_task(self._tick())]
@@ -162,6 +169,10 @@ class Conductor:
         if not ours or not all(ours):
             self._poll_at = 0.0
         self._wake.set()
+
+    def _tell(self, renewal: Renewal) -> None:
+        """Hand a renewal from the keeper's thread to the loop."""
+        self._loop.call_soon_threadsafe(self._renewed, renewal)
 
     def _renewed(self, renewal: Renewal) -> None:
         for cast_id in renewal.bells:
@@ -269,10 +280,14 @@ class Conductor:
         claims = self._held.claims()
         if claims:
             logger.warning("%d casts are handed back with calls in flight.", len(claims))
-        await self._database.run(engine.hand_back, claims=claims)
-        await self._database.run(ConductorProcess.objects.filter(pk=row.pk).delete)
-        self._database.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            await self._database.run(engine.hand_back, claims=claims)
+            await self._database.run(ConductorProcess.objects.filter(pk=row.pk).delete)
+        except (DatabaseError, InterfaceError):
+            logger.warning("The database cannot be reached: the claims run out by themselves.", exc_info=True)
+        finally:
+            self._database.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _claim_due(*, limit: int, lease_seconds: float, alone: bool) -> list[Claim]:

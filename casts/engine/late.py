@@ -1,7 +1,5 @@
 """News that comes from beside the claim: after it was lost, or from a provider's callback."""
 
-
-
 from casts.clock import database_now
 from casts.doorbell import knock
 from casts.models import Cast

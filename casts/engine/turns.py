@@ -163,10 +163,10 @@ def _error_of(turn: Turn, culprit: Attempt) -> dict[str, Any]:
     for change in turn.changes:
         if change.attempt is culprit and change.error is not None:
             return change.error
-    for generation in turn.inserts:
-        if generation.pk == culprit.id:
-            return dict(generation.error)
-    return dict(Generation.objects.values_list("error", flat=True).get(pk=culprit.id))
+    inserted = next((generation for generation in turn.inserts if generation.pk == culprit.id), None)
+    failed = inserted or Generation.objects.only("error").get(pk=culprit.id)
+    error: dict[str, Any] = failed.error
+    return error
 
 
 def _deadline_error(state: CastState) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""Calls to make: what the engine orders, made into what an adapter sees."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from spells.models import Tool
+
+from .artifacts import Workbench, readable_by, referenced_ids
+from .tools.contract import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of one tool. `owner_id` is the cast's initiator: only artefacts of theirs can be read."""
+
+    generation_id: UUID
+    cast_id: UUID
+    owner_id: int
+    attempt: int
+    idempotency_key: UUID
+    inputs: Mapping[str, Any]
+    tool: Tool
+    timeout_seconds: float
+
+
+def prepare(*, calls: Sequence[Call]) -> list[Request]:
+    """Return a request for each call, in order. One query for each owner whose calls name artefacts.
+
+    A reference to what is not there, or belongs to another, is left for the adapter to stumble on: that is an error of
+    its call, not of its neighbours.
+    """
+    wanted: dict[int, set[UUID]] = {}
+    for call in calls:
+        wanted.setdefault(call.owner_id, set()).update(referenced_ids(call.inputs))
+    readable = {owner_id: readable_by(owner_id, ids) if ids else {} for owner_id, ids in wanted.items()}
+    return [_request(call, Workbench(readable=readable[call.owner_id])) for call in calls]
+
+
+def _request(call: Call, workbench: Workbench) -> Request:
+    return Request(
+        tool=call.tool.slug,
+        config=call.tool.config,
+        pricing=call.tool.pricing,
+        inputs=call.inputs,
+        generation_id=call.generation_id,
+        cast_id=call.cast_id,
+        attempt=call.attempt,
+        idempotency_key=call.idempotency_key,
+        timeout_seconds=call.timeout_seconds,
+        workbench=workbench,
+    )
