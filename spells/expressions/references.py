@@ -9,7 +9,7 @@ from jinja2 import nodes
 from .errors import EvaluationError
 
 # Lists that are made of the items of another list: what is read of their items is read of its items.
-_KEEPING = frozenset({"list", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "unique"})
+_KEEPING = frozenset({"reject", "rejectattr", "reverse", "select", "selectattr", "sort", "unique"})
 _ONE_ITEM = frozenset({"first", "last"})
 
 Path = tuple[str | int | EllipsisType, ...]
@@ -33,7 +33,7 @@ class Reference:
 
 def references(node: nodes.Node) -> Iterator[Reference]:
     """Yield what a tree reads. Raises EvaluationError when it reads a step that is not named."""
-    reference = _way(node)
+    reference = way_of(node)
     if reference is not None:
         if reference.root == "steps" and not (reference.path and isinstance(reference.path[0], str)):
             raise EvaluationError("a step must be named: steps.KEY; which steps are read has to be known before the cast")
@@ -57,24 +57,24 @@ def _inner(node: nodes.Node, *, whole: bool) -> Iterator[Reference]:
         yield from references(child)
 
 
-def _way(node: nodes.Node) -> Reference | None:
+def way_of(node: nodes.Node) -> Reference | None:
     """Return the way that a node is, or None when it is something else."""
     way = None
     match node:
         case nodes.Name():
             way = Reference(node.name)
         case nodes.Getattr():
-            way = _longer(_way(node.node), node.attr)
+            way = _longer(way_of(node.node), node.attr)
         case nodes.Getitem(arg=nodes.Slice()):
-            way = _way(node.node)
+            way = way_of(node.node)
         case nodes.Getitem(arg=nodes.Const(value=str() | int() as key)) if not isinstance(key, bool):
-            way = _longer(_way(node.node), key)
+            way = _longer(way_of(node.node), key)
         case nodes.Getitem():
-            way = _longer(_way(node.node), ...)
+            way = _longer(way_of(node.node), ...)
         case nodes.Filter(node=nodes.Node() as inner) if node.name in _KEEPING:
-            way = _way(inner)
+            way = way_of(inner)
         case nodes.Filter(node=nodes.Node() as inner) if node.name in _ONE_ITEM:
-            way = _longer(_way(inner), ...)
+            way = _longer(way_of(inner), ...)
     return way
 
 
@@ -84,7 +84,7 @@ def _longer(way: Reference | None, part: str | int | EllipsisType) -> Reference 
 
 def _of_items(node: nodes.Filter) -> Iterator[Reference]:
     """Yield what `attribute=` reads of each item of a list."""
-    way = _way(node.node) if node.node is not None else None
+    way = way_of(node.node) if node.node is not None else None
     attributes = [pair.value for pair in node.kwargs if pair.key == "attribute"]
     for attribute in attributes:
         if way is not None and isinstance(attribute, nodes.Const):

@@ -4,13 +4,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import nodes
+
 from spells.problems import join_path
 from spells.schemas import check_json
 
 from .budget import Budget
 from .errors import EvaluationError, ExpressionError
 from .evaluation import Evaluation, joined
-from .references import Reference, references
+from .references import Reference, references, way_of
 from .syntax import NAMES, Part, parse
 
 MAX_RESULT_BYTES = 2 * 1024 * 1024
@@ -38,6 +40,12 @@ class Template:
     def is_expression(self) -> bool:
         """Tell whether it is one expression and nothing else, whose value keeps its type."""
         return len(self.parts) == 1 and not isinstance(self.parts[0], str)
+
+    @property
+    def way(self) -> Reference | None:
+        """Return what it reads when that is all it does: when its value is a value of the namespace, or a part of one."""
+        only = self.parts[0] if self.is_expression else None
+        return way_of(only) if isinstance(only, nodes.Node) else None
 
     def evaluate(self, namespace: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
         """Return the value as JSON. It may share objects with the namespace. Raises ExpressionError."""

@@ -9,7 +9,7 @@ from referencing.exceptions import Unresolvable
 
 from spells.problems import MAX_PROBLEMS, Problem, join_path, shown, suggestion
 
-from .keywords import FORMATS, MAX_WORK, BoundedValidator, PatternError, TooMuchWorkError, UnsupportedError, purse
+from .keywords import FORMATS, MAX_WORK, BoundedValidator, PatternError, TooMuchWorkError, Unknown, UnsupportedError, purse
 
 # Knows no document and fetches none: a `$ref` that leaves its own schema cannot be resolved.
 _REGISTRY: Registry[Any] = Registry()
@@ -98,7 +98,9 @@ _TELLERS: dict[str, Callable[[Any], str]] = {
 
 
 def _subject(value: Any) -> str:
-    return shown(value) if isinstance(value, str | int | float | dict | list | None) else "text"
+    if isinstance(value, Unknown):
+        return f"what the expression gives, {' or '.join(sorted(_NOUNS.get(name, name) for name in value.types))},"
+    return shown(value)
 
 
 _BOUNDS = {

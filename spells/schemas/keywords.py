@@ -34,13 +34,18 @@ class UnsupportedError(Exception):
 
 
 class Unknown:
-    """Stands in a value for what an expression will give: fits any schema, or if `is_text` any that allows text."""
+    """Stands in a value for what an expression will give. Fits any schema that allows one of its types, if they are known."""
 
-    __slots__ = ("is_text",)
+    __slots__ = ("types",)
 
-    def __init__(self, *, is_text: bool = False) -> None:
-        """Say whether at least the type is known: text."""
-        self.is_text = is_text
+    def __init__(self, types: frozenset[str] = frozenset()) -> None:
+        """Take the JSON types that the value may have; none when nothing is known."""
+        self.types = types
+
+    def may_be(self, wanted: list[str]) -> bool:
+        """Tell whether the value may have one of the wanted types. A number may turn out to be an integer."""
+        mine, theirs = ({"number" if name == "integer" else name for name in names} for names in (self.types, wanted))
+        return not mine or not mine.isdisjoint(theirs)
 
 
 purse: ContextVar[list[int]] = ContextVar("purse")
@@ -143,7 +148,7 @@ def _format(validator: Any, name: str, instance: Any, _schema: dict[str, Any]) -
 
 def _type(validator: Any, types: Any, instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
     allowed = [types] if isinstance(types, str) else types
-    fits = "string" in allowed if isinstance(instance, Unknown) else any(validator.is_type(instance, name) for name in allowed)
+    fits = instance.may_be(allowed) if isinstance(instance, Unknown) else any(validator.is_type(instance, name) for name in allowed)
     if not fits:
         yield ValidationError("has another type")
 
@@ -161,9 +166,7 @@ def _paid(name: str, keyword: Keyword) -> Keyword:
     def paid(validator: Any, argument: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
         pay(price)
         if isinstance(instance, Unknown):
-            if name == "type" and instance.is_text:
-                yield from keyword(validator, argument, instance, schema)
-            elif name in {"$ref", "allOf", "anyOf"}:
+            if name in {"$ref", "allOf", "anyOf", "type"}:
                 yield from keyword(validator, argument, instance, schema) or ()
             return
         if gaps_matter and isinstance(instance, dict | list) and has_unknown(instance):
