@@ -4,7 +4,7 @@ import asyncio
 
 from django.conf import settings
 
-from casts import engine
+from casts import engine, shifts
 from casts.clock import database_now
 from casts.conductor import Conductor
 from casts.conductor.loop import Pace
@@ -12,9 +12,9 @@ from casts.doorbell import ask_for_a_shift
 from casts.models import ConductorProcess
 from casts.models.conductor import ConductorKind
 
-# Well below the cluster's own timeout, which kills: claims end after the shift, calls within the grace.
+# Well below the cluster's own timeout, which kills: claims end after the shift, calls within the overtime.
 SHIFT_SECONDS = 240.0
-GRACE_SECONDS = 300.0
+OVERTIME_SECONDS = 300.0
 
 
 def continue_casts() -> None:
@@ -22,7 +22,8 @@ def continue_casts() -> None:
     others = ConductorProcess.objects.alive().filter(kind=ConductorKind.TASK).count()
     if others >= max(1, int(settings.Q_CLUSTER["workers"]) - 1):
         return
-    asyncio.run(Conductor(kind=ConductorKind.TASK, pace=Pace.for_database(shift=SHIFT_SECONDS, grace=GRACE_SECONDS)).run())
+    pace = Pace.for_database(shift=SHIFT_SECONDS, overtime=OVERTIME_SECONDS)
+    asyncio.run(Conductor(kind=ConductorKind.TASK, pace=pace, must_end=shifts.is_over).run())
     if engine.is_any_due():
         ask_for_a_shift()  # somebody rang while we were leaving, and took us for present
 
@@ -30,3 +31,7 @@ def continue_casts() -> None:
 def reap() -> None:
     """Restore what must hold of every unfinished cast."""
     engine.reap(now=database_now())
+
+
+def answer_canary() -> None:
+    """Do nothing: that it was done is what `casts.canary` wants to know."""

@@ -215,6 +215,9 @@ STORAGES = {
 # Bodies above this many bytes are refused with 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("GRIMOIRE_MAX_BODY_BYTES", default=5 * 1024 * 1024, validate=validate.Range(min=1024))
 
+# For how many seconds a conductor holds a cast without renewing its claim: after a crash, others wait as long.
+LEASE_SECONDS = env.float("GRIMOIRE_LEASE_SECONDS", default=30.0, validate=validate.Range(min=2, max=3600))
+
 LOGGING = logs.configuration(
     level=env.str("GRIMOIRE_LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
     form=env.str("GRIMOIRE_LOG_FORMAT", default="auto", validate=validate.OneOf(["auto", "json", "console"])),

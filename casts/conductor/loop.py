@@ -9,12 +9,13 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from casts import engine
@@ -66,11 +67,19 @@ class Conductor:
     """One conductor of casts. `run` returns when it was asked to stop, or when its shift is over."""
 
     def __init__(
-        self, *, kind: ConductorKind = ConductorKind.PROCESS, pace: Pace | None = None, coroutines: int = 1000, threads: int = 8
+        self,
+        *,
+        kind: ConductorKind = ConductorKind.PROCESS,
+        pace: Pace | None = None,
+        coroutines: int = 1000,
+        threads: int = 8,
+        must_end: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take how many calls may be at work at once on the loop and on threads."""
+        """Take how many calls may be at work at once on the loop and on threads. `must_end` is asked each second."""
         self.pace = pace or Pace.for_database()
+        self.ready = asyncio.Event()
         self._kind = kind
+        self._must_end = must_end
         self._lanes = Lanes(coroutines=coroutines, threads=threads)
         self._held = Holdings(lease_seconds=self.pace.lease)
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call")
@@ -99,6 +108,7 @@ class Conductor:
             tell=self._tell,
         )
         keeper.start()
+        self.ready.set()
         helpers = [asyncio.create_task(self._tick())]
         if connection.vendor == "postgresql":
             parameters = await self._database.run(ears.connection_parameters)
@@ -118,6 +128,8 @@ class Conductor:
     async def _tick(self) -> None:
         while True:
             self._ticked_at = time.monotonic()
+            if self._must_end():
+                self.stop()
             await asyncio.sleep(1)
 
     async def _conduct(self) -> None:
@@ -125,18 +137,16 @@ class Conductor:
         while True:
             try:
                 await self._settle()
-                if self._is_over:
-                    drain_until = min(drain_until, time.monotonic() + self.pace.grace)
-                    if not self._held.work and not self._held.reports:
-                        return
-                    if time.monotonic() > drain_until:
-                        return
-                elif not await self._claim() and await self._is_idle():
+                if not self._is_over and not await self._claim() and await self._is_idle():
                     return
             except (DatabaseError, InterfaceError):
                 logger.warning("The database cannot be reached; what came back is kept and settled once it can.", exc_info=True)
                 await asyncio.sleep(min(1.0, self.pace.lease / 10))
-                continue
+            if self._is_over:
+                self._lanes.close()
+                drain_until = min(drain_until, time.monotonic() + (self.pace.grace if self._stopping else self.pace.overtime))
+                if time.monotonic() > drain_until or not (self._held.work or self._held.reports):
+                    return
             await self._wait(until=drain_until)
 
     @property
@@ -154,7 +164,8 @@ class Conductor:
         """Wait for news, for the next look at a cast of ours, or for the next poll."""
         if self._held.reports or self._held.to_look_at():
             return
-        moment = min(self._held.next_look(), self._poll_at, self._bells_at if self._held.casts else float("inf"), until)
+        poll_at = float("inf") if self._is_over else self._poll_at
+        moment = min(self._held.next_look(), poll_at, self._bells_at if self._held.casts else float("inf"), until)
         try:
             async with asyncio.timeout(max(0.001, moment - time.monotonic())):
                 await self._wake.wait()
