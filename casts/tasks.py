@@ -20,7 +20,7 @@ OVERTIME_SECONDS = 300.0
 def continue_casts() -> None:
     """Conduct until nothing is due or the shift is over. One worker of the cluster is left to the other tasks."""
     others = ConductorProcess.objects.alive().filter(kind=ConductorKind.TASK).count()
-    if others >= max(1, int(settings.Q_CLUSTER["workers"]) - 1):
+    if others >= max(1, settings.Q_CLUSTER["workers"] - 1):
         return
     pace = Pace.for_database(shift=SHIFT_SECONDS, overtime=OVERTIME_SECONDS)
     asyncio.run(Conductor(kind=ConductorKind.TASK, pace=pace, must_end=shifts.is_over).run())

@@ -224,7 +224,7 @@ LOGGING = logs.configuration(
 )
 
 _workers = env.int("GRIMOIRE_CLUSTER_WORKERS", default=2, validate=validate.Range(min=1, max=64))
-Q_CLUSTER = {
+Q_CLUSTER: dict[str, Any] = {
     "name": "grimoire",
     "orm": "default",
     "workers": _workers,

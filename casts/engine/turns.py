@@ -165,6 +165,7 @@ def _error_of(turn: Turn, culprit: Attempt) -> dict[str, Any]:
             return change.error
     inserted = next((generation for generation in turn.inserts if generation.pk == culprit.id), None)
     failed = inserted or Generation.objects.only("error").get(pk=culprit.id)
+    assert failed.error is not None
     error: dict[str, Any] = failed.error
     return error
 

@@ -16,7 +16,9 @@ from casts.models.conductor import ConductorKind
 from generations.artifacts import open_stored
 from generations.models import Artifact, Generation
 from generations.tools import registry
+from generations.tools.contract import Adapter
 from spells.models import SpellVersion
+from spells.plan import plan_of
 
 from . import adapters
 from .scenes import cast, statuses, tool, user
@@ -33,7 +35,7 @@ def gate(monkeypatch):
     registry.forget()
 
 
-def using(adapter: type, **values):
+def using(adapter: type[Adapter], **values):
     return {"tool": tool(adapter.key, backoff_seconds=0.05, max_backoff_seconds=0.1), **values}
 
 
@@ -232,8 +234,7 @@ def test_a_cast_that_cannot_be_advanced_fails_alone(monkeypatch):
         cast(using(adapters.Echo, key="one"), slug="poison"),
         [cast(using(adapters.Echo, key="one"), slug=f"n{n}") for n in range(3)],
     )
-    real = state.plan_of
-    monkeypatch.setattr(state, "plan_of", lambda version_id: 1 / 0 if version_id == poison.version_id else real(version_id))
+    monkeypatch.setattr(state, "plan_of", lambda version_id: 1 / 0 if version_id == poison.version_id else plan_of(version_id))
     conduct()
     poison.refresh_from_db()
     assert (poison.status, poison.error["code"]) == ("failed", "engine_error")
