@@ -12,6 +12,8 @@ from pytest_django import Settings
 from casts.clock import database_now
 from config.sqlite import base as sqlite
 
+pytest.register_assert_rewrite("tests.constraints")
+
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:

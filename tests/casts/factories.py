@@ -1,0 +1,138 @@
+"""Rows of casts and generations for tests. What a status demands is filled in; what a test gives stands."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
+from factory.django import DjangoModelFactory
+
+from casts.models import ENDED, Cast, CastEvent, CastStatus, ConductorProcess, EventKind, FanOut, Notification, Wakeup
+from casts.models.conductor import ConductorKind
+from casts.models.notification import NotificationChannel, NotificationKind
+from generations.models import ENDED as ENDED_GENERATIONS
+from generations.models import Artifact, Callback, Generation, GenerationStatus
+from generations.models.callback import CallbackOutcome
+from tests.factories import SpellVersionFactory, StepFactory, UserFactory
+
+_Row = TypeVar("_Row", FanOut, Generation)
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ERROR = {"code": "tool_failed", "message": "It broke."}
+
+
+class CastFactory(DjangoModelFactory[Cast]):
+    class Meta:
+        model = Cast
+
+    version = SubFactory(SpellVersionFactory)
+    initiator = SubFactory(UserFactory)
+    status = CastStatus.QUEUED
+    created_at = NOON
+    deadline_at = LazyAttribute(lambda cast: cast.created_at + timedelta(hours=1))
+    started_at = LazyAttribute(lambda cast: None if cast.status == CastStatus.QUEUED else cast.created_at)
+    finished_at = LazyAttribute(lambda cast: cast.created_at if cast.status in ENDED else None)
+    outputs = LazyAttribute(lambda cast: {} if cast.status == CastStatus.SUCCEEDED else None)
+    error = LazyAttribute(lambda cast: ERROR if cast.status == CastStatus.FAILED else None)
+    reason = LazyAttribute(lambda cast: "Its initiator cancelled it." if cast.status == CastStatus.CANCELLED else "")
+
+
+class WakeupFactory(DjangoModelFactory[Wakeup]):
+    class Meta:
+        model = Wakeup
+
+    cast = SubFactory(CastFactory)
+    due_at = NOON
+
+
+class CastEventFactory(DjangoModelFactory[CastEvent]):
+    class Meta:
+        model = CastEvent
+
+    cast = SubFactory(CastFactory)
+    kind = EventKind.STARTED
+    at = NOON
+
+
+class NotificationFactory(DjangoModelFactory[Notification]):
+    class Meta:
+        model = Notification
+
+    cast = SubFactory(CastFactory)
+    round = 0
+    kind = NotificationKind.SUCCEEDED
+    channel = NotificationChannel.INBOX
+    created_at = NOON
+    delivered_at = NOON
+
+
+class ConductorProcessFactory(DjangoModelFactory[ConductorProcess]):
+    class Meta:
+        model = ConductorProcess
+
+    kind = ConductorKind.PROCESS
+    host = "here"
+    pid = 7
+    started_at = NOON
+    alive_until = NOON + timedelta(seconds=15)
+
+
+class _OfAStep(DjangoModelFactory[_Row], Generic[_Row]):
+    """A row of one step of one cast. Both belong to the same version, which is the cast's."""
+
+    class Meta:
+        abstract = True
+
+    cast = SubFactory(CastFactory, status=CastStatus.RUNNING)
+    version = SelfAttribute("cast.version")
+    step = SubFactory(StepFactory, version=SelfAttribute("..cast.version"))
+
+
+class FanOutFactory(_OfAStep[FanOut]):
+    class Meta:
+        model = FanOut
+
+    items = LazyFunction(list)
+    count = LazyAttribute(lambda fan_out: len(fan_out.items))
+    created_at = NOON
+
+
+def _in(*statuses: GenerationStatus, then: Any, otherwise: Any = None) -> Any:
+    return LazyAttribute(lambda generation: then if generation.status in statuses else otherwise)
+
+
+class GenerationFactory(_OfAStep[Generation]):
+    class Meta:
+        model = Generation
+
+    status = GenerationStatus.PENDING
+    epoch = 1
+    output = _in(GenerationStatus.SUCCEEDED, then={})
+    error = _in(GenerationStatus.FAILED, GenerationStatus.UNKNOWN, then=ERROR)
+    reason = _in(GenerationStatus.CANCELLED, GenerationStatus.SKIPPED, then="Nobody needed it.", otherwise="")
+    created_at = NOON
+    started_at = _in(GenerationStatus.PENDING, then=None, otherwise=NOON)
+    finished_at = _in(*ENDED_GENERATIONS, then=NOON)
+
+
+class ArtifactFactory(DjangoModelFactory[Artifact]):
+    class Meta:
+        model = Artifact
+
+    owner = SubFactory(UserFactory)
+    sha256 = Sequence(lambda n: f"{n:064x}")
+    mime_type = "text/plain"
+    size = 0
+    created_at = NOON
+
+
+class CallbackFactory(DjangoModelFactory[Callback]):
+    class Meta:
+        model = Callback
+
+    adapter = "fake"
+    delivery_id = Sequence(lambda n: f"delivery-{n}")
+    generation = SubFactory(GenerationFactory)
+    outcome = CallbackOutcome.RECEIVED
+    payload = LazyFunction(dict)
+    received_at = NOON
+    applied_at = LazyAttribute(lambda callback: None if callback.outcome == CallbackOutcome.RECEIVED else callback.received_at)

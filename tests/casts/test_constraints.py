@@ -1,0 +1,156 @@
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from casts.models import LIVE, CastStatus, EventKind, FanOut
+from casts.models.conductor import ConductorKind
+from casts.models.notification import NotificationChannel, NotificationKind
+from tests.casts.factories import (
+    ERROR,
+    NOON,
+    CastEventFactory,
+    CastFactory,
+    ConductorProcessFactory,
+    FanOutFactory,
+    NotificationFactory,
+    WakeupFactory,
+)
+from tests.constraints import Violation, Violations, assert_refused, cases
+from tests.factories import SpellVersionFactory, StepFactory, UserFactory
+
+LATER = NOON + timedelta(seconds=30)
+
+
+def write_the_same_cast_again() -> None:
+    cast = CastFactory.create()
+    cast.save(force_insert=True)
+
+
+def use_an_idempotency_key_twice() -> None:
+    ada = UserFactory()
+    CastFactory.create_batch(2, initiator=ada, idempotency_key="again")
+
+
+def evaluate_a_fan_out_twice() -> None:
+    first = FanOutFactory()
+    FanOutFactory(cast=first.cast, step=first.step)
+
+
+def notify_twice() -> None:
+    cast = CastFactory.create()
+    NotificationFactory.create_batch(2, cast=cast, target="ada@example.org")
+
+
+VIOLATIONS: Violations = {
+    "cast_status_is_known": [partial(CastFactory, status="resting")],
+    "cast_is_unique_with_its_version": [write_the_same_cast_again],
+    "cast_idempotency_key_is_unique_per_initiator": [use_an_idempotency_key_twice],
+    "cast_idempotency_key_is_not_empty": [partial(CastFactory, idempotency_key="")],
+    "cast_finished_iff_ended": [
+        partial(CastFactory, status=CastStatus.SUCCEEDED, finished_at=None),
+        partial(CastFactory, status=CastStatus.FAILED, finished_at=None),
+        partial(CastFactory, status=CastStatus.CANCELLED, finished_at=None),
+        partial(CastFactory, status=CastStatus.QUEUED, finished_at=LATER),
+        partial(CastFactory, status=CastStatus.RUNNING, finished_at=LATER),
+        partial(CastFactory, status=CastStatus.PAUSED, finished_at=LATER),
+    ],
+    "cast_started_unless_queued": [
+        partial(CastFactory, status=CastStatus.QUEUED, started_at=NOON),
+        partial(CastFactory, status=CastStatus.RUNNING, started_at=None),
+        partial(CastFactory, status=CastStatus.SUCCEEDED, started_at=None),
+    ],
+    "cast_outputs_iff_succeeded": [
+        partial(CastFactory, status=CastStatus.SUCCEEDED, outputs=None),
+        partial(CastFactory, status=CastStatus.RUNNING, outputs={}),
+        partial(CastFactory, status=CastStatus.FAILED, outputs={"part": 1}),
+    ],
+    "cast_error_iff_failed": [
+        partial(CastFactory, status=CastStatus.FAILED, error=None),
+        partial(CastFactory, status=CastStatus.RUNNING, error=ERROR),
+        partial(CastFactory, status=CastStatus.SUCCEEDED, error=ERROR),
+    ],
+    "cast_cancelled_has_a_reason": [partial(CastFactory, status=CastStatus.CANCELLED, reason="")],
+    "cast_cost_is_not_negative": [partial(CastFactory, cost_usd=Decimal("-0.0000000001"))],
+    "cast_budget_is_not_negative": [partial(CastFactory, max_cost_usd=Decimal(-1))],
+    "conductorprocess_kind_is_known": [partial(ConductorProcessFactory, kind="thread")],
+    "conductorprocess_lives_after_its_start": [partial(ConductorProcessFactory, alive_until=NOON - timedelta(seconds=1))],
+    "castevent_kind_is_known": [partial(CastEventFactory, kind="forgotten")],
+    "fanout_is_evaluated_once": [evaluate_a_fan_out_twice],
+    "fanout_count_is_not_negative": [partial(FanOutFactory, count=-1)],
+    "fanout_cast_pins_its_version": [lambda: FanOutFactory(version=SpellVersionFactory())],
+    "fanout_step_belongs_to_its_version": [lambda: FanOutFactory(step=StepFactory())],
+    "notification_is_sent_once_per_round": [notify_twice],
+    "notification_kind_is_known": [partial(NotificationFactory, kind="cast.forgotten")],
+    "notification_channel_is_known": [partial(NotificationFactory, channel="pigeon")],
+    "notification_due_iff_undelivered": [
+        partial(NotificationFactory, due_at=None, delivered_at=None),
+        partial(NotificationFactory, due_at=NOON, delivered_at=NOON),
+    ],
+    "wakeup_epoch_is_not_negative": [partial(WakeupFactory, epoch=-1)],
+    "wakeup_claimed_is_parked_at_its_lease": [partial(WakeupFactory, claimed_until=LATER, due_at=NOON)],
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "violate"), cases(VIOLATIONS))
+def test_the_database_refuses(name: str, violate: Violation):
+    assert_refused(name, violate)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", CastStatus)
+def test_a_cast_of_each_status_is_accepted(status: CastStatus):
+    assert CastFactory.create(status=status).finished_at == (None if status in LIVE else NOON)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [CastStatus.PAUSED, CastStatus.CANCELLED, CastStatus.FAILED])
+def test_a_cast_may_be_held_or_ended_before_it_started(status: CastStatus):
+    assert CastFactory.create(status=status, started_at=None).pk
+
+
+@pytest.mark.django_db
+def test_many_casts_of_one_initiator_may_be_without_an_idempotency_key():
+    ada = UserFactory()
+    assert len(CastFactory.create_batch(2, initiator=ada)) == 2
+
+
+@pytest.mark.django_db
+def test_two_initiators_may_use_the_same_idempotency_key():
+    assert len(CastFactory.create_batch(2, idempotency_key="again")) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", EventKind)
+def test_an_event_of_each_kind_is_accepted(kind: EventKind):
+    assert CastEventFactory.create(kind=kind).pk
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ConductorKind)
+def test_a_conductor_of_each_kind_is_accepted(kind: ConductorKind):
+    assert ConductorProcessFactory.create(kind=kind).pk
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", NotificationKind)
+@pytest.mark.parametrize("channel", NotificationChannel)
+def test_a_notification_of_each_kind_over_each_channel_is_accepted(kind: NotificationKind, channel: NotificationChannel):
+    assert NotificationFactory.create(kind=kind, channel=channel).pk
+
+
+@pytest.mark.django_db
+def test_a_claimed_wakeup_is_parked_at_the_end_of_its_lease():
+    assert WakeupFactory.create(claimed_until=LATER, due_at=LATER).pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_step_of_another_version_is_refused_at_the_commit():
+    stranger = StepFactory()
+    cast = CastFactory.create(status=CastStatus.RUNNING)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        FanOutFactory(cast=cast, step=stranger)
+    assert not FanOut.objects.exists()
