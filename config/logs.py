@@ -80,8 +80,8 @@ def configuration(*, level: str, form: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events"}},
         "root": {"handlers": ["stderr"], "level": level},
-        # Django and django-q2 would write to handlers of their own.
-        "loggers": {"django": quiet, "django.server": quiet, "django-q": quiet},
+        # Django and django-q2 would write to handlers of their own; httpx2 would tell of each request, with its whole address.
+        "loggers": {"django": quiet, "django.server": quiet, "django-q": quiet, "httpx2": {"level": "WARNING"}},
     }
 
 
