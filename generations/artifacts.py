@@ -5,7 +5,7 @@ the result. A file whose rows never came is swept up later; a row without its fi
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO, Any
@@ -102,13 +102,30 @@ class Workbench:
 
 def readable_by(owner_id: int, ids: Iterable[UUID]) -> dict[UUID, StoredArtifact]:
     """Look up those of `ids` that belong to `owner_id`. One query; a stranger's id is left out like a missing one."""
-    rows = Artifact.objects.filter(owner_id=owner_id, pk__in=list(ids)).values_list(
-        "id", "sha256", "mime_type", "size", "name", "source_url"
-    )
-    return {
-        id_: StoredArtifact(id=id_, sha256=sha256, mime_type=mime_type, size=size, name=name, source_url=source_url)
-        for id_, sha256, mime_type, size, name, source_url in rows
-    }
+    return readable_by_each({owner_id: set(ids)})[owner_id]
+
+
+# Fewer variables than any database takes in one statement.
+MAX_IDS_PER_QUERY = 10_000
+
+
+def readable_by_each(wanted: Mapping[int, Collection[UUID]]) -> dict[int, dict[UUID, StoredArtifact]]:
+    """Look up, for each owner, those of the ids wanted for them that are theirs.
+
+    One query however many owners, none when nothing is wanted; one for each 10,000 ids beyond that.
+    """
+    readable: dict[int, dict[UUID, StoredArtifact]] = {owner_id: {} for owner_id in wanted}
+    ids = sorted(set().union(*wanted.values()))
+    columns = ("owner_id", "id", "sha256", "mime_type", "size", "name", "source_url")
+    for start in range(0, len(ids), MAX_IDS_PER_QUERY):
+        some = ids[start : start + MAX_IDS_PER_QUERY]
+        rows = Artifact.objects.filter(owner_id__in=list(wanted), pk__in=some).values_list(*columns)
+        for owner_id, id_, sha256, mime_type, size, name, source_url in rows:
+            if id_ in wanted[owner_id]:
+                readable[owner_id][id_] = StoredArtifact(
+                    id=id_, sha256=sha256, mime_type=mime_type, size=size, name=name, source_url=source_url
+                )
+    return readable
 
 
 def record(made: Iterable[StoredArtifact], *, owner_id: int, generation_id: UUID | None, now: datetime) -> list[Artifact]:

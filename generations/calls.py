@@ -7,7 +7,7 @@ from uuid import UUID
 
 from spells.models import Tool
 
-from .artifacts import Workbench, readable_by, referenced_ids
+from .artifacts import Workbench, readable_by_each, referenced_ids
 from .tools.contract import Request
 
 
@@ -26,7 +26,7 @@ class Call:
 
 
 def prepare(*, calls: Sequence[Call]) -> list[Request]:
-    """Return a request for each call, in order. One query for each owner whose calls name artefacts.
+    """Return a request for each call, in order. One query for all artefacts that they name, none when they name none.
 
     A reference to what is not there, or belongs to another, is left for the adapter to stumble on: that is an error of
     its call, not of its neighbours.
@@ -34,7 +34,7 @@ def prepare(*, calls: Sequence[Call]) -> list[Request]:
     wanted: dict[int, set[UUID]] = {}
     for call in calls:
         wanted.setdefault(call.owner_id, set()).update(referenced_ids(call.inputs))
-    readable = {owner_id: readable_by(owner_id, ids) if ids else {} for owner_id, ids in wanted.items()}
+    readable = readable_by_each(wanted)
     return [_request(call, Workbench(readable=readable[call.owner_id])) for call in calls]
 
 

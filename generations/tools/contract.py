@@ -136,10 +136,12 @@ class Adapter:
     """Base of all adapters. Only `run` must be written; the rest is for providers that work in jobs.
 
     `key` names the adapter in `Tool.adapter`. `config_schema` is the JSON Schema of `Tool.config`. `definitions` are
-    the tools that `manage.py sync_tools` makes of it.
+    the tools that `manage.py sync_tools` makes of it. `isolated` gives each call a process of its own, which is killed
+    when its time is up: for blocking code that may hang or crash. Its `run` must be a plain function.
     """
 
     key: ClassVar[str]
+    isolated: ClassVar[bool] = False
     definitions: ClassVar[tuple[ToolDefinition, ...]] = ()
     config_schema: ClassVar[Mapping[str, Json]] = {"type": "object", "additionalProperties": False}
 

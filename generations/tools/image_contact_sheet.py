@@ -13,7 +13,9 @@ from .definition import EXAMPLE_IMAGE, artifact_schema, integer_schema, object_s
 from .pictures import COLOUR_PATTERN, FORMAT_SCHEMA, MAX_SIDE, flattened, font, keep_picture, read_picture, wrapped
 
 MAX_IMAGES = 60
-CAPTION_LINES = 3
+MAX_CAPTION_LINES = 9
+ONE_ROW = 3
+LINE_HEIGHT = 1.35
 
 
 class ImageContactSheet(Adapter):
@@ -38,7 +40,9 @@ class ImageContactSheet(Adapter):
                     "captions": {
                         "type": "array",
                         "description": "What to write below each picture, in the same order.",
-                        "items": {"anyOf": [text_schema("A caption.", max_length=500), {"type": "null"}]},
+                        "items": {
+                            "anyOf": [text_schema("A caption; past nine lines it ends in an ellipsis.", max_length=2000), {"type": "null"}]
+                        },
                         "maxItems": MAX_IMAGES,
                         "default": [],
                     },
@@ -108,7 +112,8 @@ def _page(request: Request, chosen: list[tuple[Any, str]], inputs: Mapping[str, 
         picture.thumbnail(largest, Image.Resampling.LANCZOS)
         pictures.append(picture)
     shape = median(picture.width / picture.height for picture in pictures)
-    layout = _layout(columns, width=width, shape=shape, captions=any(text for _, text in chosen), title=bool(inputs["title"].strip()))
+    captions = [text for _, text in chosen]
+    layout = _layout(columns, width=width, shape=shape, captions=captions, title=bool(inputs["title"].strip()))
     rows = math.ceil(len(chosen) / columns)
     bottom = layout.corner((rows - 1) * columns)[1] + layout.cell[1] + layout.caption_height + layout.margin
     if bottom > 4 * MAX_SIDE:
@@ -126,24 +131,26 @@ def _page(request: Request, chosen: list[tuple[Any, str]], inputs: Mapping[str, 
 
 def _columns(count: int) -> int:
     """Return how many pictures go in a row: all of a few, else about a square, without a lonely last one."""
-    if count <= 3:
+    if count <= ONE_ROW:
         return count
     square = math.ceil(math.sqrt(count))
     return min((square, square + 1, square - 1), key=lambda columns: -count % columns)
 
 
-def _layout(columns: int, *, width: int, shape: float, captions: bool, title: bool) -> _Layout:
+def _layout(columns: int, *, width: int, shape: float, captions: list[str], title: bool) -> _Layout:
     margin = max(12, round(width * 0.035))
     gap = max(8, round(width * 0.022))
     cell_width = max(16, (width - 2 * margin - (columns - 1) * gap) // columns)
-    letters = max(9.0, min(width * 0.014, cell_width * 0.06))
+    letters = max(9.0, min(width * 0.013, cell_width * 0.06))
+    face = font(letters)
+    lines = max(len(wrapped(text, face=face, width=cell_width, max_lines=MAX_CAPTION_LINES)) for text in captions)
     return _Layout(
         columns=columns,
         margin=margin,
         gap=gap,
         cell=(cell_width, max(16, round(cell_width / min(max(shape, 0.3), 4)))),
         letters=letters,
-        caption_height=round(letters * (1.35 * CAPTION_LINES + 0.8)) if captions else 0,
+        caption_height=round(letters * (LINE_HEIGHT * lines + 0.8)) if lines else 0,
         title_height=round(letters * 3.2) + gap if title else 0,
     )
 
@@ -159,6 +166,6 @@ def _mount(page: Image.Image, picture: Image.Image, caption: str, *, corner: tup
     page.paste("#000000", (x - 2 * soft, y - 2 * soft + soft // 2), shadow.filter(ImageFilter.GaussianBlur(soft)))
     page.paste(fitted, (x, y))
     face = font(layout.letters)
-    for number, line in enumerate(wrapped(caption, face=face, width=layout.cell[0], max_lines=CAPTION_LINES)):
-        below = corner[1] + layout.cell[1] + layout.letters * (1.35 * (number + 0.5) + 0.6)
+    for number, line in enumerate(wrapped(caption, face=face, width=layout.cell[0], max_lines=MAX_CAPTION_LINES)):
+        below = corner[1] + layout.cell[1] + layout.letters * (LINE_HEIGHT * (number + 0.5) + 0.6)
         ImageDraw.Draw(page).text((corner[0] + layout.cell[0] / 2, below), line, font=face, fill=ink, anchor="mm")

@@ -1,0 +1,222 @@
+"""HTTP to places that strangers name: addresses are checked, redirects followed by hand, answers bounded.
+
+A transport resolves the name itself, checks all its addresses and connects to one of those it checked: a name server
+that answers differently the second time (DNS rebinding) gains nothing. The name still decides the certificate.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from http import HTTPStatus
+
+import httpx2
+
+from . import addresses
+from .contract import ToolError
+from .http_errors import transport_error
+
+MAX_REDIRECTS = 5
+CONNECT_TIMEOUT_SECONDS = 10.0
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+USER_AGENT = "grimoire"
+
+# A connection is not kept: the next name may share the address, but not the certificate that was checked for this one.
+_NO_KEEPALIVE = httpx2.Limits(max_keepalive_connections=0)
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Return the certificates that we trust, read once: that takes 80 ms."""
+    return httpx2.create_ssl_context()
+
+
+class CheckedTransport(httpx2.BaseTransport):
+    """Connects to public addresses only. Blocks; for use outside of the event loop."""
+
+    def __init__(self) -> None:
+        """Open no connection yet."""
+        self._inner = httpx2.HTTPTransport(verify=certificates(), limits=_NO_KEEPALIVE)
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        found = addresses.resolve(request.url.host, _port(request.url))
+        addresses.require_public(request.url.host, found)
+        *others, last = _pinned(request, found)
+        for pinned in others:
+            try:
+                return self._inner.handle_request(pinned)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue
+        return self._inner.handle_request(last)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class CheckedAsyncTransport(httpx2.AsyncBaseTransport):
+    """Connects to public addresses only."""
+
+    def __init__(self) -> None:
+        """Open no connection yet."""
+        self._inner = httpx2.AsyncHTTPTransport(verify=certificates(), limits=_NO_KEEPALIVE)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        found = await addresses.resolve_async(request.url.host, _port(request.url), timeout_seconds=CONNECT_TIMEOUT_SECONDS)
+        addresses.require_public(request.url.host, found)
+        *others, last = _pinned(request, found)
+        for pinned in others:
+            try:
+                return await self._inner.handle_async_request(pinned)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue
+        return await self._inner.handle_async_request(last)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _port(url: httpx2.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _pinned(request: httpx2.Request, found: list[str]) -> Iterator[httpx2.Request]:
+    """Return the request once for each address: sent there, but for the name, in `Host` and in the certificate."""
+    for address in found[:4]:
+        yield httpx2.Request(
+            request.method,
+            request.url.copy_with(host=address),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": request.url.host},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A request to make. `secret_headers` go to the first origin alone; no redirect takes them elsewhere."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secret_headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    max_bytes: int
+    timeout_seconds: float
+    allow_private_addresses: bool = False
+    # Only these may be called, also by redirect; empty: any.
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back: `url` is where the redirects led."""
+
+    status: int
+    headers: httpx2.Headers
+    body: bytes
+    url: httpx2.URL
+
+
+async def exchange(outgoing: Outgoing) -> Answer:
+    """Make a request, follow its redirects, and return the answer, whatever its status.
+
+    Raises:
+        ToolError: the address is forbidden, the answer too large, or there was none (see `http_errors`).
+    """
+    url = checked_url(outgoing.url, hosts=outgoing.hosts)
+    repeatable = outgoing.method in SAFE_METHODS
+    try:
+        async with asyncio.timeout(outgoing.timeout_seconds), _client(outgoing) as client:
+            return await _follow(client, outgoing, url)
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+        raise transport_error(error, host=url.host, repeatable=repeatable) from error
+
+
+def checked_url(text: str, *, hosts: tuple[str, ...] = ()) -> httpx2.URL:
+    """Return the URL that a text names, if it may be called at all.
+
+    Raises:
+        ToolError: permanent: `bad_url`, or `host_forbidden` when it is none of `hosts`.
+    """
+    try:
+        url = httpx2.URL(text)
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise ToolError(f"This is no URL: {error}", code="bad_url", permanent=True) from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ToolError("Only http:// and https:// URLs with a host can be called.", code="bad_url", permanent=True)
+    if url.userinfo:
+        raise ToolError("The URL carries a name or password; give them in a header instead.", code="bad_url", permanent=True)
+    if hosts and url.host not in hosts:
+        raise ToolError(f"This tool may not call {url.host}; it may call {', '.join(hosts)}.", code="host_forbidden", permanent=True)
+    return url
+
+
+def _client(outgoing: Outgoing) -> httpx2.AsyncClient:
+    if outgoing.allow_private_addresses:
+        transport: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(verify=certificates(), limits=_NO_KEEPALIVE)
+    else:
+        transport = CheckedAsyncTransport()
+    return httpx2.AsyncClient(
+        transport=transport,
+        timeout=httpx2.Timeout(outgoing.timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, outgoing.timeout_seconds)),
+        follow_redirects=False,
+        trust_env=False,  # a proxy from the environment would connect past our check
+        # Compressed answers could unpack to more than we read.
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+    )
+
+
+async def _follow(client: httpx2.AsyncClient, outgoing: Outgoing, url: httpx2.URL) -> Answer:
+    first, method, content = url, outgoing.method, outgoing.content
+    for _ in range(MAX_REDIRECTS + 1):
+        headers = _headers_for(outgoing, at_home=_origin(url) == _origin(first), with_body=content is not None)
+        request = client.build_request(method, url, headers=headers, content=content)
+        response = await client.send(request, stream=True)
+        try:
+            target = response.headers["location"] if response.has_redirect_location else None
+            if target is None:
+                body = await _read(response, max_bytes=outgoing.max_bytes)
+                return Answer(status=response.status_code, headers=response.headers, body=body, url=url)
+        finally:
+            await response.aclose()
+        next_url = checked_url(str(url.join(target)), hosts=outgoing.hosts)
+        if url.scheme == "https" and next_url.scheme == "http":
+            raise ToolError(f"{url.host} redirects from https to plain http.", code="bad_redirect", permanent=True)
+        if response.status_code not in (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT) and method not in SAFE_METHODS:
+            method, content = "GET", None
+        url = next_url
+    raise ToolError(f"{first.host} redirects more than {MAX_REDIRECTS} times.", code="bad_redirect", permanent=True)
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, _port(url)
+
+
+_ABOUT_THE_BODY = frozenset({"content-type", "content-encoding", "content-language"})
+_OF_ONE_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+def _headers_for(outgoing: Outgoing, *, at_home: bool, with_body: bool) -> dict[str, str]:
+    left_out = (frozenset() if with_body else _ABOUT_THE_BODY) | (frozenset() if at_home else _OF_ONE_ORIGIN)
+    headers = {name: value for name, value in outgoing.headers.items() if name.lower() not in left_out}
+    if at_home:
+        taken = {name.lower() for name in outgoing.secret_headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in taken} | dict(outgoing.secret_headers)
+    return headers
+
+
+async def _read(response: httpx2.Response, *, max_bytes: int) -> bytes:
+    """Read an answer's body, and stop as soon as it is too large."""
+    too_large = ToolError(f"The answer is larger than {max_bytes} bytes.", code="too_large", permanent=True)
+    told = response.headers.get("content-length", "")
+    if told.isdecimal() and int(told[:20]) > max_bytes and response.request.method != "HEAD":
+        raise too_large
+    if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+        raise ToolError("The answer is compressed, though we asked for it not to be.", code="bad_answer", permanent=True)
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > max_bytes:
+            raise too_large
+    return bytes(body)
