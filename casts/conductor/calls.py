@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from casts.engine import News
+from generations import isolation
 from generations.outputs import clean_output, clean_text
 from generations.tools import registry
 from generations.tools.contract import Adapter, Progress, Request, Result, Submitted, ToolError
@@ -22,9 +23,13 @@ MAX_MESSAGE_CHARACTERS = 4_000
 
 async def run(*, adapter_key: str, request: Request, threads: Executor, place: Place) -> News:
     """Make a call."""
-    return await _news(
-        adapter_key, request, lambda adapter: _invoke(adapter.run, request, threads=threads, place=place), (Result, Submitted)
-    )
+
+    async def attempt(adapter: Adapter) -> Any:
+        if adapter.isolated:
+            return await isolation.run(adapter_key=adapter_key, request=request)
+        return await _invoke(adapter.run, request, threads=threads, place=place)
+
+    return await _news(adapter_key, request, attempt, (Result, Submitted))
 
 
 async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Executor, place: Place) -> News:

@@ -1,4 +1,4 @@
-"""Room for calls: coroutines on the loop for async adapters, counted threads for blocking ones."""
+"""Room for calls: the loop for async adapters, counted threads for blocking ones, processes for those that may hang."""
 
 import asyncio
 import contextvars
@@ -20,6 +20,7 @@ class Lane(Enum):
 
     LOOP = "loop"
     THREAD = "thread"
+    PROCESS = "process"
 
 
 def lane_of(tool: Tool) -> Lane:
@@ -28,15 +29,17 @@ def lane_of(tool: Tool) -> Lane:
         adapter = registry.get(tool.adapter)
     except registry.AdapterNotFound:
         return Lane.LOOP
+    if adapter.isolated:
+        return Lane.PROCESS
     return Lane.LOOP if inspect.iscoroutinefunction(adapter.run) else Lane.THREAD
 
 
 class Lanes:
     """How many calls are at work on each lane, and how many more may start."""
 
-    def __init__(self, *, coroutines: int, threads: int) -> None:
+    def __init__(self, *, coroutines: int, threads: int, processes: int) -> None:
         """Take the room of each lane, in calls."""
-        self.room = {Lane.LOOP: coroutines, Lane.THREAD: threads}
+        self.room = {Lane.LOOP: coroutines, Lane.THREAD: threads, Lane.PROCESS: processes}
         self.taken: Counter[Lane] = Counter()
 
     def free(self) -> int:

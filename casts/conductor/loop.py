@@ -73,14 +73,15 @@ class Conductor:
         pace: Pace | None = None,
         coroutines: int = 1000,
         threads: int = 8,
+        processes: int = 4,
         must_end: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take how many calls may be at work at once on the loop and on threads. `must_end` is asked each second."""
+        """Take how many calls may be at work at once on the loop, on threads and in processes. `must_end` is asked each second."""
         self.pace = pace or Pace.for_database()
         self.ready = asyncio.Event()
         self._kind = kind
         self._must_end = must_end
-        self._lanes = Lanes(coroutines=coroutines, threads=threads)
+        self._lanes = Lanes(coroutines=coroutines, threads=threads, processes=processes)
         self._held = Holdings(lease_seconds=self.pace.lease)
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call")
         self._database = DatabaseThread()

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from generations.tools import registry
 from generations.tools.contract import Adapter
 from spells.models import SpellVersion
 from spells.plan import plan_of
+from tests.generations.test_isolation import Alone
+from tests.offering import offer
 
 from . import adapters
 from .scenes import cast, statuses, tool, user
@@ -150,6 +153,19 @@ def test_a_call_that_takes_too_long_is_given_up(adapter, gate):
         wait_for(lambda: ended(started), what="the cast ends")
         gate.open.set()
     assert started.error["code"] == "timeout"
+
+
+def test_a_call_in_a_process_of_its_own_is_killed_when_its_time_is_up(monkeypatch, tmp_path):
+    offer(Alone, folder=tmp_path, monkeypatch=monkeypatch)
+    pid_file = tmp_path / "pid"
+    hanging = using(Alone, key="one", params={"do": "hang", "pid_file": str(pid_file)}, max_attempts=1, run_timeout_seconds=20)
+    started = cast(hanging, slug="hangs")
+    with conducting():
+        wait_for(pid_file.exists, what="the call is at work")
+        wait_for(lambda: ended(started), what="the cast ends")
+    assert started.error["code"] == "timeout"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
 
 
 def test_a_job_is_submitted_polled_and_settled():
