@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import PostgresServer, die_with_parent, temporary_folder
+from casts.processes import die_with_parent
+from tests.postgres import PostgresServer, temporary_folder
 
 DATABASE = "GRIMOIRE_TEST_DB"  # `sqlite` or `postgresql`, in the children
 FOLDER = "GRIMOIRE_TEST_FOLDER"  # of the run: data, settings, reports

@@ -5,7 +5,6 @@ folders. `python -m tests.postgres` runs a server until Ctrl-C and prints its DA
 """
 
 import argparse
-import ctypes
 import importlib.util
 import os
 import pwd
@@ -13,16 +12,16 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import psycopg
+
+from casts.processes import die_with_parent
 
 # Short, because a socket's path may have 107 bytes, and open to every user: TMPDIR may be neither.
 FOLDERS = Path("/tmp")
@@ -31,28 +30,12 @@ SYSTEM = Path("/usr/lib/postgresql")
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-PR_SET_PDEATHSIG = 1
 
 StopMode = Literal["fast", "immediate"]
 
 
 class PostgresError(Exception):
     """The server cannot be found, made or started."""
-
-
-def die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """Return a `preexec_fn` that has the kernel send `death_signal` when the starting thread ends, even by kill -9."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork, where nothing may be loaded
-    parent = os.getpid()
-
-    def ask_the_kernel() -> None:
-        prctl(PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
-    return ask_the_kernel
 
 
 def installed() -> Path:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.postgres import PostgresServer
-from tests.test_postgres import comes_true
+from tests.processes import wait_for
+from tests.test_postgres import is_running
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,14 +50,14 @@ class Suite:
         (self.folder / "test_suite.py").write_text(text)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "pytest", "-p", "tests.databases", "-p", "no:randomly", "-p", "no:django", "-p", "no:schemathesis"]
+        command = [sys.executable, "-m", "pytest", "-p", "tests.databases"]
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("GRIMOIRE_", "DJANGO_", "DATABASE_URL", "PYTEST"))
         }
         return subprocess.Popen(
             [*command, *arguments],
             cwd=self.folder,
-            env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+            env={**inherited, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -135,7 +136,7 @@ def test_an_error_in_a_fixture_counts_as_a_failure(suite: Suite):
 
 def test_a_run_that_dies_has_failed(suite: Suite):
     suite.write("import os\ndef test_it(): os.kill(os.getpid(), 9)\n")
-    code, lines = suite.run("--db=sqlite", "-p", "no:xdist")
+    code, lines = suite.run("--db=sqlite")
     assert (code, lines[-1]) == (128 + signal.SIGKILL, "0 passed, 1 failed")
 
 
@@ -170,15 +171,15 @@ def test_no_process_outlives_the_run(suite: Suite, stop: signal.Signals):
         "import os, time\nfrom pathlib import Path\nimport pytest\n"
         "@pytest.mark.postgresql\ndef test_it():\n    Path('url').write_text(os.environ['DATABASE_URL'])\n    Path('pid').write_text(str(os.getpid()))\n    time.sleep(100)\n"
     )
-    with suite.start("--db=postgresql", "-p", "no:xdist") as process:
+    with suite.start("--db=postgresql") as process:
         pid = suite.folder / "pid"
-        assert comes_true(lambda: pid.exists() and pid.read_text() != "")
+        wait_for("the test to run", lambda: pid.exists() and pid.read_text(), seconds=20)
         process.send_signal(stop)
         process.wait(20)
     folder = (suite.folder / "url").read_text().split("@")[1].split("/")[0].replace("%2F", "/")
     running = [int(pid.read_text()), *server_pids(Path(folder))]
     assert running
-    assert comes_true(lambda: not any(Path(f"/proc/{each}").exists() for each in running))
+    wait_for("all processes to end", lambda: not any(is_running(each) for each in running), seconds=20)
 
 
 def server_pids(folder: Path) -> list[int]:

@@ -4,8 +4,7 @@ import pwd
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,6 +12,7 @@ import pytest
 
 from tests import postgres
 from tests.postgres import PostgresError, PostgresServer, StopMode
+from tests.processes import wait_for
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,15 +30,6 @@ def ask(server: PostgresServer, question: str) -> object:
         row = connection.execute(question).fetchone()
         assert row is not None
         return row[0]
-
-
-def comes_true(condition: Callable[[], bool], *, within: float = 20.0) -> bool:
-    ends_at = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > ends_at:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def is_running(pid: int) -> bool:
@@ -123,7 +114,7 @@ def test_the_server_dies_with_its_parent_and_the_next_start_sweeps_its_folder():
         assert is_running(int(pid))
         parent.kill()
         parent.wait()
-    assert comes_true(lambda: not is_running(int(pid)))
+    wait_for("the server to die with its parent", lambda: not is_running(int(pid)), seconds=20)
     with PostgresServer():
         assert not Path(folder).exists()
 
