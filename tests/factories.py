@@ -88,5 +88,6 @@ def published(
 
 def _owner_of(slug: str) -> User:
     spell = Spell.objects.filter(slug=slug).first()
-    owner: User = spell.owner if spell else UserFactory.create()
+    owner = spell.owner if spell else UserFactory.create()
+    assert owner is not None
     return owner

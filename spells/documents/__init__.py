@@ -13,7 +13,7 @@ from .document import (
 )
 from .drafts import NotOwnerError, document_of, key_problems, save_draft, tool_problems, tools_of
 from .inputs import input_problems, input_schema_of, inputs_of
-from .text import Format, dump, parse
+from .text import Format, dump, load, parse
 
 __all__ = [
     "DOCUMENT_SCHEMA",
@@ -31,6 +31,7 @@ __all__ = [
     "input_schema_of",
     "inputs_of",
     "key_problems",
+    "load",
     "parse",
     "save_draft",
     "shape_problems",

@@ -1,19 +1,22 @@
 """A spell written down: what YAML and JSON documents say, and what a version of a spell holds."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from spells.models import OnFailure, Visibility
-from spells.problems import Problem, ProblemsError
+from spells.problems import Problem, ProblemsError, join_path
 from spells.schemas import check, check_json
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_STEPS = 200
 MAX_INPUTS = MAX_OUTPUTS = 100
 
+_STEP_PLACE = re.compile(r"^steps\[(\d+)\]")
 _NAME = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 _DAY = 86_400
+_EXACT_BELOW = 1e16  # from here on Python writes a float with an exponent, and PostgreSQL reads an integer
 
 
 class DocumentError(ProblemsError):
@@ -98,7 +101,27 @@ DOCUMENT_SCHEMA: dict[str, Any] = {
 
 def shape_problems(data: Any) -> list[Problem]:
     """Return what keeps data from having the form of a document, whatever its expressions and tools."""
-    return check_json(data, path="", max_bytes=MAX_DOCUMENT_BYTES) or check(data, DOCUMENT_SCHEMA, path="")
+    problems = check_json(data, path="", max_bytes=MAX_DOCUMENT_BYTES) or _inexact_numbers(data) or check(data, DOCUMENT_SCHEMA, path="")
+    return [Problem(_STEP_PLACE.sub(lambda found: _step_place(data, found), problem.path), problem.message) for problem in problems]
+
+
+def _inexact_numbers(data: Any) -> list[Problem]:
+    """Return a problem for the first float that would come back from PostgreSQL as an integer, and as another number."""
+    stack = [(data, "")]
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
+            return [Problem(path, f"{value} is not kept exactly by every database; write an integer of at most 64 bits, or a text")]
+        if isinstance(value, dict | list):
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            stack.extend((inner, join_path(path, place)) for place, inner in pairs)
+    return []
+
+
+def _step_place(data: Any, found: re.Match[str]) -> str:
+    """Return how a step is named in a problem: by its key, where it has one, for so it is named everywhere else."""
+    key = data["steps"][int(found[1])].get("key") if isinstance(data["steps"][int(found[1])], dict) else None
+    return f"steps.{key}" if isinstance(key, str) and key.isidentifier() else found[0]
 
 
 def from_data(data: Any) -> Document:
@@ -161,4 +184,6 @@ def _arranged(value: Any) -> Any:
     if isinstance(value, Mapping):
         names = sorted(value, key=lambda name: (_FIRST.get(name, len(_FIRST)), name))
         return {name: _arranged(value[name]) for name in names}
+    if isinstance(value, float):
+        return value + 0.0  # -0.0 equals 0.0, and PostgreSQL knows but one zero
     return [_arranged(item) for item in value] if isinstance(value, list) else value

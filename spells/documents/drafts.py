@@ -104,7 +104,7 @@ def _spell(*, document: Document, owner: User, now: datetime) -> Spell:
     }
     spell, created = Spell.objects.select_for_update().get_or_create(slug=document.slug, defaults={**said, "owner": owner})
     if not created:
-        if not Spell.objects.owned_by(owner).filter(pk=spell.pk).exists():
+        if not Spell.objects.written().owned_by(owner).filter(pk=spell.pk).exists():
             raise NotOwnerError(document.slug)
         Spell.objects.filter(pk=spell.pk).update(**said, updated_at=now)
         for name, value in said.items():

@@ -26,6 +26,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
 _NOT_TEXT = re.compile("|".join(pattern.pattern for pattern in (_WORD, _INTEGER, _FLOAT, _NO_NUMBER)))
+_BREAKS = re.compile("[\\r\\x85\\u2028\\u2029]")
 _MAX_DIGITS = 40
 
 
@@ -137,7 +138,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if _is_block(text) else None)
+    # breaks of lines that are none in JSON: only an escape brings them back as they were
+    style = '"' if _BREAKS.search(text) else "|" if _is_block(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def _is_block(text: str) -> bool:

@@ -7,9 +7,9 @@ from .errors import EvaluationError
 MAX_TEXT_CHARS = 1_000_000
 MAX_LIST_ITEMS = 100_000
 
-# One unit is a node of the expression, an item of a list, or 16 characters: a microsecond at most.
+# One unit is a node of the expression, an item of a list, or 64 characters: a microsecond at most.
 MAX_WORK = 200_000
-_CHARS_PER_UNIT = 16
+CHARS_PER_UNIT = 64
 
 
 class Budget:
@@ -30,7 +30,7 @@ class Budget:
         """Pay for a text of so many characters, made or read through."""
         if chars > MAX_TEXT_CHARS:
             raise EvaluationError(f"would make a text of {chars:,} characters; {MAX_TEXT_CHARS:,} are allowed")
-        self.spend(1 + chars // _CHARS_PER_UNIT)
+        self.spend(1 + chars // CHARS_PER_UNIT)
 
     def items(self, count: int) -> None:
         """Pay for a list of so many items, made or gone through."""

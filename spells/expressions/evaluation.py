@@ -90,7 +90,7 @@ def _filter(run: Evaluation, node: nodes.Filter) -> Any:
     assert node.node is not None
     if node.name in {"default", "d"}:
         return _default(run, node)
-    value = run.value(node.node)
+    value = run.value(node.node) if is_chain(node.node) else run.certain(node.node)
     arguments, keywords = run.arguments(node)
     return FILTERS[node.name](run.budget, value, *arguments, **keywords)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from spells.problems import shown
 
-from .budget import MAX_LIST_ITEMS, Budget
+from .budget import CHARS_PER_UNIT, MAX_LIST_ITEMS, Budget
 from .errors import EvaluationError, MissingError
 from .operators import add
 from .values import is_integer, is_number, kind, plucked, text_of, want_integer, want_list
@@ -94,9 +94,8 @@ def sort(budget: Budget, value: Any, reverse: bool = False, case_sensitive: bool
     items = want_list(value, what="sort")
     keys = _sort_keys(budget, items, attribute, case_sensitive)
     # each item is compared about as often as the length has bits
-    budget.spend(
-        len(items) * len(items).bit_length() + sum(len(key) for key in keys if isinstance(key, str)) // 16 * len(items).bit_length()
-    )
+    rounds = len(items).bit_length()
+    budget.spend(rounds * (len(items) + sum(len(key) for key in keys if isinstance(key, str)) // CHARS_PER_UNIT))
     order = sorted(range(len(items)), key=keys.__getitem__, reverse=bool(reverse))
     return [items[index] for index in order]
 

@@ -119,6 +119,8 @@ def _check_node(node: nodes.Node, names: Collection[str]) -> None:  # noqa: C901
             _check_constant(node.value)
         case nodes.Name():
             if node.name not in names:
+                if node.name in {"null", "nil", "undefined"}:
+                    raise EvaluationError(f"there is no {node.name} here; the empty value is none")
                 raise EvaluationError(f"there is no {shown(node.name)} here{suggestion(node.name, names)}")
         case nodes.Getattr():
             if node.attr.startswith("_"):
@@ -160,14 +162,15 @@ def _check_constant(value: object) -> None:
         raise EvaluationError("contains a number that is too large")
 
 
+# Filters that give one item of a list, which may be missing.
+ONE_OF_LIST = frozenset({"first", "last", "max", "min"})
+
+
 def is_chain(node: nodes.Node) -> bool:
-    """Tell whether a node is a way to a value, of which any part may be missing: names, attributes, items, first and last."""
-    while isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Filter):
-        if isinstance(node, nodes.Filter) and node.name not in {"first", "last", "min", "max"}:
-            return False
-        assert node.node is not None
+    """Tell whether a node is a way to a value, of which any part may be missing: names, attributes, items, `first` and its like."""
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
         node = node.node
-    return isinstance(node, nodes.Name)
+    return isinstance(node, nodes.Name) or (isinstance(node, nodes.Filter) and node.name in ONE_OF_LIST)
 
 
 def described(node: nodes.Node) -> str:

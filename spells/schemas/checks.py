@@ -92,6 +92,7 @@ _TELLERS: dict[str, Callable[[Any], str]] = {
     "const": _of_choice,
     "enum": _of_choice,
     "oneOf": _of_forms,
+    "properties": lambda _error: "must not be given",
     "required": lambda _error: "is missing",
     "type": _of_type,
 }

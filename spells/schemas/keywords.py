@@ -114,6 +114,18 @@ def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: 
             yield from validator.descend(instance[name], allowed, path=name)
 
 
+def _properties(validator: Any, properties: dict[str, Any], instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    if not isinstance(instance, dict):
+        return
+    for name, subschema in properties.items():
+        if name in instance and subschema is False:
+            error = ValidationError("must not be given")
+            error.path.append(name)  # jsonschema names the object around it
+            yield error
+        elif name in instance:
+            yield from validator.descend(instance[name], subschema, path=name, schema_path=name)
+
+
 def _required(_validator: Any, required: list[str], instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
     if isinstance(instance, dict):
         for name in required:
@@ -182,6 +194,7 @@ _REPLACED: dict[str, Keyword] = {
     "format": _format,
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
+    "properties": _properties,
     "required": _required,
     "type": _type,
     "uniqueItems": _unique_items,
