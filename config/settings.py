@@ -128,6 +128,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.request_ids",  # first: all that follows logs under the request's id
+    "config.bodies.limit_bodies",  # before anything reads a body
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -217,6 +218,54 @@ STORAGES = {
 
 # Bodies above this many bytes are refused with 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("GRIMOIRE_MAX_BODY_BYTES", default=5 * 1024 * 1024, validate=validate.Range(min=1024))
+# The largest file that a user may bring, in bytes.
+GRIMOIRE_MAX_UPLOAD_BYTES = env.int("GRIMOIRE_MAX_UPLOAD_BYTES", default=25 * 1024 * 1024, validate=validate.Range(min=1024))
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "config.authentication.BearerAuthentication",  # first: a 401 asks for a key
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["config.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "config.pagination.Cursors",
+    "DEFAULT_FILTER_BACKENDS": ["config.filters.StrictFilters"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "config.problems.handle",
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+REST_KNOX = {
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_TTL": None,  # a key lives until it is deleted, unless its maker says otherwise
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Grimoire",
+    "DESCRIPTION": "Runs chains of generative tools and never loses one. Errors are problem documents (RFC 9457).",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_NO_READ_ONLY_REQUIRED": False,
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "config.openapi.add_problems"],
+    "ENUM_NAME_OVERRIDES": {
+        "CastStatusEnum": "casts.progress.ShownStatus",
+        "GenerationStatusEnum": "generations.models.GenerationStatus",
+        "VisibilityEnum": "spells.models.Visibility",
+        "EffectsEnum": "spells.models.Effects",
+        "EventKindEnum": "casts.models.EventKind",
+    },
+    "PATH_CONVERTER_OVERRIDES": {
+        "spell": {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
+        "tool": {"type": "string", "pattern": r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$"},
+    },
+    # from our own static files, not from a CDN
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
+}
 
 # For how many seconds a conductor holds a cast without renewing its claim: after a crash, others wait as long.
 LEASE_SECONDS = env.float("GRIMOIRE_LEASE_SECONDS", default=30.0, validate=validate.Range(min=2, max=3600))

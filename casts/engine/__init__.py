@@ -16,6 +16,7 @@ from .start import (
     NotPublishedError,
     Started,
     ToolDisabledError,
+    same_request,
     start,
 )
 from .starts import Slots
@@ -56,6 +57,7 @@ __all__ = [
     "resume",
     "retry",
     "ring",
+    "same_request",
     "settle",
     "start",
     "take_late",

@@ -93,7 +93,7 @@ def start(
         earlier = Cast.objects.filter(initiator_id=initiator_id, idempotency_key=idempotency_key).first() if idempotency_key else None
         if earlier is None:
             raise
-        return Started(cast=_same_request(earlier, request_digest), created=False)
+        return Started(cast=same_request(earlier, request_digest), created=False)
     return Started(cast=cast, created=True)
 
 
@@ -108,7 +108,8 @@ def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, A
     return complete
 
 
-def _same_request(earlier: Cast, request_digest: str) -> Cast:
+def same_request(earlier: Cast, request_digest: str) -> Cast:
+    """Return the cast that an idempotency key belongs to. Raises IdempotencyKeyReusedError when it was another request's."""
     if earlier.request_digest != request_digest:
         raise IdempotencyKeyReusedError(f"The idempotency key {earlier.idempotency_key} was used for another request.")
     return earlier

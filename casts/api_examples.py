@@ -1,0 +1,55 @@
+"""Examples that the API's documentation shows."""
+
+from drf_spectacular.utils import OpenApiExample
+
+from generations.api_examples import CAST_ID, GENERATION_VALUE, REFERENCE_VALUE
+
+ORDER = OpenApiExample(
+    "The latest version of a spell, with a budget",
+    value={"spell": "illustrated-story", "inputs": {"theme": "a lighthouse keeper"}, "max_cost_usd": "0.50"},
+    request_only=True,
+)
+PINNED_ORDER = OpenApiExample("One version of a spell", value={"spell": "illustrated-story@3", "inputs": {}}, request_only=True)
+TOOL_ORDER = OpenApiExample("A picture", value={"inputs": {"prompt": "a lighthouse at dusk", "seed": 7}}, request_only=True)
+
+_CAST = {
+    "id": CAST_ID,
+    "spell": "illustrated-story",
+    "version": 3,
+    "status": "succeeded",
+    "inputs": {"theme": "a lighthouse keeper"},
+    "outputs": {"sheet": REFERENCE_VALUE},
+    "error": None,
+    "reason": "",
+    "cost_usd": "0.0123",
+    "max_cost_usd": "0.5",
+    "progress": {"done": 5, "total": 5},
+    "initiator": "ada",
+    "idempotency_key": "order-66",
+    "created_at": "2026-11-23T20:14:02.873Z",
+    "started_at": "2026-11-23T20:14:02.901Z",
+    "finished_at": "2026-11-23T20:14:06.040Z",
+    "deadline_at": "2026-11-24T20:14:02.873Z",
+    "cancel_requested_at": None,
+    "generations": f"https://grimoire.example.org/api/v1/casts/{CAST_ID}/generations/",
+}
+CAST = OpenApiExample("A cast that has ended", value=_CAST, response_only=True)
+NEW_CAST = OpenApiExample(
+    "A new cast",
+    value={
+        **_CAST,
+        "status": "queued",
+        "outputs": None,
+        "cost_usd": "0",
+        "progress": {"done": 0, "total": 3},
+        "started_at": None,
+        "finished_at": None,
+    },
+    response_only=True,
+)
+GENERATION = OpenApiExample("A painted picture", value=GENERATION_VALUE, response_only=True)
+EVENT = OpenApiExample(
+    "The start",
+    value={"id": 4711, "kind": "started", "actor": "ada", "data": {}, "at": "2026-11-23T20:14:02.873Z"},
+    response_only=True,
+)

@@ -1,0 +1,125 @@
+"""What clients ask for, by name: a cast of a spell, or of one tool on its own. Repeats get the cast that they had."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from casts import engine
+from casts.engine import InvalidInputsError, NotPublishedError, Started
+from casts.models import Cast
+from generations.artifacts import REFERENCE_KEY, readable_by
+from spells import schemas
+from spells.models import Spell, SpellVersion, Tool
+from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path, shown
+from spells.tool_spells import version_for
+
+_SPELL = re.compile(r"(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)*)(?:@(?P<number>[1-9][0-9]{0,8}))?\Z")
+
+
+class UnknownSpellError(ProblemsError):
+    """No such spell or version is visible to whoever asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What was asked for. `spell` is a slug, or a slug and a number like `illustrated-story@3`; or else `tool` is one."""
+
+    spell: str = ""
+    tool: str = ""
+    inputs: Mapping[str, Any]
+    max_cost_usd: Decimal | None = None
+
+    def digest(self) -> str:
+        """Return what tells this order from another: equal orders have equal digests, however they were written."""
+        budget = None if self.max_cost_usd is None else f"{self.max_cost_usd.normalize():f}"
+        said = {"spell": self.spell, "tool": self.tool, "inputs": self.inputs, "max_cost_usd": budget}
+        return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def place(*, order: Order, user: User, now: datetime, idempotency_key: str | None = None) -> Started:
+    """Start the cast that `user` ordered, or return the one that the same order started before under the same key.
+
+    A repeat is answered whatever has become of the spell since. Nothing is written when the order is refused.
+
+    Raises:
+        UnknownSpellError, Tool.DoesNotExist: there is nothing of that name for this user.
+        InvalidInputsError, NotPublishedError, ToolDisabledError, IdempotencyKeyReusedError: as `engine.start` does.
+    """
+    digest = order.digest()
+    if idempotency_key is not None:
+        earlier = Cast.objects.filter(initiator=user.pk, idempotency_key=idempotency_key).first()
+        if earlier is not None:
+            return Started(cast=engine.same_request(earlier, digest), created=False)
+    with transaction.atomic():
+        version = _version_of_tool(order.tool, now) if order.tool else _version_of_spell(order.spell, user)
+        _check_references(order.inputs, user)
+        return engine.start(
+            version=version,
+            initiator_id=user.pk,
+            inputs=order.inputs,
+            now=now,
+            idempotency_key=idempotency_key,
+            request_digest=digest,
+            max_cost_usd=order.max_cost_usd,
+        )
+
+
+def _version_of_spell(named: str, user: User) -> SpellVersion:
+    match = _SPELL.match(named)
+    if match is None:
+        raise UnknownSpellError([Problem("spell", f"{shown(named)} is no name of a spell, like illustrated-story or illustrated-story@3")])
+    spell = Spell.objects.visible_to(user).filter(slug=match["slug"]).first()
+    if spell is None:
+        raise UnknownSpellError([Problem("spell", f"there is no spell {shown(match['slug'])} that you may cast")])
+    number = match["number"]
+    version = spell.latest_version() if number is None else spell.versions.filter(number=int(number)).first()
+    mine = Spell.objects.owned_by(user).filter(pk=spell.pk).exists()
+    if version is None or not (version.is_published or mine):
+        if number is None and mine:
+            raise NotPublishedError(f"No version of {spell.slug} is published yet.")
+        wanted = f"version {number}" if number else "published version"
+        raise UnknownSpellError([Problem("spell", f"{spell.slug} has no {wanted}")])
+    version.spell = spell
+    return version
+
+
+def _version_of_tool(slug: str, now: datetime) -> SpellVersion:
+    tool = Tool.objects.get(slug=slug)
+    if not tool.enabled:
+        raise engine.ToolDisabledError(f"The tool {slug} is disabled.")
+    return version_for(tool=tool, now=now)
+
+
+def _check_references(inputs: Mapping[str, Any], user: User) -> None:
+    """Refuse inputs with artefacts that `user` does not have. A stranger's looks like a missing one."""
+    problems = schemas.check_json(inputs, path="inputs")  # bounds what is looked up
+    if not problems:
+        named = list(_references(inputs))
+        theirs = readable_by(user.pk, [id_ for _, id_ in named])
+        problems = [Problem(path, f"you have no artefact {id_}") for path, id_ in named if id_ not in theirs][:MAX_PROBLEMS]
+    if problems:
+        raise InvalidInputsError(problems)
+
+
+def _references(inputs: Mapping[str, Any]) -> Iterator[tuple[str, UUID]]:
+    """Yield each artefact that stands by reference in the inputs, with its place."""
+    stack: list[tuple[str, Any]] = [("inputs", inputs)]
+    while stack:
+        path, current = stack.pop()
+        if isinstance(current, Mapping):
+            if isinstance(current.get(REFERENCE_KEY), str):
+                with suppress(ValueError):  # no id, so no reference: the spell's own schema judges it
+                    yield path, UUID(current[REFERENCE_KEY])
+            stack.extend((join_path(path, name), value) for name, value in current.items())
+        elif isinstance(current, list):
+            stack.extend((join_path(path, place), value) for place, value in enumerate(current))

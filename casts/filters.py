@@ -1,0 +1,53 @@
+"""By what lists of casts can be narrowed down."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django_filters.fields import IsoDateTimeField
+from django_filters.rest_framework import CharFilter, FilterSet, IsoDateTimeFilter, MultipleChoiceFilter
+
+from casts.models import Cast
+from casts.progress import ShownStatus
+
+
+class UniversalTimeField(IsoDateTimeField):  # type: ignore[misc] # django-filter has no types
+    """A time in ISO 8601. One that does not exist in UTC, at the ends of the calendar, is refused."""
+
+    def clean(self, value: Any) -> datetime | None:
+        """Return the time in UTC. Raises ValidationError."""
+        cleaned: datetime | None = super().clean(value)
+        try:
+            return cleaned and cleaned.astimezone(UTC)
+        except OverflowError as error:
+            raise ValidationError("Beyond the calendar.") from error
+
+
+class UniversalTimeFilter(IsoDateTimeFilter):  # type: ignore[misc] # django-filter has no types
+    """Compares with a time in ISO 8601."""
+
+    field_class = UniversalTimeField
+
+
+class CastFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
+    """Filters of casts. Several of them must all hold; of several statuses, one must."""
+
+    status = MultipleChoiceFilter(field_name="shown_status", choices=ShownStatus.choices, help_text="Those in one of these statuses.")
+    spell = CharFilter(field_name="version__spell__slug", max_length=100, help_text="Those of the spell with this slug.")
+    created_after = UniversalTimeFilter(field_name="created_at", lookup_expr="gte", help_text="From this time on, in ISO 8601.")
+    created_before = UniversalTimeFilter(field_name="created_at", lookup_expr="lt", help_text="Before this time, in ISO 8601.")
+    search = CharFilter(method="search_for", max_length=200, help_text="An id, an idempotency key, or a part of the spell's slug or name.")
+
+    class Meta:
+        model = Cast
+        fields: list[str] = []
+
+    def search_for(self, casts: QuerySet[Cast], _name: str, words: str) -> QuerySet[Cast]:
+        matches = Q(version__spell__slug__icontains=words) | Q(version__spell__name__icontains=words) | Q(idempotency_key=words)
+        try:
+            matches |= Q(pk=UUID(words))
+        except ValueError:
+            return casts.filter(matches)  # not an id
+        return casts.filter(matches)

@@ -1,0 +1,141 @@
+"""Casts and what happened to them, as clients see them; and what clients say to have one."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any, cast
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from casts.casting import Order
+from casts.models import Cast, CastEvent, EventKind
+from casts.progress import ShownStatus, progress_of
+from generations.serializers import OBJECT, OBJECT_OR_NULL, ErrorField, MoneyField, OptionalMoneyField
+from spells.fields import choice_field, json_field
+from spells.requests import checked
+
+_INPUTS = {"type": "object", "description": "What the spell's, or the tool's, own schema asks for.", "default": {}}
+_BUDGET = {
+    "type": ["string", "null"],
+    "pattern": r"^[0-9]{1,10}(\.[0-9]{1,10})?$",
+    "description": 'What the cast may cost, in US dollars, as text: "0.50". No billed call starts once it is spent.',
+}
+CAST_ORDER: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "spell": {
+            "type": "string",
+            "pattern": r"^[a-z0-9]+(-[a-z0-9]+)*(@[1-9][0-9]{0,8})?$",
+            "maxLength": 110,
+            "description": "The slug of a spell, for its latest published version, or with @ and a number for that one.",
+        },
+        "inputs": _INPUTS,
+        "max_cost_usd": _BUDGET,
+    },
+    "required": ["spell"],
+    "additionalProperties": False,
+}
+TOOL_ORDER: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"inputs": _INPUTS, "max_cost_usd": _BUDGET},
+    "additionalProperties": False,
+}
+
+
+def order_of(body: Any, *, tool: str = "") -> Order:
+    """Read the body of a request for a cast, or for the run of a tool. Raises InvalidBodyError."""
+    said = checked(body, TOOL_ORDER if tool else CAST_ORDER)
+    budget = said.get("max_cost_usd")
+    return Order(
+        spell=said.get("spell", ""),
+        tool=tool,
+        inputs=said.get("inputs", {}),
+        max_cost_usd=None if budget is None else Decimal(budget),
+    )
+
+
+class CastListSerializer(serializers.ListSerializer[Any]):
+    """Looks up the progress of all casts of a page at once."""
+
+    def to_representation(self, data: Any) -> list[Any]:
+        """Return the casts, each with its progress."""
+        casts, context = list(data), cast("dict[str, Any]", self.context)
+        context["progress"] = progress_of(casts)
+        return super().to_representation(casts)
+
+
+PROGRESS = {
+    "type": "object",
+    "description": "How many items have ended for good, of those known so far: a step, or each item of its `for_each`.",
+    "properties": {"done": {"type": "integer", "minimum": 0}, "total": {"type": "integer", "minimum": 0}},
+    "required": ["done", "total"],
+}
+
+
+class CastSerializer(serializers.ModelSerializer[Cast]):
+    """One run of one version of a spell. Needs casts with their shown status."""
+
+    spell = serializers.CharField(source="version.spell.slug")
+    version = serializers.IntegerField(source="version.number")
+    status = choice_field(ShownStatus, source="shown_status")
+    inputs = json_field(OBJECT)
+    outputs = json_field(OBJECT_OR_NULL)
+    error = ErrorField()
+    reason = serializers.CharField(help_text="Why it was cancelled, if it was.")
+    cost_usd = MoneyField()
+    max_cost_usd = OptionalMoneyField()
+    progress = serializers.SerializerMethodField()
+    initiator = serializers.CharField(source="initiator.get_username")
+    generations = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Cast
+        list_serializer_class = CastListSerializer
+        fields = [
+            "id",
+            "spell",
+            "version",
+            "status",
+            "inputs",
+            "outputs",
+            "error",
+            "reason",
+            "cost_usd",
+            "max_cost_usd",
+            "progress",
+            "initiator",
+            "idempotency_key",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "deadline_at",
+            "cancel_requested_at",
+            "generations",
+        ]
+        read_only_fields = fields
+
+    @extend_schema_field(PROGRESS)
+    def get_progress(self, shown: Cast) -> dict[str, int]:
+        known = self.context.get("progress") or progress_of([shown])
+        return asdict(known[shown.pk])
+
+    @extend_schema_field({"type": "string", "format": "uri", "description": "The attempts at its steps."})
+    def get_generations(self, shown: Cast) -> str:
+        return reverse("api:cast-generations", kwargs={"cast_id": shown.pk}, request=self.context["request"])
+
+
+class CastEventSerializer(serializers.ModelSerializer[CastEvent]):
+    """Something that happened to a cast as a whole."""
+
+    kind = choice_field(EventKind)
+    actor = serializers.CharField(
+        source="actor.get_username", allow_null=True, default=None, help_text="Who did it; null for Grimoire itself."
+    )
+    data = json_field(OBJECT)
+
+    class Meta:
+        model = CastEvent
+        fields = ["id", "kind", "actor", "data", "at"]
+        read_only_fields = fields

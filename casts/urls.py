@@ -1,0 +1,17 @@
+"""Addresses of casts, below /api/v1/."""
+
+from django.urls import URLPattern, path
+
+from casts.views import CastEventViewSet, CastGenerationViewSet, CastViewSet, ToolRunViewSet
+from spells import urls as _converters  # noqa: F401 - registers the converter of tools' slugs
+
+VERBS = ("cancel", "pause", "resume", "retry")
+
+urlpatterns: list[URLPattern] = [
+    path("casts/", CastViewSet.as_view({"get": "list", "post": "create"}), name="casts"),
+    path("casts/<uuid:pk>/", CastViewSet.as_view({"get": "retrieve"}, detail=True), name="cast"),
+    *(path(f"casts/<uuid:pk>/{verb}/", CastViewSet.as_view({"post": verb}, detail=True), name=f"cast-{verb}") for verb in VERBS),
+    path("casts/<uuid:cast_id>/generations/", CastGenerationViewSet.as_view({"get": "list"}), name="cast-generations"),
+    path("casts/<uuid:cast_id>/events/", CastEventViewSet.as_view({"get": "list"}), name="cast-events"),
+    path("tools/<tool:slug>/run/", ToolRunViewSet.as_view({"post": "run"}), name="tool-run"),
+]

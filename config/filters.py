@@ -1,0 +1,31 @@
+"""Filters of lists: by the parameters that a view declares, and no others. A misspelt one is refused, not ignored."""
+
+from typing import cast
+
+from django.db.models import Model, QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from config.pagination import Cursors
+from config.problems import flattened
+from spells.problems import Problem, suggestion
+from spells.requests import UnreadableRequestError
+
+
+class StrictFilters(DjangoFilterBackend):  # type: ignore[misc] # django-filter has no types
+    """Applies the view's `filterset_class` to its list. Raises UnreadableRequestError for values and names that it does not know."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Model], view: APIView) -> QuerySet[Model]:
+        if getattr(view, "detail", False):
+            return queryset  # one thing, by its address
+        filterset = self.get_filterset(request, queryset, view)
+        known = {Cursors.cursor_query_param, Cursors.page_size_query_param, *(filterset.filters if filterset else ())}
+        unknown = [name for name in request.query_params if name not in known]
+        if unknown:
+            raise UnreadableRequestError(*(Problem(name, f"is unknown{suggestion(name, known)}") for name in unknown))
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            raise UnreadableRequestError(*flattened(filterset.errors))
+        return cast("QuerySet[Model]", filterset.qs)

@@ -1,0 +1,93 @@
+"""The bytes of artefacts as responses. They are strangers' work: a browser must show no more of them than a picture."""
+
+import mimetypes
+from collections.abc import AsyncIterator, Iterator
+from typing import IO
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponseNotModified, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header, parse_etags, quote_etag
+
+from generations.artifacts import open_stored
+from generations.models import Artifact
+
+# What browsers show and never run. All else, HTML and SVG before all, is for saving only.
+SHOWN_TYPES = frozenset(
+    {
+        "application/json",
+        "audio/mpeg",
+        "audio/ogg",
+        "audio/wav",
+        "image/avif",
+        "image/bmp",
+        "image/gif",
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "text/plain",
+        "video/mp4",
+        "video/webm",
+    }
+)
+CHUNK_BYTES = 256 * 1024
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    # An artefact never changes; whose it is, a shared cache does not know.
+    "Cache-Control": "private, max-age=86400, immutable",
+    "Accept-Ranges": "none",
+}
+
+
+def respond(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
+    """Return the bytes of an artefact, or 304 when the client has them. Raises FileNotFoundError when the storage lost them."""
+    headers = {**HEADERS, "ETag": quote_etag(artifact.sha256)}
+    if _has_already(request, headers["ETag"]):
+        return HttpResponseNotModified(headers=headers)
+    headers |= {"Content-Disposition": _disposition(artifact), "Content-Length": str(artifact.size)}
+    file = open_stored(artifact.sha256)
+    # a plain iterator would be read to its end before an ASGI server sends its first byte
+    chunks = AsyncChunks(file) if isinstance(request, ASGIRequest) else Chunks(file)
+    charset = "; charset=utf-8" if artifact.mime_type.startswith("text/") else ""
+    return StreamingHttpResponse(chunks, content_type=f"{artifact.mime_type}{charset}", headers=headers)
+
+
+def _has_already(request: HttpRequest, etag: str) -> bool:
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    return etag in known or f"W/{etag}" in known or known == ["*"]
+
+
+class _Closing:
+    """A file that is closed with the response, also when nobody reads it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Take the open file."""
+        self.file = file
+        self.close = file.close
+
+
+class Chunks(_Closing):
+    """Reads a file for WSGI."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the file piece by piece."""
+        return iter(lambda: self.file.read(CHUNK_BYTES), b"")
+
+
+class AsyncChunks(_Closing):
+    """Reads a file for ASGI, on threads."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the file piece by piece."""
+        while chunk := await sync_to_async(self.file.read, thread_sensitive=False)(CHUNK_BYTES):
+            yield chunk
+
+
+def _disposition(artifact: Artifact) -> str:
+    name = "".join(character for character in artifact.name if character.isprintable() and character not in "/\\")
+    name = name or f"{artifact.pk}{mimetypes.guess_extension(artifact.mime_type) or ''}"
+    header = content_disposition_header(artifact.mime_type not in SHOWN_TYPES, name)
+    assert header is not None  # it has a name
+    return header

@@ -1,0 +1,124 @@
+"""Generations and artefacts as clients see them."""
+
+from decimal import Decimal
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from generations.models import Artifact, Generation, GenerationStatus
+from spells.fields import choice_field, json_field
+
+OBJECT = {"type": "object", "additionalProperties": True}
+OBJECT_OR_NULL = {"type": ["object", "null"], "additionalProperties": True}
+MONEY = {"type": "string", "format": "decimal", "pattern": r"^[0-9]+(\.[0-9]+)?$", "description": "US dollars."}
+
+_NULLABLE_TEXT = {"type": ["string", "null"]}
+_NULLABLE_INTEGER = {"type": ["integer", "null"]}
+ERROR = {
+    "type": ["object", "null"],
+    "description": "What went wrong, in the provider's own words, and where.",
+    "properties": {
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "step": {**_NULLABLE_TEXT, "description": "The key of the step."},
+        "item": {**_NULLABLE_INTEGER, "description": "The index under `for_each`."},
+        "attempt": _NULLABLE_INTEGER,
+        "provider": {**_NULLABLE_TEXT, "description": "The tool that failed."},
+        "details": {"description": "What the provider said beyond its message, if anything."},
+    },
+    "required": ["code", "message", "step", "item", "attempt", "provider", "details"],
+}
+
+
+@extend_schema_field(ERROR)
+class ErrorField(serializers.JSONField):
+    """An error, with all the names that clients rely on."""
+
+    def to_representation(self, value: Any) -> Any:
+        """Return the error with null for what is not known."""
+        return {name: value.get(name) for name in ERROR["required"]}
+
+
+@extend_schema_field(MONEY)
+class MoneyField(serializers.DecimalField):
+    """Money as a decimal string without trailing zeros. For answers alone."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Take the options of any read-only field."""
+        super().__init__(max_digits=20, decimal_places=10, read_only=True, **kwargs)
+
+    def to_representation(self, value: Decimal) -> str:
+        """Return the amount: "0.5", never "0.5000000000" or "5E-1"."""
+        return f"{Decimal(value).normalize():f}"
+
+
+@extend_schema_field({**MONEY, "type": ["string", "null"]})
+class OptionalMoneyField(MoneyField):
+    """Money, or null while it is not known."""
+
+
+class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
+    """Bytes that a tool made: what they are, and where to get them."""
+
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Artifact
+        fields = ["id", "sha256", "mime_type", "size", "name", "url"]
+        read_only_fields = fields
+
+    @extend_schema_field({"type": "string", "format": "uri", "description": "The bytes. Works with your own key."})
+    def get_url(self, artifact: Artifact) -> str:
+        return reverse("api:artifact", kwargs={"artifact_id": artifact.pk}, request=self.context["request"])
+
+
+PROGRESS = {
+    "type": ["object", "null"],
+    "description": "How far the call is, when its provider tells.",
+    "properties": {"percent": {"type": ["number", "null"]}, "stage": {"type": "string"}},
+}
+
+
+class GenerationSerializer(serializers.ModelSerializer[Generation]):
+    """One attempt at one step of one cast."""
+
+    cast = serializers.UUIDField(source="cast_id")
+    step = serializers.CharField(source="step.key", help_text="The key of the step.")
+    item = serializers.IntegerField(help_text="The index under `for_each`, else 0.")
+    status = choice_field(GenerationStatus)
+    tool = serializers.CharField(source="step.tool.slug")
+    inputs = json_field(OBJECT)
+    output = json_field(OBJECT_OR_NULL)
+    error = ErrorField()
+    cost_usd = OptionalMoneyField()
+    progress = json_field(PROGRESS)
+    job_id = serializers.CharField(help_text="The provider's own id of the job, if it is one.")
+    artifacts = ArtifactSerializer(many=True)
+
+    class Meta:
+        model = Generation
+        fields = [
+            "id",
+            "cast",
+            "step",
+            "item",
+            "attempt",
+            "status",
+            "tool",
+            "inputs",
+            "output",
+            "error",
+            "reason",
+            "cost_usd",
+            "progress",
+            "job_id",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "retry_at",
+            "deadline_at",
+            "artifacts",
+        ]
+        read_only_fields = fields
