@@ -181,9 +181,8 @@ def public_url(site: Site) -> str:
     )
 
 
-def whole_site(*, site: Site, workers: int, conductors: int) -> list[Program]:
-    """Return all programs of one machine. Raises AddressError as `public_url` does."""
-    environment = {"GRIMOIRE_PUBLIC_URL": public_url(site)}
+def whole_site(*, site: Site, workers: int, conductors: int, environment: Mapping[str, str]) -> list[Program]:
+    """Return all programs of one machine."""
     return [
         web(site=site, environment=environment),
         cluster(workers=workers, environment=environment),

@@ -51,7 +51,9 @@ examples:
         try:
             site = programs.listen(host=host, port=port)
             with site.listener:
-                self._serve(programs.whole_site(site=site, workers=workers, conductors=conductors), url=programs.public_url(site))
+                url = programs.public_url(site)
+                environment = {"GRIMOIRE_PUBLIC_URL": url}
+                self._serve(programs.whole_site(site=site, workers=workers, conductors=conductors, environment=environment), url=url)
         except programs.AddressError as error:
             raise CommandError(str(error)) from error
 

@@ -1,0 +1,142 @@
+"""A watched cast in a terminal: a table that moves, or plain lines where there is no terminal."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from types import TracebackType
+from typing import Protocol, Self
+from uuid import UUID
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from casts import watching
+from casts.models import CastStatus
+from casts.watching import StepLine, Watched
+
+LOOK_SECONDS = 0.2
+MAX_NOTE = 200
+COLOURS = {
+    "succeeded": "green",
+    "skipped": "green",
+    "running": "cyan",
+    "submitted": "cyan",
+    "retrying": "yellow",
+    "cancelled": "yellow",
+    "unknown": "red",
+    "failed": "red",
+}
+
+
+class Display(Protocol):
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    def show(self, watched: Watched) -> None: ...
+
+
+class MovingTable:
+    """One table that is written over. It moves only when it is shown: there is no thread."""
+
+    def __init__(self, console: Console) -> None:
+        """Take the terminal."""
+        self._live = Live(console=console, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.stop()
+
+    def show(self, watched: Watched) -> None:
+        self._live.update(table(watched), refresh=True)
+
+
+class PlainLines:
+    """A line each time that a step has got on."""
+
+    def __init__(self, console: Console) -> None:
+        """Take where the lines go."""
+        self._console = console
+        self._told: dict[str, tuple[str, int]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def show(self, watched: Watched) -> None:
+        for step in watched.steps:
+            stands = (step.state, step.done)
+            if step.state != watching.WAITING and self._told.get(step.key) != stands:
+                self._told[step.key] = stands
+                self._console.print(plain(step), markup=False, highlight=False, soft_wrap=True)
+
+
+def display(console: Console) -> Display:
+    return MovingTable(console) if console.is_terminal else PlainLines(console)
+
+
+def watch(*, cast_id: UUID, console: Console, pause: Callable[[float], None]) -> Watched:
+    """Show a cast until it has ended, and return how. `pause` waits so many seconds, and may raise to stop the watching."""
+    with display(console) as shown:
+        while True:
+            watched = watching.look(cast_id=cast_id)
+            shown.show(watched)
+            if watched.has_ended:
+                return watched
+            pause(LOOK_SECONDS)
+
+
+def table(watched: Watched) -> Table:
+    columns = Table("step", "tool", "state", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("items", "time", "cost"):
+        columns.add_column(name, justify="right")
+    columns.add_column("")
+    for step in watched.steps:
+        state = Text(step.state, style=COLOURS.get(step.state, "dim"))
+        columns.add_row(
+            Text(step.key), Text(step.tool), state, items(step), seconds(step.took), dollars(step.cost_usd), Text(step.note[:MAX_NOTE])
+        )
+    total = Text(watched.status, style=COLOURS.get(watched.status, ""))
+    columns.add_row(Text(watched.spell, style="bold"), "", total, "", seconds(watched.took), dollars(watched.cost_usd), "")
+    return columns
+
+
+def plain(step: StepLine) -> str:
+    parts = [f"{step.key} ({step.tool}): {step.state}", items(step), seconds(step.took), dollars(step.cost_usd), step.note[:MAX_NOTE]]
+    return ", ".join(part for part in parts if part)
+
+
+def items(step: StepLine) -> str:
+    return f"{step.done}/{'?' if step.total is None else step.total}"
+
+
+def seconds(took: timedelta | None) -> str:
+    if took is None:
+        return ""
+    whole, tenths = divmod(round(max(0.0, took.total_seconds()) * 10), 10)
+    return f"{whole // 60}:{whole % 60:02}" if whole >= 60 else f"{whole}.{tenths} s"  # noqa: PLR2004 - a minute
+
+
+def dollars(cost: Decimal) -> str:
+    """Return a sum in US dollars, with as many places as it needs and at least the cents."""
+    rounded = cost.quantize(Decimal("0.0001"))
+    return f"${rounded:.4f}" if rounded % Decimal("0.01") else f"${rounded:.2f}"
+
+
+def verdict(watched: Watched) -> str:
+    """Return in words how a cast ended."""
+    sums = f"{seconds(watched.took)}, {dollars(watched.cost_usd)}"
+    if watched.status == CastStatus.SUCCEEDED:
+        return f"The cast succeeded ({sums})."
+    if watched.status == CastStatus.CANCELLED:
+        return f"The cast was cancelled ({sums}): {watched.reason}"
+    error = watched.error or {}
+    place = f" at step {error['step']}" if error.get("step") else ""
+    return f"The cast failed{place} ({sums}): {error.get('message', 'no reason was kept')}"
