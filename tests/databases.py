@@ -136,7 +136,8 @@ def outcome_of(database: str, *, exit_code: int) -> Outcome:
     report = Path(os.environ[FOLDER]) / f"{database}.json"
     counts = {"passed": 0, "failed": 0, **(json.loads(report.read_text()) if report.exists() else {})}
     if exit_code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and not counts["failed"]:
-        print(f"{database}: pytest ended with exit code {exit_code} and no failed test", flush=True)
+        interrupted = exit_code == pytest.ExitCode.INTERRUPTED
+        print(f"{database}: pytest {'was interrupted' if interrupted else f'ended with exit code {exit_code}'}", flush=True)
         counts["failed"] = 1
     return Outcome(database, exit_code, **counts)
 
@@ -166,7 +167,7 @@ def database_url(database: str) -> Iterator[str]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell the parent how many passed and failed. Only the process with the terminal comes here."""
     if FOLDER in os.environ and DATABASE in os.environ:
-        counts = {kind: len(terminalreporter.getreports(kind)) for kind in ("passed", "failed", "error")}
+        counts = {kind: len(terminalreporter.stats.get(kind, ())) for kind in ("passed", "failed", "error")}
         report = {"passed": counts["passed"], "failed": counts["failed"] + counts["error"]}
         (Path(os.environ[FOLDER]) / f"{os.environ[DATABASE]}.json").write_text(json.dumps(report))
 
