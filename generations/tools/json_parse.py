@@ -9,6 +9,9 @@ from generations.outputs import MAX_OUTPUT_DEPTH
 from .contract import Adapter, Request, Result, ToolDefinition, ToolError
 from .definition import object_schema, text_schema
 
+# An answer has few brackets before its JSON; each try looks through all of the text.
+MAX_TRIES = 200
+
 
 class BadJson(ValueError):
     """The text is no JSON that can be stored."""
@@ -49,10 +52,13 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse)
 
 
 def _extracted(text: str) -> Any:
-    """Return the first object or list in a text. Linear: each brace inside a failed try is skipped with it."""
+    """Return the first object or list in a text. Each bracket inside a failed try is skipped with it."""
     start = 0
     first_error: json.JSONDecodeError | None = None
-    while (found := _first_bracket(text, start)) is not None:
+    for _ in range(MAX_TRIES):
+        found = _first_bracket(text, start)
+        if found is None:
+            break
         try:
             return _DECODER.raw_decode(text, found)[0]
         except json.JSONDecodeError as error:

@@ -159,7 +159,7 @@ class TextJoin(Adapter):
 _SPLITTERS: Mapping[str, Callable[[str], list[str]]] = {
     "lines": str.splitlines,
     "paragraphs": re.compile(r"(?:\r\n|\n|\r)[ \t]*(?:(?:\r\n|\n|\r)[ \t]*)+").split,
-    "sentences": re.compile(r"(?<=[.!?\u2026])(?:[\"'\u201d\u2019)\]]?)\s+").split,
+    "sentences": re.compile(r"(?:(?<=[.!?\u2026])|(?<=[.!?\u2026][\"'\u201d\u2019)\]]))\s+").split,
     "words": str.split,
 }
 

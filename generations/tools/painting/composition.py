@@ -54,7 +54,7 @@ def _style(brief: Brief, rng: np.random.Generator) -> str:
     drawn = rng.random()
     if brief.place == "space":
         return "cosmos"
-    if brief.named:
+    if brief.place in brief.named:
         return "landscape"
     if "geometry" in brief.things:
         return "geometry" if drawn < 0.5 or "flow" not in brief.things else "flow"

@@ -128,9 +128,10 @@ def paint_dunes(canvas: Canvas, *, palette: Palette, light: Light, horizon: floa
     return curve
 
 
-def paint_forest(canvas: Canvas, *, brief: Brief, palette: Palette, light: Light, horizon: float, rng: np.random.Generator) -> None:
-    """Paint ranks of conifers with mist between them."""
+def paint_forest(canvas: Canvas, *, brief: Brief, palette: Palette, light: Light, horizon: float, rng: np.random.Generator) -> Array:
+    """Paint ranks of conifers with mist between them, and return the ground of the nearest."""
     ranks = 5
+    ground = np.full(canvas.width, horizon)
     for rank in range(ranks):
         nearness = rank / (ranks - 1)
         ground = horizon + 0.05 + 0.42 * nearness**1.3 - 0.1 * noise.line(rng, canvas, cells=2, octaves=3)
@@ -154,6 +155,7 @@ def paint_forest(canvas: Canvas, *, brief: Brief, palette: Palette, light: Light
         if rank < ranks - 1:
             level = float(ground.mean()) + 0.03
             paint_haze(canvas, palette=palette, level=level, depth=0.06, strength=0.45 if brief.weather == "fog" else 0.28, rng=rng)
+    return ground
 
 
 def _conifer(root: Point, size: float, *, rng: np.random.Generator, narrow: float = 1.0) -> list[Point]:

@@ -111,9 +111,9 @@ def _mountains(scene: Scene) -> None:
 
 
 def _forest(scene: Scene) -> None:
-    paint_forest(scene.canvas, brief=scene.brief, palette=scene.palette, light=scene.light, horizon=scene.horizon, rng=scene.rng)
+    ground = paint_forest(scene.canvas, brief=scene.brief, palette=scene.palette, light=scene.light, horizon=scene.horizon, rng=scene.rng)
     scene.canvas.shine(scene.canvas.halo((scene.light.place[0], scene.horizon), 0.3) * 0.2 * scene.light.strength, scene.palette.light)
-    _stand(scene, foot=(scene.across(-0.08, 0.08), 0.93), size=0.11)
+    _stand(scene, foot=scene.on(ground, scene.across(-0.08, 0.08), sunk=0.01), size=0.1)
 
 
 def _desert(scene: Scene) -> None:

@@ -104,7 +104,9 @@ def choose(brief: Brief, rng: np.random.Generator) -> Palette:
 
 
 def _fit(palette: Palette, brief: Brief) -> float:
-    weights = {brief.hour: 3.0, brief.weather: 2.5, brief.place: 1.5, "magic": 0.5, "autumn": 2.0, "fog": 4.0, "space": 5.0, "fire": 5.0}
+    weights = {brief.hour: 2.0, brief.weather: 1.5, brief.place: 1.5, "magic": 0.5, "autumn": 2.0}
+    # What the prompt says counts more than what was drawn; space and fire look like nothing else.
+    weights |= {word: weights[word] + 2.0 for word in brief.named} | {"space": 5.0, "fire": 5.0}
     missed = len((palette.suits & _SPECIAL) - brief.words) + len(({brief.weather} & _SPECIAL) - palette.suits)
     return sum(weights.get(word, 1.0) for word in palette.suits & brief.words) - 2.5 * missed
 

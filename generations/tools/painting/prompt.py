@@ -15,14 +15,14 @@ _HOURS: Mapping[str, str] = {
 _WEATHERS: Mapping[str, str] = {
     "storm": "storm storms stormy thunder lightning tempest gale hurricane wild raging fury",
     "rain": "rain rains rainy drizzle wet downpour puddle puddles umbrella",
-    "snow": "snow snowy snows winter blizzard frost frozen ice icy cold glacier arctic",
+    "snow": "snow snowy snows winter blizzard frozen ice icy glacier arctic",
     "fog": "fog foggy mist misty haze smoke ghost ghosts grey gray silence silent",
     "cloud": "cloud clouds cloudy overcast wind windy",
     "clear": "clear calm still quiet peaceful gentle sunny summer bright warm blue noon starry stars moonlit",
 }
 _PLACES: Mapping[str, str] = {
     "sea": "sea seas ocean lighthouse boat boats ship ships sail sails sailor wave waves tide tides shore coast beach harbour harbor "
-    "port island islands whale fish fisher fisherman fishing rock rocks cliff cliffs lake river water bay keeper pirate mermaid",
+    "port island islands whale fish fisher fisherman fishing rock rocks cliff cliffs lake river water bay keeper pirate mermaid pier",
     "mountains": "mountain mountains peak peaks summit alp alps hill valley climb climbs climber ridge pass highland goat eagle himalaya",
     "forest": "forest forests wood woods woodland tree trees jungle leaf leaves fox wolf bear deer owl fern moss grove pine pines",
     "desert": "desert deserts dune dunes sand sands camel camels caravan oasis sahara nomad scorched mirage pyramid pyramids",
@@ -60,13 +60,13 @@ _PLACE_ODDS: Mapping[str, float] = {"mountains": 0.26, "hills": 0.2, "sea": 0.2,
 
 @dataclass(frozen=True)
 class Brief:
-    """What to paint. `things` are keys of `_THINGS`; `named` says whether the prompt named a place at all."""
+    """What to paint. `things` are keys of `_THINGS`; `named` are those of hour, weather and place that the prompt named."""
 
     hour: str
     weather: str
     place: str
     things: frozenset[str]
-    named: bool
+    named: frozenset[str]
 
     @property
     def words(self) -> frozenset[str]:
@@ -76,13 +76,16 @@ class Brief:
 def read(prompt: str, rng: np.random.Generator) -> Brief:
     """Return what a prompt asks for. What it leaves open is drawn."""
     words = re.findall(r"[^\W\d_]+", prompt.casefold())[:400]
-    place = _most_named(_PLACES, words)
+    hour, weather, place = (_most_named(table, words) for table in (_HOURS, _WEATHERS, _PLACES))
     # Drawn always, so that a word more does not shift all that is drawn later.
     drawn = [_draw(odds, rng) for odds in (_HOUR_ODDS, _WEATHER_ODDS, _PLACE_ODDS)]
-    things = frozenset(thing for thing, names in _THINGS.items() if not set(words).isdisjoint(names.split()))
-    weather = _most_named(_WEATHERS, words) or drawn[1]
-    hour = _most_named(_HOURS, words) or drawn[0]
-    return Brief(hour=hour, weather=weather, place=place or drawn[2], things=things, named=bool(place))
+    return Brief(
+        hour=hour or drawn[0],
+        weather=weather or drawn[1],
+        place=place or drawn[2],
+        things=frozenset(thing for thing, names in _THINGS.items() if not set(words).isdisjoint(names.split())),
+        named=frozenset(word for word in (hour, weather, place) if word),
+    )
 
 
 def _most_named(table: Mapping[str, str], words: list[str]) -> str | None:

@@ -7,23 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from .beats import BEATS, SIGNS, TELLINGS, Beat, Telling
+from .people import BEINGS, FRIENDS, HER_NAMES, HERS, HIS, HIS_NAMES, NOT_BEINGS, OCCUPATION_ENDINGS
 from .quests import QUESTS, Quest
-from .words import (
-    BEINGS,
-    FRIENDS,
-    HER_NAMES,
-    HERS,
-    HIS,
-    HIS_NAMES,
-    HOURS,
-    LANDMARKS,
-    NOT_BEINGS,
-    OCCUPATION_ENDINGS,
-    PLACES,
-    WATCHES,
-    WEATHERS,
-    Place,
-)
+from .words import HOURS, LANDMARKS, PLACES, WATCHES, WEATHERS, Place
 
 MAX_ROLE_WORDS = 5
 LANDMARK_ODDS = 0.65
