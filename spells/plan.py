@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spells.expressions import ExpressionError, Reference, Template, TemplateTree, compile_expression, compile_value
+from spells.expressions import ExpressionError, Reference, Template, TemplateTree, compile_expression, compile_value, kind
 from spells.models import SpellVersion, Step, StepDependency
 
 # Items of one step under for_each.
@@ -56,7 +56,7 @@ class PlanStep:
             return []
         items = self._for_each.evaluate(namespace)
         if not isinstance(items, list):
-            raise ExpressionError(f"gives no list but {type(items).__name__}", path=self._for_each.path)
+            raise ExpressionError(f"gives no list but {kind(items)}", path=self._for_each.path)
         if len(items) > MAX_ITEMS:
             raise ExpressionError(f"gives {len(items):,} items; {MAX_ITEMS:,} are allowed", path=self._for_each.path)
         return items
@@ -131,16 +131,13 @@ def plan_of(version_id: int) -> Plan:
     return plan
 
 
-def forget(version_id: int) -> None:
-    """Drop the plan of a version from memory, if it is there."""
-    with _lock:
-        _kept.pop(version_id, None)
+def forget(*, instance: SpellVersion, **_signal: Any) -> None:
+    """Drop the plan of a version that is saved. Called by `post_save`.
 
-
-def forget_all() -> None:
-    """Drop all plans from memory."""
+    A transaction that was rolled back may have left a plan under an id that is given out again.
+    """
     with _lock:
-        _kept.clear()
+        _kept.pop(instance.pk, None)
 
 
 def _edges(pairs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:

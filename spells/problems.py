@@ -64,7 +64,7 @@ def shown(value: Any) -> str:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return what to append to a message about an unknown name: the one that was probably meant, or all there are."""
     names = sorted(known)
-    close = difflib.get_close_matches(name[:_MAX_SHOWN], names, n=1)
+    close = difflib.get_close_matches(name[:_MAX_SHOWN], names, n=1, cutoff=0.7)
     if close:
         return f"; did you mean {shown(close[0])}?"
     if not names:

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from django.db import transaction
 
-from spells import plan
 from spells.checks import Examination, examine
 from spells.documents import Document, DocumentError, document_of, input_schema_of, tools_of
 from spells.models import SpellVersion, StepDependency
@@ -52,8 +51,6 @@ def publish(*, version_id: int, now: datetime) -> SpellVersion:
         drafts = SpellVersion.objects.drafts().filter(pk=version_id)
         if drafts.update(published_at=version.published_at, input_schema=version.input_schema) != 1:
             raise PublishError([Problem("", "somebody else has published or removed it meanwhile")])
-    # a transaction that was rolled back may have left a plan under an id that is given out again
-    plan.forget(version_id)
     return version
 
 

@@ -65,8 +65,13 @@ def key_problems(document: Document) -> list[Problem]:
 
 
 def document_of(version: SpellVersion) -> Document:
-    """Read a version, draft or published, as a document. Raises DocumentError when its schema says more than one can."""
+    """Read a version, draft or published, as a document.
+
+    Raises DocumentError when it says more than a document can: the spell of a tool, or a schema made otherwise.
+    """
     spell = version.spell
+    if spell.tool_id is not None:
+        raise DocumentError([Problem("", f"{spell.slug} is how a tool is run on its own; it is not written by hand, and cannot be")])
     steps = version.steps.select_related("tool").order_by("position")
     return Document(
         slug=spell.slug,

@@ -11,6 +11,7 @@ from .predicates import PREDICATES
 from .references import Reference
 from .syntax import MAX_TEMPLATE_CHARS, NAMES
 from .templates import MAX_RESULT_BYTES, Template, TemplateTree, compile_expression, compile_template, compile_value
+from .values import kind
 
 __all__ = [
     "FILTERS",
@@ -28,4 +29,5 @@ __all__ = [
     "compile_expression",
     "compile_template",
     "compile_value",
+    "kind",
 ]

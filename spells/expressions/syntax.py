@@ -119,9 +119,7 @@ def _check_node(node: nodes.Node, names: Collection[str]) -> None:  # noqa: C901
             _check_constant(node.value)
         case nodes.Name():
             if node.name not in names:
-                if node.name in {"null", "nil", "undefined"}:
-                    raise EvaluationError(f"there is no {node.name} here; the empty value is none")
-                raise EvaluationError(f"there is no {shown(node.name)} here{suggestion(node.name, names)}")
+                raise EvaluationError(_unknown(node.name, names))
         case nodes.Getattr():
             if node.attr.startswith("_"):
                 raise EvaluationError(f"{shown(node.attr)} is not allowed: no name begins with an underscore")
@@ -148,6 +146,15 @@ def _check_node(node: nodes.Node, names: Collection[str]) -> None:  # noqa: C901
             pass
         case _ if not isinstance(node, _PLAIN):
             raise EvaluationError(f"{type(node).__name__} is not allowed in an expression")
+
+
+def _unknown(name: str, names: Collection[str]) -> str:
+    if name in {"null", "nil", "undefined"}:
+        return f"there is no {name} here; the empty value is none"
+    hint = suggestion(name, names)
+    if "inputs" in names and not hint.startswith("; did"):
+        hint = f"; an input is written inputs.{name[:60]}, the output of a step steps.{name[:60]}"
+    return f"there is no {shown(name)} here{hint}"
 
 
 def _check_constant(value: object) -> None:

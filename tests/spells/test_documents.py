@@ -184,7 +184,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
         "\n",
         "\n\n",
         "  \n  ",
-    ]  # fmt: skip
+    ]
 )
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(-9e15, 9e15) | texts,
@@ -292,9 +292,9 @@ def test_only_plain_words_of_json_are_anything_but_text() -> None:
     ],
 )
 def test_yaml_is_refused_with_line_and_column(text: str, problem: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert problems_of(text) == [problem]
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,9 @@ def test_other_keywords_of_the_standard_work() -> None:
 
 
 def within(seconds: float, value: Any, schema: dict[str, Any]) -> list[str]:
-    started = time.perf_counter()
+    started = time.thread_time()
     problems = told(value, schema)
-    assert time.perf_counter() - started < seconds
+    assert time.thread_time() - started < seconds
     return problems
 
 
