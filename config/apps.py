@@ -1,3 +1,4 @@
+import django.contrib.admin.apps as admin_apps  # a module: AppConfig classes that stand here by name would be taken for ours
 from django.apps import AppConfig
 
 from config.logs import configure_structlog
@@ -11,3 +12,10 @@ class ConfigConfig(AppConfig):
         from config import checks  # noqa: F401, PLC0415 - its import registers them, which needs the settings
 
         configure_structlog()
+
+
+class GrimoireAdminConfig(admin_apps.AdminConfig):
+    """Django's admin, on a site of our own."""
+
+    default = False
+    default_site = "config.admin_site.GrimoireAdminSite"
