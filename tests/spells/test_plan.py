@@ -133,6 +133,17 @@ def test_a_falsy_input_is_never_another_value() -> None:
         assert step.params({"inputs": {"x": falsy}, "steps": {}}) == {"x": falsy}
 
 
+def test_a_param_that_was_not_given_is_not_filled_from_another() -> None:
+    steps = [
+        {"key": "a", "tool": "t.a", "params": {"prompt": "{{ inputs.prompt }}"}},
+        {"key": "b", "tool": "t.a", "params": {"negative_prompt": ""}},
+    ]
+    found = plan_of(published(steps=steps, inputs={"prompt": {}}).pk)
+    namespace = {"inputs": {"prompt": "sea"}, "steps": {}}
+    assert found.step("a").params(namespace) == {"prompt": "sea"}
+    assert found.step("b").params(namespace) == {"negative_prompt": ""}
+
+
 def test_a_draft_has_a_plan_that_is_not_kept() -> None:
     ToolFactory(slug="t.a")
     owner = UserFactory.create()
