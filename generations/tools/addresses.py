@@ -19,21 +19,21 @@ def is_public(address: str) -> bool:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    inner = _wrapped_ipv4(parsed) if isinstance(parsed, ipaddress.IPv6Address) else None
-    if inner is not None and not is_public(str(inner)):
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        return True  # its inner address was just found to be public
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = _translated_ipv4(parsed)
+        if inner is not None:
+            return is_public(str(inner))
+        tunnelled = parsed.sixtofour or (parsed.teredo and parsed.teredo[1])
+        if tunnelled and not is_public(str(tunnelled)):
+            return False
     return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified)
 
 
-def _wrapped_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address to which a gateway would send on: mapped, 6to4, Teredo or NAT64."""
-    if address.teredo is not None:
-        return address.teredo[1]
+def _translated_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that is meant: mapped by this machine, or by the network's gateway (NAT64)."""
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & _IPV4_BITS)
-    return address.ipv4_mapped or address.sixtofour
+    return address.ipv4_mapped
 
 
 def resolve(host: str, port: int) -> list[str]:

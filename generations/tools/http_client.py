@@ -143,7 +143,7 @@ def checked_url(text: str, *, hosts: tuple[str, ...] = ()) -> httpx2.URL:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, ValueError) as error:
         raise ToolError(f"This is no URL: {error}", code="bad_url", permanent=True) from error
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not url.host or "%" in url.host:
         raise ToolError("Only http:// and https:// URLs with a host can be called.", code="bad_url", permanent=True)
     if url.userinfo:
         raise ToolError("The URL carries a name or password; give them in a header instead.", code="bad_url", permanent=True)
