@@ -189,7 +189,7 @@ def _database() -> dict[str, Any]:
     # Bound on the server and prepared from the second use on: 1.6 times faster, measured, together only.
     database["OPTIONS"] = options = {"server_side_binding": True, "prepare_threshold": 2, **options}
     if pooled:
-        options["pool"] = {"min_size": 1, "max_size": pool_size}
+        options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 10}
         database["CONN_MAX_AGE"] = 0
     return database
 

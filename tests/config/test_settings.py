@@ -134,7 +134,7 @@ def test_only_the_web_process_pools_its_connections(tmp_path: Path):
     [web] = values(tmp_path, "DATABASES", first="import config.asgi", **url)
     [told_otherwise] = values(tmp_path, "DATABASES", first="import config.asgi", GRIMOIRE_DATABASE_POOL="false", **url)
     assert "pool" not in elsewhere["default"]["OPTIONS"]
-    assert web["default"]["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 10}
+    assert web["default"]["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 10, "timeout": 10}
     assert web["default"]["CONN_MAX_AGE"] == 0
     assert "pool" not in told_otherwise["default"]["OPTIONS"]
 
