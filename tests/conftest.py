@@ -1,8 +1,10 @@
 """Fixtures of all tests."""
 
+import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import pytest
 from django.conf import settings as django_settings
@@ -26,6 +28,13 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
         database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
     else:
         database["TEST"]["NAME"] = f"test_{database['NAME']}_{worker}"
+
+
+@pytest.fixture
+def database_url(transactional_db: None) -> str:
+    """The DATABASE_URL of the database under test, for another process."""
+    name = quote(str(connection.settings_dict["NAME"]))
+    return f"sqlite:///{name}" if connection.vendor == "sqlite" else urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import re
 import stat
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,29 @@ def test_settings_come_from_the_file_unless_the_environment_says_otherwise(tmp_p
 
 def test_tests_do_not_touch_the_data_of_the_checkout():
     assert ROOT not in Path(django_settings.DATA_DIR).parents
+
+
+@pytest.mark.postgresql
+def test_connections_of_the_web_process_come_from_its_pool(tmp_path: Path, database_url: str):
+    code = """
+        from concurrent.futures import ThreadPoolExecutor
+        import config.asgi
+        from django.db import connection
+
+        def ask(number):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT %s, pg_backend_pid()", [number])
+                answer = cursor.fetchone()
+            connection.close()
+            return answer
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(ask, range(200)))
+        assert [number for number, _ in answers] == list(range(200))
+        print(len({pid for _, pid in answers}), connection.pool.max_size)
+        connection.close_pool()
+    """
+    ended = run(tmp_path, "-W", "error", "-c", textwrap.dedent(code), DATABASE_URL=database_url, GRIMOIRE_DATABASE_POOL_SIZE="3")
+    assert ended.returncode == 0, ended.stderr
+    used, at_most = map(int, ended.stdout.split())
+    assert 1 <= used <= at_most == 3
