@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -11,7 +13,7 @@ from tests.factories import ToolFactory, UserFactory
 pytestmark = pytest.mark.django_db
 
 
-def kept(owner, data: bytes = b"bytes"):
+def kept(owner: Any, data: bytes = b"bytes"):
     stored = artifacts.store(data, mime_type="text/plain")
     for row in record([stored], owner_id=owner.pk, generation_id=None, now=timezone.now()):
         row.save()
@@ -69,7 +71,7 @@ def test_a_strangers_artefact_cannot_be_read():
 
 def test_thousands_of_ids_are_looked_up_in_parts(django_assert_num_queries, monkeypatch):
     monkeypatch.setattr(artifacts, "MAX_IDS_PER_QUERY", 100)
-    owner = UserFactory()
+    owner: Any = UserFactory()
     stored = kept(owner)
     with django_assert_num_queries(3):
         found = readable_by(owner.pk, [uuid7() for _ in range(249)] + [stored.id])
@@ -77,7 +79,8 @@ def test_thousands_of_ids_are_looked_up_in_parts(django_assert_num_queries, monk
 
 
 def test_each_owner_is_told_only_of_their_own():
-    mara, tobias = UserFactory(), UserFactory()
+    mara: Any = UserFactory()
+    tobias: Any = UserFactory()
     hers, his = kept(mara, b"a"), kept(tobias, b"b")
     both = {hers.id, his.id}
     assert readable_by_each({mara.pk: both, tobias.pk: both}) == {mara.pk: {hers.id: hers}, tobias.pk: {his.id: his}}

@@ -3,6 +3,7 @@ import math
 from collections import OrderedDict
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -49,17 +50,11 @@ def test_what_no_database_stores_is_refused_with_its_path(output, told):
     json.dumps(error.value.message).encode()
 
 
-def nested(depth: int, *, by_list: bool = False):
-    root: dict = {}
-    current: object = root
-    for _ in range(depth):
-        inner: object = [] if by_list else {}
-        if isinstance(current, list):
-            current.append(inner)
-        else:
-            current["k" * 30] = inner
-        current = inner
-    return root
+def nested(depth: int, *, by_list: bool = False) -> Any:
+    value: Any = {}
+    for _ in range(depth - 1):
+        value = [value] if by_list else {"k" * 30: value}
+    return {"k": value}
 
 
 @pytest.mark.parametrize("by_list", [True, False])
@@ -74,14 +69,14 @@ def test_nesting_up_to_the_bound_is_stored():
 
 
 def test_a_list_that_holds_itself_is_refused():
-    loop: list = []
+    loop: list[Any] = []
     loop.append(loop)
     with pytest.raises(ToolError, match="nested deeper"):
         clean_output({"a": loop})
 
 
 def test_shared_items_cannot_outgrow_the_bound():
-    shared: list = [1]
+    shared: list[Any] = [1]
     for _ in range(60):
         shared = [shared, shared]
     with pytest.raises(ToolError, match="larger than"):

@@ -1,5 +1,6 @@
 import io
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from generations.tools.painting.composition import STYLES, paint
 
 from .toolbox import call, opened, problems_with
 
-SIZE = {"width": 192, "height": 128}
+SIZE: dict[str, Any] = {"width": 192, "height": 128}
 
 PROMPTS = (
     "a lighthouse keeper in a storm at night",
