@@ -15,7 +15,16 @@ from spells.documents import (
     to_data,
     tool_problems,
 )
-from spells.expressions import ExpressionError, Reference, Template, TemplateTree, compile_expression, compile_value
+from spells.expressions import (
+    MAX_EXPRESSIONS,
+    Budget,
+    ExpressionError,
+    Reference,
+    Template,
+    TemplateTree,
+    compile_expression,
+    compile_value,
+)
 from spells.models import Tool
 from spells.problems import MAX_PROBLEMS, Problem, shown, suggestion
 from spells.reach import ANYTHING, DeadEndError, Schema, follow, list_of, types_of
@@ -30,12 +39,20 @@ class Examination:
     edges: dict[str, set[str]] = field(default_factory=dict)
 
 
+# Work, in units of `expressions.Budget`, on expressions that read nothing; what is left after it is judged by its cast.
+_MAX_WORK = 2_000_000
+
+
 @dataclass(slots=True)
 class _Place:
-    """Where expressions stand: in a step (`key`) or in the outputs, and what `item` is there, if it is anything."""
+    """Where expressions stand: in a step (`key`) or in the outputs, and what `item` is there, if it is anything.
+
+    `budget` is what all params of one call share, here as in a cast.
+    """
 
     key: str | None = None
     item: Schema | None = None
+    budget: Budget = field(default_factory=Budget)
 
 
 class _Examiner:
@@ -48,6 +65,8 @@ class _Examiner:
         self.inputs = input_schema_of(document)
         self.outputs = {step.key: self._output_schema(step) for step in document.steps}
         self.edges: dict[str, set[str]] = {step.key: set() for step in document.steps}
+        self.expressions = 0
+        self.work = 0
 
     def _output_schema(self, step: StepDocument) -> Schema:
         """Return the schema of what later steps see of a step."""
@@ -58,8 +77,9 @@ class _Examiner:
         yield from self._input_schemas()
         for step in self.document.steps:
             yield from self._step(step)
+        outputs = _Place()
         for name, value in self.document.outputs.items():
-            yield from self._value(value, f"outputs.{name}", _Place())[0]
+            yield from self._value(value, f"outputs.{name}", outputs)[0]
         yield from self._cycle()
 
     def _input_schemas(self) -> Iterator[Problem]:
@@ -133,16 +153,26 @@ class _Examiner:
     def _outlook(self, template: Template, place: _Place) -> Any:
         """Return the value of a template that reads nothing, else what is known of it."""
         if not template.references:
-            return template.evaluate({})
+            return self._constant(template, place.budget)
         if not template.is_expression:
             return Unknown(frozenset({"string"}))
         return Unknown(types_of(self._schema_at_end(template, place)))
+
+    def _constant(self, template: Template, budget: Budget) -> Any:
+        if budget.left < 0 or self.work > _MAX_WORK:
+            return Unknown()
+        before = budget.left
+        try:
+            return template.evaluate({}, budget=budget)
+        finally:
+            self.work += before - budget.left
 
     def _schema_at_end(self, template: Template, place: _Place) -> Schema:
         """Return the schema of the value of a template that is one reference and nothing else."""
         return self._follow(template.way, place) if template.way else ANYTHING
 
     def _references(self, template: Template, place: _Place) -> Iterator[Problem]:
+        self.expressions += template.expressions
         for reference in sorted(template.references, key=str):
             try:
                 self._follow(reference, place)
@@ -191,6 +221,8 @@ def examine(document: Document, *, tools: Mapping[str, Tool]) -> Examination:
     for problem in examiner.problems():
         if problem not in found:
             found.append(problem)
-        if len(found) >= MAX_PROBLEMS:
+        if len(found) >= MAX_PROBLEMS or examiner.expressions > MAX_EXPRESSIONS:
             break
+    if examiner.expressions > MAX_EXPRESSIONS:
+        found.append(Problem("", f"has more than {MAX_EXPRESSIONS:,} expressions"))
     return Examination(found, examiner.edges)

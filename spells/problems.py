@@ -12,7 +12,7 @@ MAX_PROBLEMS = 50
 
 _MAX_SHOWN = 60
 _MAX_LISTED = 12
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +70,4 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     if not names:
         return "; there is none"
     more = ", …" if len(names) > _MAX_LISTED else ""
-    return f"; known: {', '.join(names[:_MAX_LISTED])}{more}"
+    return f"; known: {', '.join(name[:_MAX_SHOWN] for name in names[:_MAX_LISTED])}{more}"

@@ -4,17 +4,18 @@ Jinja's grammar over plain JSON values, walked by ourselves: nothing is compiled
 all work is paid for before it is done. docs/spells.md describes the language.
 """
 
-from .budget import MAX_LIST_ITEMS, MAX_TEXT_CHARS, MAX_WORK
+from .budget import MAX_LIST_ITEMS, MAX_TEXT_CHARS, MAX_WORK, Budget
 from .errors import ExpressionError
 from .filters import FILTERS
 from .predicates import PREDICATES
 from .references import Reference
 from .syntax import MAX_TEMPLATE_CHARS, NAMES
-from .templates import MAX_RESULT_BYTES, Template, TemplateTree, compile_expression, compile_template, compile_value
+from .templates import MAX_EXPRESSIONS, MAX_RESULT_BYTES, Template, TemplateTree, compile_expression, compile_template, compile_value
 from .values import kind
 
 __all__ = [
     "FILTERS",
+    "MAX_EXPRESSIONS",
     "MAX_LIST_ITEMS",
     "MAX_RESULT_BYTES",
     "MAX_TEMPLATE_CHARS",
@@ -22,6 +23,7 @@ __all__ = [
     "MAX_WORK",
     "NAMES",
     "PREDICATES",
+    "Budget",
     "ExpressionError",
     "Reference",
     "Template",

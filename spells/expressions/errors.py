@@ -1,14 +1,17 @@
 """What may be wrong with an expression."""
 
+_MAX_CHARS = 500
+
 
 class ExpressionError(Exception):
     """An expression that cannot be read or has no value. `path` is its place, `message` what is wrong."""
 
     def __init__(self, message: str, *, path: str) -> None:
         """Take the message for whoever wrote the expression, and the place, like `steps.art.params.prompt`."""
-        super().__init__(f"{path}: {message}")
+        # names in it are as long as whoever wrote them chose
+        self.message = message if len(message) <= _MAX_CHARS else f"{message[:_MAX_CHARS]}…"
         self.path = path
-        self.message = message
+        super().__init__(f"{path}: {self.message}")
 
 
 class EvaluationError(Exception):

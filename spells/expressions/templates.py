@@ -17,6 +17,9 @@ from .syntax import NAMES, Part, parse
 
 MAX_RESULT_BYTES = 2 * 1024 * 1024
 
+# Expressions in one value, and in one spell: reading one takes some 100 µs.
+MAX_EXPRESSIONS = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -40,6 +43,11 @@ class Template:
     def is_expression(self) -> bool:
         """Tell whether it is one expression and nothing else, whose value keeps its type."""
         return len(self.parts) == 1 and not isinstance(self.parts[0], str)
+
+    @property
+    def expressions(self) -> int:
+        """Count the expressions in it."""
+        return sum(not isinstance(part, str) for part in self.parts)
 
     @property
     def way(self) -> Reference | None:
@@ -116,23 +124,37 @@ def compile_value(value: Any, *, path: str, names: Collection[str] = NAMES) -> T
     """Read a JSON value whose texts, at any depth, may contain expressions. Raises ExpressionError."""
     for problem in check_json(value, path=path):
         raise ExpressionError(problem.message, path=problem.path)
-    tree = _compiled(value, path, names)
+    tree = _Compiler(names).compiled(value, path)
     found = frozenset(reference for template in _templates(tree) for reference in template.references)
     return TemplateTree(path=path, value=tree, references=found)
 
 
-def _compiled(value: Any, path: str, names: Collection[str]) -> Any:
-    if isinstance(value, str):
-        template = compile_template(value, path=path, names=names)
-        return value if template.is_literal else template
-    if isinstance(value, list):
-        return [_compiled(item, join_path(path, index), names) for index, item in enumerate(value)]
-    if isinstance(value, dict):
-        for key in value:
-            if "{{" in key:
-                raise ExpressionError("expressions stand in values, not in names", path=join_path(path, key))
-        return {key: _compiled(item, join_path(path, key), names) for key, item in value.items()}
-    return value
+class _Compiler:
+    """Reads the templates in one value, and counts their expressions."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        """Take the roots that they may read."""
+        self.names = names
+        self.left = MAX_EXPRESSIONS
+
+    def compiled(self, value: Any, path: str) -> Any:
+        if isinstance(value, str):
+            return self._template(value, path)
+        if isinstance(value, list):
+            return [self.compiled(item, join_path(path, index)) for index, item in enumerate(value)]
+        if isinstance(value, dict):
+            for key in value:
+                if "{{" in key:
+                    raise ExpressionError("expressions stand in values, not in names", path=join_path(path, key))
+            return {key: self.compiled(item, join_path(path, key)) for key, item in value.items()}
+        return value
+
+    def _template(self, source: str, path: str) -> Template | str:
+        template = compile_template(source, path=path, names=self.names)
+        self.left -= template.expressions
+        if self.left < 0:
+            raise ExpressionError(f"is one too many: a value has at most {MAX_EXPRESSIONS:,} expressions", path=path)
+        return source if template.is_literal else template
 
 
 def _evaluated(value: Any, namespace: Mapping[str, Any], budget: Budget) -> Any:

@@ -27,6 +27,11 @@ def _plain(name: str, convert: Callable[[str], str]) -> Callable[[Budget, Any], 
     return apply
 
 
+def title(budget: Budget, value: Any) -> str:
+    budget.spend(len(want_text(value, what="title")) // 8)  # goes from word to word
+    return do_title(value)
+
+
 def trim(budget: Budget, value: Any, chars: str | None = None) -> str:
     budget.text(len(want_text(value, what="trim")))
     return str(value).strip(None if chars is None else want_text(chars, what="trim"))
@@ -56,7 +61,7 @@ def truncate(budget: Budget, value: Any, length: int = 255, killwords: bool = Fa
 
 
 def wordcount(budget: Budget, value: Any) -> int:
-    budget.items(len(want_text(value, what="wordcount")) // 2)
+    budget.spend(len(want_text(value, what="wordcount")) // 8)
     return len(str(value).split())
 
 
@@ -153,7 +158,7 @@ TEXT_FILTERS: dict[str, Callable[..., Any]] = {
     "round": round_number,
     "split": split,
     "string": string,
-    "title": _plain("title", do_title),
+    "title": title,
     "tojson": tojson,
     "trim": trim,
     "truncate": truncate,

@@ -60,6 +60,7 @@ def test_it_tells_the_limits_as_they_are() -> None:
         expressions.MAX_TEXT_CHARS,
         expressions.MAX_LIST_ITEMS,
         expressions.MAX_WORK,
+        expressions.MAX_EXPRESSIONS,
         expressions.MAX_RESULT_BYTES // 1024**2,
         schemas.MAX_BYTES // 1024,
         schemas.MAX_DEPTH,

@@ -251,6 +251,21 @@ def nested(levels: int) -> Any:
     return value
 
 
+def test_messages_stay_short_however_long_the_names_are() -> None:
+    long = "a" * 50_000
+    for source in (
+        f"{{{{ inputs.{long} }}}}",
+        f"{{{{ inputs.deep.{long}.b }}}}",
+        f"{{{{ {long} }}}}",
+        f"{{{{ inputs['{long}'].x.y }}}}",
+        f"{{{{ 1 | {long} }}}}",
+    ):
+        assert refusal(source)
+    with pytest.raises(ExpressionError) as caught:
+        compile_value({long: ["{{ 1 / 0 }}"]}, path="params").evaluate({})
+    assert len(str(caught.value)) < 300
+
+
 @pytest.mark.parametrize("source", ["{{ inputs.a }}", "{{ inputs.a | string }}", "{{ inputs.a == inputs.b }}", "{{ [inputs.a] | unique }}"])
 def test_recursion_through_a_deep_value_is_refused(source: str) -> None:
     with pytest.raises(ExpressionError, match="nested"):

@@ -257,6 +257,33 @@ def test_no_more_problems_are_told_than_anybody_reads_and_soon() -> None:
     assert time.thread_time() - started < 5
 
 
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (["{{1}}"] * 25_000, "steps.only.params.x[5000]: is one too many: a value has at most 5,000 expressions"),
+        (["{{1}}" * 1_600] * 30, "steps.only.params.x[3]: is one too many: a value has at most 5,000 expressions"),
+        (["{{ range(99999) | list | length }}"] * 4_000, "steps.only.params.x[0]: needs more work than one expression may do"),
+        (["{{ range(49999) | length }}"] * 4_000, "steps.only.params.x[3]: needs more work than one expression may do"),
+    ],
+)
+def test_checking_a_document_is_bounded(values: list[str], problem: str) -> None:
+    started = time.thread_time()
+    assert told(any_step(x=values)) == [problem]
+    assert time.thread_time() - started < 5
+
+
+def test_a_spell_has_a_bounded_number_of_expressions() -> None:
+    steps = [any_step(x=["{{ 1 }}"] * 100) | {"key": f"k{n}"} for n in range(60)]
+    assert told(*steps) == ["has more than 5,000 expressions"]
+
+
+def test_what_costs_too_much_to_foresee_is_left_to_the_cast() -> None:
+    steps = [any_step(x=["{{ range(49999) | length }}"] * 3) | {"key": f"k{n}"} for n in range(40)]
+    started = time.thread_time()
+    assert told(*steps) == []
+    assert time.thread_time() - started < 5
+
+
 def test_validate_writes_nothing(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
         assert told(STORY, ART, SHEET) == []
