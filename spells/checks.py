@@ -1,11 +1,12 @@
 """Everything about a spell that can be known to be wrong before it is cast."""
 
 import graphlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from spells.documents import (
+    OPTIONAL,
     Document,
     StepDocument,
     input_problems,
@@ -47,11 +48,13 @@ _MAX_WORK = 2_000_000
 class _Place:
     """Where expressions stand: in a step (`key`) or in the outputs, and what `item` is there, if it is anything.
 
-    `budget` is what all params of one call share, here as in a cast.
+    `asked` are the inputs whose absence the step's condition provides for. `budget` is what all params of one call
+    share, here as in a cast.
     """
 
     key: str | None = None
     item: Schema | None = None
+    asked: frozenset[str] = frozenset()
     budget: Budget = field(default_factory=Budget)
 
 
@@ -63,6 +66,7 @@ class _Examiner:
         self.document = document
         self.tools = tools
         self.inputs = input_schema_of(document)
+        self.optional = {name for name, schema in document.inputs.items() if schema.get(OPTIONAL)}
         self.outputs = {step.key: self._output_schema(step) for step in document.steps}
         self.edges: dict[str, set[str]] = {step.key: set() for step in document.steps}
         self.expressions = 0
@@ -89,13 +93,16 @@ class _Examiner:
 
     def _step(self, step: StepDocument) -> Iterator[Problem]:
         path = f"steps.{step.key}"
-        item: Schema | None = None
+        place = _Place(key=step.key)
+        asked: frozenset[str] = frozenset()
         if step.for_each:
-            found, item = self._for_each(step.for_each, f"{path}.for_each", _Place(key=step.key))
+            found, place.item = self._for_each(step.for_each, f"{path}.for_each", _Place(key=step.key))
             yield from found
-        place = _Place(key=step.key, item=item)
         if step.when:
-            yield from self._expression(step.when, f"{path}.when", place)[0]
+            found, condition = self._expression(step.when, f"{path}.when", place)
+            yield from found
+            asked = _inputs_among(condition.guarded) if condition else asked
+        place.asked = asked
         params = {}
         for name, value in step.params.items():
             found, params[name] = self._value(value, f"{path}.params.{name}", place)
@@ -178,6 +185,9 @@ class _Examiner:
                 self._follow(reference, place)
             except DeadEndError as error:
                 yield Problem(template.path, str(error))
+        provided = place.asked | _inputs_among(template.guarded)
+        for name in sorted(_inputs_among(template.references) & self.optional - provided):
+            yield Problem(template.path, f"inputs.{name} is optional and may be missing; write {{{{ inputs.{name} | default(…) }}}}")
 
     def _follow(self, reference: Reference, place: _Place) -> Schema:
         """Return the schema of what is read, and note which step reads it. Raises DeadEndError."""
@@ -207,6 +217,11 @@ class _Examiner:
             # each is read by the next one; told the other way round, each reads the next one
             circle = list(reversed(error.args[1]))
             yield Problem(f"steps.{circle[0]}", f"waits for itself: {' → '.join(circle)}")
+
+
+def _inputs_among(references: Iterable[Reference]) -> frozenset[str]:
+    named = (reference.path[0] for reference in references if reference.root == "inputs" and reference.path)
+    return frozenset(name for name in named if isinstance(name, str))
 
 
 def examine(document: Document, *, tools: Mapping[str, Tool]) -> Examination:

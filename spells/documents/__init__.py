@@ -12,13 +12,14 @@ from .document import (
     to_data,
 )
 from .drafts import NotOwnerError, document_of, key_problems, save_draft, tool_problems, tools_of
-from .inputs import input_problems, input_schema_of, inputs_of
+from .inputs import OPTIONAL, input_problems, input_schema_of, inputs_of
 from .text import Format, dump, load, parse
 
 __all__ = [
     "DOCUMENT_SCHEMA",
     "MAX_DOCUMENT_BYTES",
     "MAX_STEPS",
+    "OPTIONAL",
     "Document",
     "DocumentError",
     "Format",

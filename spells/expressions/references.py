@@ -10,6 +10,7 @@ from .errors import EvaluationError
 
 # Lists that are made of the items of another list: what is read of their items is read of its items.
 _KEEPING = frozenset({"reject", "rejectattr", "reverse", "select", "selectattr", "sort", "unique"})
+_PROVIDING = frozenset({"d", "default", "defined", "undefined"})
 _ONE_ITEM = frozenset({"first", "last"})
 
 Path = tuple[str | int | EllipsisType, ...]
@@ -55,6 +56,15 @@ def _inner(node: nodes.Node, *, whole: bool) -> Iterator[Reference]:
         return
     for child in node.iter_child_nodes(exclude=("node",) if isinstance(node, nodes.Call) else None):
         yield from references(child)
+
+
+def guarded(node: nodes.Node) -> Iterator[Reference]:
+    """Yield what a tree reads in such a way that it may be missing: before `default`, and before `is defined`."""
+    for found in (node, *node.find_all((nodes.Filter, nodes.Test))):
+        if isinstance(found, nodes.Filter | nodes.Test) and found.name in _PROVIDING and found.node is not None:
+            way = way_of(found.node)
+            if way is not None:
+                yield way
 
 
 def way_of(node: nodes.Node) -> Reference | None:

@@ -12,7 +12,7 @@ from spells.schemas import check_json
 from .budget import Budget
 from .errors import EvaluationError, ExpressionError
 from .evaluation import Evaluation, joined
-from .references import Reference, references, way_of
+from .references import Reference, guarded, references, way_of
 from .syntax import NAMES, Part, parse
 
 MAX_RESULT_BYTES = 2 * 1024 * 1024
@@ -25,13 +25,14 @@ MAX_EXPRESSIONS = 5_000
 class Template:
     """A text that may contain expressions, read and checked.
 
-    `references` is what they read. `parts` are its texts and expressions in order; one expression alone keeps the type
-    of its value, anything else becomes text.
+    `references` is what they read, `guarded` that of it for whose absence they provide. `parts` are its texts and
+    expressions in order; one expression alone keeps the type of its value, anything else becomes text.
     """
 
     path: str
     source: str
     references: frozenset[Reference]
+    guarded: frozenset[Reference]
     parts: tuple[Part, ...]
 
     @property
@@ -106,10 +107,12 @@ def compile_template(source: str, *, path: str, names: Collection[str] = NAMES) 
     """
     try:
         parts = parse(source, names=names)
-        found = frozenset(reference for part in parts if not isinstance(part, str) for reference in references(part))
+        trees = [part for part in parts if not isinstance(part, str)]
+        read = frozenset(reference for tree in trees for reference in references(tree))
     except EvaluationError as error:
         raise ExpressionError(str(error), path=path) from error
-    return Template(path=path, source=source, references=found, parts=parts)
+    provided = frozenset(reference for tree in trees for reference in guarded(tree))
+    return Template(path=path, source=source, references=read, guarded=provided, parts=parts)
 
 
 def compile_expression(source: str, *, path: str, names: Collection[str] = NAMES) -> Template:

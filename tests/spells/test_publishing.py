@@ -122,6 +122,29 @@ def test_expressions_are_checked_wherever_they_stand() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("step", "problems"),
+    [
+        (
+            any_step(x="{{ inputs.style }}"),
+            ["steps.only.params.x: inputs.style is optional and may be missing; write {{ inputs.style | default(…) }}"],
+        ),
+        (
+            any_step(x="a {{ inputs.style.name }}"),
+            ["steps.only.params.x: inputs.style is optional and may be missing; write {{ inputs.style | default(…) }}"],
+        ),
+        (any_step(x="{{ inputs.style | default('plain') }}"), []),
+        (any_step(x="{{ inputs.style.name | d }}"), []),
+        (any_step(x="{{ inputs.style if inputs.style is defined else 'plain' }}"), []),
+        (any_step(x="{{ inputs.style }}") | {"when": "{{ inputs.style is defined }}"}, []),
+        (any_step(x="{{ inputs.given }}"), []),
+        (any_step(x="{{ inputs }}"), []),
+    ],
+)
+def test_an_optional_input_is_provided_for(step: dict[str, Any], problems: list[str]) -> None:
+    assert told(step, inputs={"style": {"optional": True}, "given": {}}) == problems
+
+
 @pytest.mark.parametrize("field", ["for_each", "when"])
 @pytest.mark.parametrize("source", ["true", "steps.story.scenes", "{{ 1 }} and {{ 2 }}", "x {{ 1 }}", " "])
 def test_conditions_and_lists_are_one_expression(field: str, source: str) -> None:
