@@ -124,7 +124,7 @@ def _storage() -> Told:
         with store.open(name) as file:
             same = file.read() == data
         store.delete(name)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - each kind of storage has errors of its own
         return {"told": f"{where} cannot be written: {error}", "mend": "Give this user the folder, or set GRIMOIRE_DATA_DIR to another."}
     if not same:
         return {"told": f"{where} gives back other bytes than it was given", "mend": "Check the disk or the storage service."}

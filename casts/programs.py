@@ -50,7 +50,8 @@ def listen(*, host: str, port: int) -> Site:
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
-        raise AddressError(f"Port {port} of {host} cannot be used: {getattr(error, 'strerror', None) or error}.") from error
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise AddressError(f"Port {port} of {host} cannot be used: {why}.") from error
     # uvicorn takes an inherited socket for a local one and would leave this unset: answers would wait for 40 ms
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Site(listener=listener, host=host, port=listener.getsockname()[1])

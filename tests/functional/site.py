@@ -1,0 +1,170 @@
+"""A Grimoire of its own for a test: a folder, a database, and real processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import psycopg
+from psycopg import sql
+
+from tests.processes import alive, wait_for
+
+ROOT = Path(__file__).parents[2]
+LONG = 180.0  # seconds; other tests work beside these
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+class Running:
+    """One command that was started. What it says goes to a file."""
+
+    def __init__(self, arguments: tuple[str, ...], *, environment: Mapping[str, str], log: Path):
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def says(self, pattern: str) -> re.Match[str]:
+        """Wait until it says something, and return the match."""
+
+        def look() -> re.Match[str] | None:
+            found = re.search(pattern, self.said())
+            assert found or self.process.poll() is None, f"ended with {self.process.returncode} before {pattern!r}:\n{self.said()}"
+            return found
+
+        try:
+            match = wait_for(pattern, look, seconds=LONG)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.said()}") from error
+        assert match
+        return match
+
+    def tell(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for its end, and return the exit code."""
+        try:
+            return self.process.wait(LONG)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"did not end:\n{self.said()}") from None
+
+
+class Site:
+    """The folder, the database and the environment of one Grimoire."""
+
+    def __init__(self, folder: Path, *, database_url: str, key: str = ""):
+        self.folder = folder
+        self.key = key
+        self.url = ""
+        self._started: list[Running] = []
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("GRIMOIRE_", "DJANGO_"))}
+        self.environment |= {
+            "DATABASE_URL": database_url,
+            "GRIMOIRE_DATA_DIR": str(folder),
+            "GRIMOIRE_ENV_FILE": os.devnull,
+            "GRIMOIRE_LEASE_SECONDS": "3",
+        }
+
+    def start(self, *arguments: str) -> Running:
+        running = Running(arguments, environment=self.environment, log=self.folder / f"output-{len(self._started)}.log")
+        self._started.append(running)
+        return running
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run a command to its end, and return what it said."""
+        running = self.start(*arguments)
+        assert running.end() == code, running.said()
+        return running.said()
+
+    def serve(self, *arguments: str) -> Running:
+        """Serve on a free port, and return when it is ready."""
+        running = self.start("serve", "--port", "0", *arguments)
+        self.url = running.says(r"serves at (http://127\.0\.0\.1:\d+)/")[1]
+        return running
+
+    def processes(self) -> list[int]:
+        """Return all processes of this Grimoire."""
+        return alive(marked=f"GRIMOIRE_DATA_DIR={self.folder}\0")
+
+    def leaders(self, command: str) -> list[int]:
+        """Return those among them that lead a session and have this word in their command: one for each program."""
+        return [pid for pid in self.processes() if os.getsid(pid) == pid and command in Path(f"/proc/{pid}/cmdline").read_text()]
+
+    def kill_all(self) -> None:
+        """Kill all its processes, and wait until they are gone."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for running in self._started:
+            running.end()
+        wait_for("its processes are gone", lambda: not self.processes())
+
+    # The API
+
+    def get(self, path: str) -> Any:
+        return self._answer("GET", path).json()
+
+    def cast(self, spell: str, **inputs: Any) -> str:
+        """Start a cast by the API, and return its id."""
+        return str(self._answer("POST", "casts/", json={"spell": spell, "inputs": inputs}).json()["id"])
+
+    def wait_for_end(self, cast_id: str) -> dict[str, Any]:
+        def look() -> dict[str, Any] | None:
+            cast: dict[str, Any] = self.get(f"casts/{cast_id}/")
+            return cast if cast["status"] in ENDED else None
+
+        cast = wait_for("the end of the cast", look, seconds=LONG)
+        assert cast
+        return cast
+
+    def generations(self, cast_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        page = self.get(f"casts/{cast_id}/generations/")
+        while True:
+            found += page["results"]
+            if page["next"] is None:
+                return found
+            page = self.get(page["next"].partition("/api/v1/")[2])
+
+    def places(self, cast_id: str, *, status: str = "succeeded") -> Counter[tuple[str, int]]:
+        """Return how often each item of each step of a cast has a generation of that status."""
+        return Counter((each["step"], each["item"]) for each in self.generations(cast_id) if each["status"] == status)
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        response = httpx2.request(method, f"{self.url}/api/v1/{path}", headers=headers, timeout=LONG, trust_env=False, **options)
+        assert response.is_success, response.text
+        return response
+
+
+@contextmanager
+def own_database(server_url: str, *, name: str, template: str = "template0") -> Iterator[str]:
+    """Yield the DATABASE_URL of a new database on a PostgreSQL server."""
+    parts = urlsplit(server_url)
+    with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        connection.execute(made)
+    try:
+        yield parts._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
