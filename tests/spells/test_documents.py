@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spells.documents import (
@@ -216,7 +216,6 @@ documents = st.builds(
 )
 
 
-@settings(deadline=2_000)
 @given(documents, st.sampled_from(["yaml", "json"]))
 def test_a_round_trip_is_exact(document: Document, written: Format) -> None:
     text = dump(document, format=written)
@@ -232,13 +231,11 @@ def shuffled(value: Any) -> Any:
     return [shuffled(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(deadline=2_000)
 @given(documents)
 def test_equal_documents_give_the_same_text(document: Document) -> None:
     assert dump(from_data(shuffled(to_data(document))), format="yaml") == dump(document, format="yaml")
 
 
-@settings(deadline=2_000)
 @given(values)
 def test_yaml_gives_back_any_json_value(value: Any) -> None:
     assert yaml_text.load(yaml_text.dump({"value": value})) == {"value": value}

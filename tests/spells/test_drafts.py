@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from spells.documents import Document, DocumentError, NotOwnerError, document_of, dump, from_data, parse, save_draft
 from spells.models import Spell, SpellVersion, Step, Tool
@@ -111,7 +111,7 @@ def test_a_published_version_is_written_as_it_was_read() -> None:
     assert (step.on_failure, step.max_attempts, step.run_timeout, step.deadline) == ("continue", 2, 5, 60)
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @given(documents.filter(lambda document: len({step.key for step in document.steps}) == len(document.steps)))
 def test_a_round_trip_through_the_database_is_exact(document: Document) -> None:
     if any("optional" in schema or isinstance(schema.get("required"), bool) for schema in document.inputs.values()):

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spells.expressions import MAX_WORK, ExpressionError, compile_template, compile_value
@@ -284,7 +284,6 @@ def test_the_whole_of_some_params_shares_one_budget() -> None:
 WORDS = ["inputs", ".text", ".list", "[0]", "[", "]", "(", ")", "{", "}", ":", ",", "|", "map", "sort", "join", "default", "'a'", "'%s'", "1", "10**9", "*", "**", "+", "~", "%", "if", "else", "is", "in", "not", "defined", "range", ".__class__", "attribute=", "steps", ".big", ".items", "first", "batch", "'x'*9"]  # fmt: skip
 
 
-@settings(deadline=2_000)
 @given(st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join))
 def test_whatever_is_written_gives_json_or_an_expression_error(source: str) -> None:
     with suppress(ExpressionError):
@@ -292,7 +291,6 @@ def test_whatever_is_written_gives_json_or_an_expression_error(source: str) -> N
         assert check_json(value, path="value", max_bytes=2**31) == []
 
 
-@settings(deadline=2_000)
 @given(st.text(max_size=300))
 def test_any_text_is_a_template_or_an_expression_error(source: str) -> None:
     with suppress(ExpressionError):
