@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from generations.tools.contract import ToolError
+from spells.schemas import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
 
 MAX_OUTPUT_BYTES = 1024 * 1024
-MAX_OUTPUT_DEPTH = 100
-# Beyond this an integer has no float that it could be compared with, and Python refuses to print much longer ones.
-MAX_INTEGER_BITS = 1024
+# Less deep than params may be: an output stands inside of them.
+MAX_OUTPUT_DEPTH = MAX_DEPTH - 8
 MAX_NAME_CHARACTERS = 50
 MAX_PATH_CHARACTERS = 200
 
@@ -97,8 +97,8 @@ def _value_size(value: object, *, depth: int) -> int:
         case str():
             return _string_size(value)
         case int():
-            if value.bit_length() > MAX_INTEGER_BITS:
-                raise _Unstorable(f"is an integer of more than {MAX_INTEGER_BITS} bits")
+            if not MIN_INTEGER <= value <= MAX_INTEGER:
+                raise _Unstorable("is an integer of more than 64 bits")
             return value.bit_length() // 3 + 1
         case float():
             if not math.isfinite(value):
