@@ -18,6 +18,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
 from casts import engine
+from generations.links import LinkRefusedError
+from spells.authoring import NoDraftError, SpellExistsError
 from spells.documents import NotOwnerError
 from spells.problems import Problem, ProblemsError, join_path
 
@@ -49,6 +51,7 @@ INVALID = Kind(422, "invalid", "The request says something that cannot be done")
 MALFORMED = Kind(400, "malformed", "The request cannot be read")
 TOO_LARGE = Kind(413, "too-large", "The request is too large")
 NOT_FOUND = Kind(404, "not-found", "There is nothing here that you may see")
+SLUG_TAKEN = Kind(409, "slug-taken", "There is a spell of that slug already", "slug")
 INTERNAL = Kind(500, "internal-error", "Something went wrong on our side")
 
 KINDS: Mapping[type[Exception], Kind] = {
@@ -60,7 +63,10 @@ KINDS: Mapping[type[Exception], Kind] = {
         409, "idempotency-key-reused", "The idempotency key was used for another request", "Idempotency-Key"
     ),
     engine.TransitionRefusedError: Kind(409, "transition-refused", "The cast's status forbids this", "status"),
-    NotOwnerError: Kind(409, "slug-taken", "The slug belongs to somebody else", "slug"),
+    NotOwnerError: SLUG_TAKEN,
+    SpellExistsError: SLUG_TAKEN,
+    NoDraftError: Kind(409, "no-draft", "There is no draft"),
+    LinkRefusedError: Kind(403, "link-refused", "The link is not valid, or not any more", "signature"),
     exceptions.ValidationError: INVALID,
     exceptions.ParseError: MALFORMED,
     exceptions.UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body is of a type that is not read here", "Content-Type"),

@@ -1,7 +1,8 @@
 """By what lists of spells and tools can be narrowed down."""
 
 from django.db.models import Q, QuerySet
-from django_filters.rest_framework import BooleanFilter, CharFilter, ChoiceFilter, FilterSet
+from django_filters.rest_framework import CharFilter, ChoiceFilter, FilterSet, TypedChoiceFilter
+from drf_spectacular.utils import extend_schema_field
 
 from spells import tags as _lookups  # noqa: F401 - registers `has_item`
 from spells.models import Effects, Spell, Tool, Visibility
@@ -29,7 +30,11 @@ class ToolFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
     search = CharFilter(method="search_for", max_length=200, help_text="A part of the slug, the name or the description.")
     category = CharFilter(max_length=50, help_text="Those of this category.")
     effects = ChoiceFilter(choices=Effects.choices, help_text="Those with these effects.")
-    enabled = BooleanFilter(help_text="Those that can be run, or those that cannot.")
+    enabled = extend_schema_field(bool)(
+        TypedChoiceFilter(
+            choices=[("true", "true"), ("false", "false")], coerce=lambda word: word == "true", help_text="Those that can be run, or not."
+        )
+    )
 
     class Meta:
         model = Tool

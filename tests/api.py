@@ -33,9 +33,9 @@ def people() -> dict[str, User | None]:
 
 
 def post(client: Client, path: str, body: Any = None, **headers: str) -> Any:
-    """Send a body as JSON; header names with underscores for hyphens."""
-    data = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
-    return client.post(f"/api/v1{path}", headers=_hyphened(headers), **data)
+    """Send a body as JSON, or none; header names with underscores for hyphens."""
+    data = b"" if body is None else json.dumps(body)
+    return client.post(f"/api/v1{path}", data, content_type="application/json", headers=_hyphened(headers))
 
 
 def put(client: Client, path: str, body: Any) -> Any:

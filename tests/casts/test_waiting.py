@@ -65,15 +65,17 @@ def test_whoever_finds_no_seat_is_answered_at_once(monkeypatch):
 
 
 @pytest.fixture
-def pool_of_one(transactional_db, monkeypatch):
+def pool_of_one(transactional_db):
     """A pool with a single connection, for all threads of this test."""
     connection.close()
-    options = {**connection.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 1, "timeout": 1}}
-    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
-    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
+    pooled = {"OPTIONS": {**connection.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 1, "timeout": 1}}, "CONN_MAX_AGE": 0}
+    before = {name: connection.settings_dict[name] for name in pooled}
+    connection.settings_dict.update(pooled)
     yield
     connection.close()
+    connection.pool.wait(timeout=10)  # connections come back on a thread of the pool's own
     connection.close_pool()
+    connection.settings_dict.update(before)
 
 
 @pytest.mark.postgresql
