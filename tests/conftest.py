@@ -9,12 +9,12 @@ from urllib.parse import quote, urlsplit
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from casts.clock import database_now
 from config.sqlite import base as sqlite
 
-pytest.register_assert_rewrite("tests.constraints")
+pytest.register_assert_rewrite("tests.api", "tests.constraints")
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,17 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
         database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
     else:
         database["TEST"]["NAME"] = f"test_{database['NAME']}_{worker}"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """End the sessions that would keep the database from being dropped: threads that outlive a test keep their connections."""
+    yield
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture
