@@ -10,8 +10,13 @@ from jinja2 import nodes
 from spells.problems import shown, suggestion
 
 from .errors import EvaluationError
+from .filters import FILTERS
+from .predicates import PREDICATES
+from .values import check_attribute
 
 Function = Callable[..., Any]
+
+_TABLES: Mapping[str, Mapping[str, Function]] = {"filter": FILTERS, "test": PREDICATES}
 
 # Filters that apply another filter, or a test, which stands at this place among their arguments.
 _APPLYING = {
@@ -62,7 +67,7 @@ def _check_names(node: nodes.Filter | nodes.Test, keywords: Mapping[str, nodes.E
         kind, place = _APPLYING[node.name]
         for applied in node.args[place : place + 1]:
             name = _constant(applied, f"filter {shown(node.name)}: the {kind}")
-            known = _tables()[kind]
+            known = _TABLES[kind]
             if name not in known:
                 raise EvaluationError(f"there is no {kind} {shown(name)}{suggestion(str(name), known)}")
             _bind(kind, name, known[name], node.args[place + 1 :], {})
@@ -72,18 +77,3 @@ def _constant(node: nodes.Expr, what: str) -> Any:
     if not isinstance(node, nodes.Const):
         raise EvaluationError(f"{what} must be written as a text, not computed")
     return node.value
-
-
-def check_attribute(attribute: Any) -> None:
-    """Refuse what is no dotted path of attributes and indices. Raises EvaluationError."""
-    if isinstance(attribute, int) and not isinstance(attribute, bool):
-        return
-    if not isinstance(attribute, str) or not attribute or any(not part or part.startswith("_") for part in attribute.split(".")):
-        raise EvaluationError(f"{shown(attribute)} is no attribute: write names joined by dots, none of which begins with an underscore")
-
-
-def _tables() -> dict[str, Mapping[str, Function]]:
-    from .filters import FILTERS  # noqa: PLC0415 - filters check the attributes that they are given with this module
-    from .predicates import PREDICATES  # noqa: PLC0415 - likewise
-
-    return {"filter": FILTERS, "test": PREDICATES}

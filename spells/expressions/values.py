@@ -8,7 +8,6 @@ from spells.problems import shown
 
 from .budget import Budget
 from .errors import EvaluationError, MissingError
-from .signatures import check_attribute
 
 _MAX_NAMES = 12
 
@@ -108,6 +107,14 @@ def _of_null(name: str, key: str | int) -> str:
             f"write {{{{ {part} if {name} else … }}}} or {{{{ {part} | default(…) }}}}"
         )
     return f"{name} is null, so there is no {part}"
+
+
+def check_attribute(attribute: Any) -> None:
+    """Refuse what is no dotted path of attributes and indices. Raises EvaluationError."""
+    if isinstance(attribute, int) and not isinstance(attribute, bool):
+        return
+    if not isinstance(attribute, str) or not attribute or any(not part or part.startswith("_") for part in attribute.split(".")):
+        raise EvaluationError(f"{shown(attribute)} is no attribute: write names joined by dots, none of which begins with an underscore")
 
 
 def plucked(item: Any, attribute: str | int, *, name: str) -> Any:

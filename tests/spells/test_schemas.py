@@ -392,3 +392,8 @@ def test_messages_show_values_short_and_suggest_names() -> None:
     assert suggestion("them", ["theme", "count"]) == "; did you mean 'theme'?"
     assert suggestion("zzz", []) == "; there is none"
     assert suggestion("zzz", map(str, range(50))).endswith(", …")
+
+
+def test_a_lone_surrogate_meets_a_pattern_without_an_exception():
+    assert check("a\ud800", {"pattern": "^a.$"}, path="x") == []
+    assert check("a\ud800", {"pattern": "^b"}, path="x") != []
