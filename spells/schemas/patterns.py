@@ -35,6 +35,6 @@ def compiled(pattern: str) -> Any:
 def matches(pattern: str, text: str) -> bool:
     """Tell whether the pattern matches anywhere in the text, as JSON Schema has it. Raises PatternError.
 
-    RE2 reads UTF-8, in which half of a surrogate pair cannot be written: such a text matches as with U+FFFD there.
+    RE2 reads UTF-8, in which half of a surrogate pair cannot be written: such a text matches as with a question mark there.
     """
-    return compiled(pattern).search(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")) is not None
+    return compiled(pattern).search(text.encode(errors="replace").decode()) is not None
