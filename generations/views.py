@@ -26,7 +26,7 @@ from rest_framework.viewsets import GenericViewSet
 from generations import downloads
 from generations.api_examples import GENERATION, LINK, REFERENCE
 from generations.filters import GenerationFilter
-from generations.links import LIFETIME, check_signature, signature_of
+from generations.links import check_signature, signature_of
 from generations.models import Artifact, Generation
 from generations.serializers import GenerationSerializer
 from generations.uploads import upload
@@ -118,7 +118,7 @@ class ArtifactView(APIView):
         signature = request.query_params.get("signature")
         artifacts = Artifact.objects.all()
         if signature is not None:
-            check_signature(artifact_id=artifact_id, signature=signature)
+            check_signature(artifact_id=artifact_id, signature=signature, now=timezone.now())
         elif not request.user.is_authenticated:
             raise NotAuthenticated
         else:
@@ -144,8 +144,8 @@ class ArtifactLinkView(APIView):
         artifact = get_object_or_404(Artifact.objects.visible_to(request.user), pk=artifact_id)
         checked(request.data, NOTHING)
         url = reverse("api:artifact", kwargs={"artifact_id": artifact.pk}, request=request)
-        signed = f"{url}?signature={signature_of(artifact_id=artifact.pk)}"
-        return Response({"url": signed, "expires_at": timezone.now() + LIFETIME}, status=201)
+        signature, expires_at = signature_of(artifact_id=artifact.pk, now=timezone.now())
+        return Response({"url": f"{url}?signature={signature}", "expires_at": expires_at}, status=201)
 
 
 class ArtifactUploadView(APIView):
