@@ -29,7 +29,7 @@ def client_of(user: User | None = None, **options: Any) -> ApiClient:
 
 def people() -> dict[str, User | None]:
     """Return who may ask: nobody, a stranger, the owner, and one of the staff."""
-    return {"anonymous": None, "stranger": UserFactory(), "owner": UserFactory(), "staff": UserFactory(is_staff=True)}
+    return {"anonymous": None, "stranger": UserFactory.create(), "owner": UserFactory.create(), "staff": UserFactory.create(is_staff=True)}
 
 
 def post(client: Client, path: str, body: Any = None, **headers: str) -> Any:

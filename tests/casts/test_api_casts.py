@@ -41,7 +41,7 @@ def story(owner=None, **more):
 
 
 def draft(owner, *, slug="story", **more):
-    document = from_data({"slug": slug, "steps": [{"key": "only", "tool": ToolFactory(slug="test.any").slug}], **more})
+    document = from_data({"slug": slug, "steps": [{"key": "only", "tool": ToolFactory.create(slug="test.any").slug}], **more})
     return save_draft(document=document, owner=owner, now=timezone.now())
 
 
@@ -52,7 +52,7 @@ def assert_nothing_written():
 
 
 def test_casting_answers_201_with_the_cast_and_its_address():
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     response = post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "sea"}, "max_cost_usd": "0.50"})
     assert response.status_code == 201
@@ -73,7 +73,7 @@ def test_casting_answers_201_with_the_cast_and_its_address():
 
 
 def test_a_cast_without_a_number_is_of_the_latest_published_version():
-    ada = UserFactory()
+    ada = UserFactory.create()
     for _ in range(2):
         story(ada)
     draft(ada)
@@ -83,7 +83,7 @@ def test_a_cast_without_a_number_is_of_the_latest_published_version():
 
 
 def test_defaults_of_the_spell_are_filled_in():
-    ada = UserFactory()
+    ada = UserFactory.create()
     published(slug="story", owner=ada, inputs={"theme": {"type": "string", "default": "a lighthouse"}})
     assert post(client_of(ada), "/casts/", {"spell": "story"}).json()["inputs"] == {"theme": "a lighthouse"}
 
@@ -116,7 +116,7 @@ def test_defaults_of_the_spell_are_filled_in():
     ],
 )
 def test_a_wrong_order_is_refused_with_the_place_and_nothing_is_written(body, path, words):
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     told = assert_problem(post(client_of(ada), "/casts/", body), 422, path, name="invalid")
     assert words in told["errors"][0]["message"]
@@ -126,12 +126,12 @@ def test_a_wrong_order_is_refused_with_the_place_and_nothing_is_written(body, pa
 
 @pytest.mark.parametrize("body", [[], "story", 5, None, True])
 def test_a_body_that_is_no_object_is_refused(body):
-    told = assert_problem(raw(client_of(UserFactory()), "/casts/", json.dumps(body).encode()), 422, "")
+    told = assert_problem(raw(client_of(UserFactory.create()), "/casts/", json.dumps(body).encode()), 422, "")
     assert "is not an object" in told["detail"]
 
 
 def test_all_that_is_wrong_with_the_inputs_is_told_at_once():
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     told = assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"colour": 1}}), 422)
     assert {error["path"] for error in told["errors"]} == {"inputs.theme", "inputs.colour"}
@@ -139,7 +139,7 @@ def test_all_that_is_wrong_with_the_inputs_is_told_at_once():
 
 
 def test_inputs_above_the_limit_are_refused():
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     told = assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "x" * 300_000}}), 422, "inputs")
     assert "262,144 bytes" in told["detail"]
@@ -147,7 +147,7 @@ def test_inputs_above_the_limit_are_refused():
 
 
 def test_a_spell_without_a_published_version_is_refused_to_its_owner_with_409():
-    ada = UserFactory()
+    ada = UserFactory.create()
     draft(ada)
     told = assert_problem(post(client_of(ada), "/casts/", {"spell": "story"}), 409, "spell", name="not-published")
     assert "No version of story is published yet" in told["detail"]
@@ -156,28 +156,28 @@ def test_a_spell_without_a_published_version_is_refused_to_its_owner_with_409():
 
 
 def test_to_others_a_draft_is_as_if_it_were_not():
-    draft(UserFactory(), visibility="public")
-    told = assert_problem(post(client_of(UserFactory()), "/casts/", {"spell": "story@1"}), 422, "spell")
+    draft(UserFactory.create(), visibility="public")
+    told = assert_problem(post(client_of(UserFactory.create()), "/casts/", {"spell": "story@1"}), 422, "spell")
     assert "has no version 1" in told["detail"]
 
 
 def test_a_private_spell_of_somebody_else_is_as_if_it_were_not():
-    story(UserFactory(), visibility="private")
-    theirs = assert_problem(post(client_of(UserFactory()), "/casts/", {"spell": "story", "inputs": {"theme": "x"}}), 422, "spell")
+    story(UserFactory.create(), visibility="private")
+    theirs = assert_problem(post(client_of(UserFactory.create()), "/casts/", {"spell": "story", "inputs": {"theme": "x"}}), 422, "spell")
     Spell.objects.filter(slug="story").update(slug="moved")
-    missing = assert_problem(post(client_of(UserFactory()), "/casts/", {"spell": "story", "inputs": {"theme": "x"}}), 422, "spell")
+    missing = assert_problem(post(client_of(UserFactory.create()), "/casts/", {"spell": "story", "inputs": {"theme": "x"}}), 422, "spell")
     assert theirs == missing
     assert_nothing_written()
 
 
 @pytest.mark.parametrize("visibility", ["listed", "public"])
 def test_spells_that_are_listed_or_public_can_be_cast_by_others(visibility):
-    story(UserFactory(), visibility=visibility)
-    assert post(client_of(UserFactory()), "/casts/", {"spell": "story", "inputs": {"theme": "x"}}).status_code == 201
+    story(UserFactory.create(), visibility=visibility)
+    assert post(client_of(UserFactory.create()), "/casts/", {"spell": "story", "inputs": {"theme": "x"}}).status_code == 201
 
 
 def test_a_spell_with_a_disabled_tool_is_refused_with_409():
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     Tool.objects.update(enabled=False)
     told = assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "x"}}), 409, name="tool-disabled")
@@ -186,11 +186,11 @@ def test_a_spell_with_a_disabled_tool_is_refused_with_409():
 
 
 def test_an_artefact_of_somebody_else_is_refused_with_its_place():
-    ada = UserFactory()
+    ada = UserFactory.create()
     published(slug="story", owner=ada, inputs={"images": {"type": "array"}})
     mine, theirs = (
         upload(data=b"\x89PNG\r\n\x1a\n", name="a.png", claimed_type="", owner_id=owner.pk, now=timezone.now())
-        for owner in (ada, UserFactory())
+        for owner in (ada, UserFactory.create())
     )
     images = [mine.reference(), {"artifact": str(theirs.id)}]
     told = assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"images": images}}), 422, "inputs.images[1]")
@@ -201,7 +201,7 @@ def test_an_artefact_of_somebody_else_is_refused_with_its_place():
 
 
 def test_a_repeat_under_the_same_key_gets_the_same_cast_with_200():
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     client = client_of(ada)
     first = post(client, "/casts/", {"spell": "story", "inputs": {"theme": "sea"}}, Idempotency_Key="order-1")
@@ -219,7 +219,7 @@ def raw_with_key(client, body, key):
 
 
 def test_a_repeat_is_answered_whatever_became_of_the_spell():
-    ada, author = UserFactory(), UserFactory()
+    ada, author = UserFactory.create(), UserFactory.create()
     story(author, visibility="listed")
     order = {"spell": "story", "inputs": {"theme": "sea"}}
     first = post(client_of(ada), "/casts/", order, Idempotency_Key="k")
@@ -238,7 +238,7 @@ def test_a_repeat_is_answered_whatever_became_of_the_spell():
     ],
 )
 def test_a_key_that_was_used_for_another_body_is_refused(other):
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     client = client_of(ada)
     post(client, "/casts/", {"spell": "story", "inputs": {"theme": "sea"}}, Idempotency_Key="k")
@@ -248,15 +248,15 @@ def test_a_key_that_was_used_for_another_body_is_refused(other):
 
 
 def test_two_users_may_use_the_same_key():
-    story(UserFactory(), visibility="public")
+    story(UserFactory.create(), visibility="public")
     order = {"spell": "story", "inputs": {"theme": "sea"}}
-    ids = {post(client_of(UserFactory()), "/casts/", order, Idempotency_Key="k").json()["id"] for _ in range(2)}
+    ids = {post(client_of(UserFactory.create()), "/casts/", order, Idempotency_Key="k").json()["id"] for _ in range(2)}
     assert len(ids) == 2
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, "a\x00b"])
 def test_a_key_that_is_no_key_is_refused(key):
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     order = {"spell": "story", "inputs": {"theme": "sea"}}
     assert_problem(post(client_of(ada), "/casts/", order, Idempotency_Key=key), 400, "Idempotency-Key")
@@ -265,8 +265,8 @@ def test_a_key_that_is_no_key_is_refused(key):
 
 def test_a_tool_runs_on_its_own_as_a_cast_of_one_step():
     schema = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
-    ToolFactory(slug="test.shout", input_schema=schema)
-    client = client_of(UserFactory())
+    ToolFactory.create(slug="test.shout", input_schema=schema)
+    client = client_of(UserFactory.create())
     response = post(client, "/tools/test.shout/run/", {"inputs": {"text": "hey"}}, Idempotency_Key="k")
     assert response.status_code == 201
     assert (response.json()["spell"], response.json()["version"], response.json()["inputs"]) == ("tool-test-shout", 1, {"text": "hey"})
@@ -288,25 +288,25 @@ def test_a_tool_runs_on_its_own_as_a_cast_of_one_step():
 )
 def test_a_tool_is_not_run_with_wrong_inputs_and_nothing_is_written(body, path):
     schema = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
-    ToolFactory(slug="test.shout", input_schema=schema)
-    assert_problem(post(client_of(UserFactory()), "/tools/test.shout/run/", body), 422, path)
+    ToolFactory.create(slug="test.shout", input_schema=schema)
+    assert_problem(post(client_of(UserFactory.create()), "/tools/test.shout/run/", body), 422, path)
     assert_nothing_written()
     assert not Spell.objects.exists()
 
 
 def test_a_disabled_tool_is_not_run_and_nothing_is_written():
-    ToolFactory(slug="test.shout", enabled=False)
-    assert_problem(post(client_of(UserFactory()), "/tools/test.shout/run/", {"inputs": {}}), 409, name="tool-disabled")
+    ToolFactory.create(slug="test.shout", enabled=False)
+    assert_problem(post(client_of(UserFactory.create()), "/tools/test.shout/run/", {"inputs": {}}), 409, name="tool-disabled")
     assert_nothing_written()
     assert not Spell.objects.exists()
 
 
 def test_a_tool_that_does_not_exist_is_not_found():
-    assert_problem(post(client_of(UserFactory()), "/tools/no.such/run/", {"inputs": {}}), 404)
+    assert_problem(post(client_of(UserFactory.create()), "/tools/no.such/run/", {"inputs": {}}), 404)
 
 
 def test_waiting_ends_with_the_cast(monkeypatch):
-    ada = UserFactory()
+    ada = UserFactory.create()
     story(ada)
     order = {"spell": "story", "inputs": {"theme": "sea"}}
     first = post(client_of(ada), "/casts/", order, Idempotency_Key="k").json()
@@ -320,31 +320,31 @@ def test_waiting_ends_with_the_cast(monkeypatch):
 
 @pytest.mark.parametrize(("preference", "applied"), [("wait=0", "wait=0"), ("WAIT = 0", "wait=0"), ('wait="0"', "wait=0")])
 def test_a_wait_is_granted_and_told(preference, applied):
-    story(UserFactory(), visibility="public")
+    story(UserFactory.create(), visibility="public")
     order = {"spell": "story", "inputs": {"theme": "sea"}}
-    response = post(client_of(UserFactory()), "/casts/", order, Prefer=preference)
+    response = post(client_of(UserFactory.create()), "/casts/", order, Prefer=preference)
     assert response.status_code == 201
     assert response.headers["Preference-Applied"] == applied
 
 
 @pytest.mark.parametrize("preference", ["", "wait", "wait=", "wait=-1", "wait=soon", "wait=1.5", "wait=9999999", "handling=strict"])
 def test_a_preference_that_is_none_is_ignored(preference):
-    story(UserFactory(), visibility="public")
+    story(UserFactory.create(), visibility="public")
     order = {"spell": "story", "inputs": {"theme": "sea"}}
-    response = post(client_of(UserFactory()), "/casts/", order, Prefer=preference)
+    response = post(client_of(UserFactory.create()), "/casts/", order, Prefer=preference)
     assert response.status_code == 201
     assert "Preference-Applied" not in response.headers
 
 
 def test_a_spell_of_the_same_slug_as_one_of_a_tool_keeps_its_slug():
-    SpellFactory(slug="tool-test-shout")
-    ToolFactory(slug="test.shout")
-    assert post(client_of(UserFactory()), "/tools/test.shout/run/", {}).json()["spell"] == "tool-test-shout-2"
+    SpellFactory.create(slug="tool-test-shout")
+    ToolFactory.create(slug="test.shout")
+    assert post(client_of(UserFactory.create()), "/tools/test.shout/run/", {}).json()["spell"] == "tool-test-shout-2"
 
 
 def test_a_new_schema_of_a_tool_makes_a_new_version_of_its_spell():
-    tool = ToolFactory(slug="test.shout")
-    client = client_of(UserFactory())
+    tool = ToolFactory.create(slug="test.shout")
+    client = client_of(UserFactory.create())
     versions = [post(client, "/tools/test.shout/run/", {}).json()["version"] for _ in range(2)]
     Tool.objects.filter(pk=tool.pk).update(input_schema={"type": "object", "description": "changed"})
     versions += [post(client, "/tools/test.shout/run/", {}).json()["version"] for _ in range(2)]

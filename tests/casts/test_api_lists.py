@@ -29,10 +29,10 @@ def status_of(cast):
 
 
 def cast_with(*statuses, status="running", **values):
-    cast = CastFactory(status=status)
-    step = StepFactory(version=cast.version)
+    cast = CastFactory.create(status=status)
+    step = StepFactory.create(version=cast.version)
     for item, each in enumerate(statuses):
-        GenerationFactory(cast=cast, step=step, item=item, status=each, **values)
+        GenerationFactory.create(cast=cast, step=step, item=item, status=each, **values)
     return cast
 
 
@@ -52,24 +52,24 @@ def test_a_running_cast_waits_while_no_worker_has_a_call_in_hand(statuses):
 
 
 def test_progress_counts_steps_and_the_items_of_their_lists():
-    cast = CastFactory(status="running")
-    story, art, sheet = (StepFactory(version=cast.version, key=key) for key in ("story", "art", "sheet"))
-    FanOutFactory(cast=cast, step=art, items=["a", "b", "c"])
-    GenerationFactory(cast=cast, step=story, status="succeeded")
-    GenerationFactory(cast=cast, step=art, item=0, status="succeeded")
-    GenerationFactory(cast=cast, step=art, item=1, status="running")
+    cast = CastFactory.create(status="running")
+    story, art, sheet = (StepFactory.create(version=cast.version, key=key) for key in ("story", "art", "sheet"))
+    FanOutFactory.create(cast=cast, step=art, items=["a", "b", "c"])
+    GenerationFactory.create(cast=cast, step=story, status="succeeded")
+    GenerationFactory.create(cast=cast, step=art, item=0, status="succeeded")
+    GenerationFactory.create(cast=cast, step=art, item=1, status="running")
     assert progress_of([cast]) == {cast.pk: Progress(done=2, total=5)}
-    GenerationFactory(cast=cast, step=art, item=2, status="skipped")
-    GenerationFactory(cast=cast, step=sheet, status="cancelled")
+    GenerationFactory.create(cast=cast, step=art, item=2, status="skipped")
+    GenerationFactory.create(cast=cast, step=sheet, status="cancelled")
     assert progress_of([cast]) == {cast.pk: Progress(done=4, total=5)}
 
 
 def test_an_item_that_will_be_tried_again_is_not_done():
-    cast = CastFactory(status="running")
-    step = StepFactory(version=cast.version)
-    first = GenerationFactory(cast=cast, step=step, status="failed", retry_at=NOON)
+    cast = CastFactory.create(status="running")
+    step = StepFactory.create(version=cast.version)
+    first = GenerationFactory.create(cast=cast, step=step, status="failed", retry_at=NOON)
     assert progress_of([cast])[cast.pk].done == 0
-    GenerationFactory(cast=cast, step=step, status="failed", attempt=2)
+    GenerationFactory.create(cast=cast, step=step, status="failed", attempt=2)
     assert progress_of([cast])[cast.pk] == Progress(done=1, total=1)
     Cast.objects.filter(pk=cast.pk).update(round=1)  # retried since
     cast.refresh_from_db()
@@ -78,17 +78,17 @@ def test_an_item_that_will_be_tried_again_is_not_done():
 
 
 def test_a_list_that_could_not_be_evaluated_does_not_make_more_done_than_there_is():
-    cast = CastFactory(status="running")
-    step = StepFactory(version=cast.version, for_each="{{ inputs.no }}", on_failure=OnFailure.CONTINUE)
-    FanOutFactory(cast=cast, step=step, items=[])
-    GenerationFactory(cast=cast, step=step, status="failed")
+    cast = CastFactory.create(status="running")
+    step = StepFactory.create(version=cast.version, for_each="{{ inputs.no }}", on_failure=OnFailure.CONTINUE)
+    FanOutFactory.create(cast=cast, step=step, items=[])
+    GenerationFactory.create(cast=cast, step=step, status="failed")
     assert progress_of([cast])[cast.pk] == Progress(done=0, total=0)
 
 
 def test_the_list_shows_the_newest_first_page_by_page():
-    ada = UserFactory()
-    casts = [str(CastFactory(initiator=ada).pk) for _ in range(5)]
-    CastFactory()
+    ada = UserFactory.create()
+    casts = [str(CastFactory.create(initiator=ada).pk) for _ in range(5)]
+    CastFactory.create()
     client = client_of(ada)
     page = get(client, "/casts/", {"page_size": 2}).json()
     assert [cast["id"] for cast in page["results"]] == casts[:2:-1]
@@ -118,17 +118,17 @@ def test_the_list_shows_the_newest_first_page_by_page():
     ],
 )
 def test_a_cursor_that_the_list_did_not_give_is_refused(query):
-    assert_problem(get(client_of(UserFactory()), "/casts/", query), 400, "cursor")
+    assert_problem(get(client_of(UserFactory.create()), "/casts/", query), 400, "cursor")
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "101", "ten", "1.5", "", "٣", "9" * 5000, "\x00"])
 def test_a_page_size_that_is_none_is_refused(size):
-    assert_problem(get(client_of(UserFactory()), "/casts/", {"page_size": size}), 400, "page_size")
+    assert_problem(get(client_of(UserFactory.create()), "/casts/", {"page_size": size}), 400, "page_size")
 
 
 def test_casts_are_found_by_status_also_by_the_one_that_is_worked_out():
-    ada = UserFactory()
-    queued = CastFactory(initiator=ada)
+    ada = UserFactory.create()
+    queued = CastFactory.create(initiator=ada)
     waiting = cast_with("submitted")
     running = cast_with("running")
     Cast.objects.update(initiator=ada)
@@ -140,9 +140,9 @@ def test_casts_are_found_by_status_also_by_the_one_that_is_worked_out():
 
 
 def test_casts_are_found_by_spell_time_and_words():
-    ada = UserFactory()
-    old = CastFactory(initiator=ada, version__spell__slug="night-tale", created_at=NOON)
-    new = CastFactory(initiator=ada, version__spell__name="A Day", idempotency_key="k-1", created_at=NOON + timedelta(days=2))
+    ada = UserFactory.create()
+    old = CastFactory.create(initiator=ada, version__spell__slug="night-tale", created_at=NOON)
+    new = CastFactory.create(initiator=ada, version__spell__name="A Day", idempotency_key="k-1", created_at=NOON + timedelta(days=2))
     client = client_of(ada)
     assert ids(get(client, "/casts/", {"spell": "night-tale"})) == [str(old.pk)]
     assert ids(get(client, "/casts/", {"created_after": "2026-01-02T00:00:00Z"})) == [str(new.pk)]
@@ -172,17 +172,17 @@ def test_casts_are_found_by_spell_time_and_words():
     ],
 )
 def test_a_filter_that_is_none_is_refused_by_name(query, path):
-    assert_problem(get(client_of(UserFactory()), "/casts/", query), 400, path)
+    assert_problem(get(client_of(UserFactory.create()), "/casts/", query), 400, path)
 
 
 def test_a_misspelt_filter_is_told_what_was_meant():
-    told = assert_problem(get(client_of(UserFactory()), "/casts/", {"stauts": "failed"}), 400)
+    told = assert_problem(get(client_of(UserFactory.create()), "/casts/", {"stauts": "failed"}), 400)
     assert "did you mean 'status'?" in told["detail"]
 
 
 @pytest.mark.parametrize("path", ["/casts/", "/generations/", "/casts/{cast}/generations/", "/casts/{cast}/events/"])
 def test_lists_cost_the_same_number_of_queries_however_long(path):
-    ada = UserFactory()
+    ada = UserFactory.create()
     client = client_of(ada)
 
     def queries():
@@ -201,16 +201,16 @@ def test_lists_cost_the_same_number_of_queries_however_long(path):
 
 def fill(user, into=None):
     """Add a cast with a step, a list, generations with artefacts and events; to `into` as well, if it is given."""
-    version = SpellVersionFactory()
-    cast = CastFactory(version=version, initiator=user, status="running")
+    version = SpellVersionFactory.create()
+    cast = CastFactory.create(version=version, initiator=user, status="running")
     for target in filter(None, [cast, into]):
-        step = Step.objects.filter(version=target.version).first() or StepFactory(version=target.version, for_each="{{ inputs.a }}")
+        step = Step.objects.filter(version=target.version).first() or StepFactory.create(version=target.version, for_each="{{ inputs.a }}")
         count = target.generations.count()
         if not target.fan_outs.exists():
-            FanOutFactory(cast=target, step=step, items=[1] * 30)
-        generation = GenerationFactory(cast=target, step=step, item=count, status="succeeded")
-        ArtifactFactory(owner=user, generation=generation)
-        CastEventFactory(cast=target, actor=user)
+            FanOutFactory.create(cast=target, step=step, items=[1] * 30)
+        generation = GenerationFactory.create(cast=target, step=step, item=count, status="succeeded")
+        ArtifactFactory.create(owner=user, generation=generation)
+        CastEventFactory.create(cast=target, actor=user)
     return cast
 
 
@@ -223,8 +223,8 @@ def fill(user, into=None):
     ],
 )
 def test_an_error_has_all_its_names_whatever_is_known(error):
-    ada = UserFactory()
-    cast = CastFactory(initiator=ada, status="failed", error=error)
+    ada = UserFactory.create()
+    cast = CastFactory.create(initiator=ada, status="failed", error=error)
     told = get(client_of(ada), f"/casts/{cast.pk}/").json()["error"]
     assert told.keys() == {"code", "message", "step", "item", "attempt", "provider", "details"}
     assert {name: value for name, value in told.items() if value is not None} == {
@@ -233,8 +233,8 @@ def test_an_error_has_all_its_names_whatever_is_known(error):
 
 
 def test_a_cast_that_ended_tells_how(django_assert_max_num_queries):
-    ada = UserFactory()
-    cast = CastFactory(initiator=ada, status="succeeded", outputs={"n": 1}, cost_usd="0.0123000000", created_at=timezone.now())
+    ada = UserFactory.create()
+    cast = CastFactory.create(initiator=ada, status="succeeded", outputs={"n": 1}, cost_usd="0.0123000000", created_at=timezone.now())
     with django_assert_max_num_queries(6):
         told = get(client_of(ada), f"/casts/{cast.pk}/").json()
     assert (told["status"], told["outputs"], told["cost_usd"], told["max_cost_usd"]) == ("succeeded", {"n": 1}, "0.0123", None)

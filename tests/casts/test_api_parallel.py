@@ -35,7 +35,7 @@ def at_once(ask: Callable[[int], Any], *, crowd: int = CROWD) -> list[Any]:
 
 
 def test_fifty_requests_with_one_key_start_one_cast():
-    ada = UserFactory()
+    ada = UserFactory.create()
     published(slug="story", owner=ada)
     clients = [client_of(ada) for _ in range(CROWD)]
     answers = at_once(lambda n: post(clients[n], "/casts/", {"spell": "story"}, Idempotency_Key="order-1"))
@@ -45,7 +45,7 @@ def test_fifty_requests_with_one_key_start_one_cast():
 
 
 def test_of_fifty_different_requests_with_one_key_one_wins():
-    ada = UserFactory()
+    ada = UserFactory.create()
     published(slug="story", owner=ada, inputs={"n": {"type": "integer"}})
     clients = [client_of(ada) for _ in range(CROWD)]
     answers = at_once(lambda n: post(clients[n], "/casts/", {"spell": "story", "inputs": {"n": n}}, Idempotency_Key="k"))
@@ -54,15 +54,15 @@ def test_of_fifty_different_requests_with_one_key_one_wins():
 
 
 def test_a_tool_that_many_run_for_the_first_time_gets_one_spell():
-    ToolFactory(slug="test.shout")
-    clients = [client_of(UserFactory()) for _ in range(20)]
+    ToolFactory.create(slug="test.shout")
+    clients = [client_of(UserFactory.create()) for _ in range(20)]
     answers = at_once(lambda n: post(clients[n], "/tools/test.shout/run/", {"inputs": {"n": n}}), crowd=20)
     assert [answer.status_code for answer in answers] == [201] * 20
     assert (Spell.objects.count(), SpellVersion.objects.count(), Cast.objects.count()) == (1, 1, 20)
 
 
 def test_of_many_verbs_at_once_one_changes_the_cast():
-    ada = UserFactory()
+    ada = UserFactory.create()
     published(slug="story", owner=ada)
     clients = [client_of(ada) for _ in range(10)]
     cast_id = post(clients[0], "/casts/", {"spell": "story"}).json()["id"]

@@ -18,9 +18,9 @@ ID = "019a5d0c-61c5-7c0f-9d5e-3f1f6f1c9a10"
 
 def standing(owner, status="running"):
     """Return a cast as it stands in that status: with a wakeup while it is unfinished."""
-    cast = CastFactory(initiator=owner, status=status)
+    cast = CastFactory.create(initiator=owner, status=status)
     if status in ("queued", "running", "paused"):
-        WakeupFactory(cast=cast)
+        WakeupFactory.create(cast=cast)
     return cast
 
 
@@ -38,7 +38,7 @@ def standing(owner, status="running"):
     ],
 )
 def test_a_verb_changes_the_cast_and_answers_with_it(verb, before, after):
-    ada = UserFactory()
+    ada = UserFactory.create()
     cast = standing(ada, before)
     response = post(client_of(ada), f"/casts/{cast.pk}/{verb}/")
     assert response.status_code == 200, response.content
@@ -64,7 +64,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("verb", "status"), REFUSED)
 def test_a_verb_that_the_status_forbids_is_refused_and_nothing_is_written(verb, status):
-    ada = UserFactory()
+    ada = UserFactory.create()
     cast = standing(ada, status)
     before = Cast.objects.values().get(pk=cast.pk)
     told = assert_problem(post(client_of(ada), f"/casts/{cast.pk}/{verb}/"), 409, "status", name="transition-refused")
@@ -74,7 +74,7 @@ def test_a_verb_that_the_status_forbids_is_refused_and_nothing_is_written(verb, 
 
 
 def test_to_cancel_twice_changes_nothing_more():
-    ada = UserFactory()
+    ada = UserFactory.create()
     cast = standing(ada)
     answers = [post(client_of(ada), f"/casts/{cast.pk}/cancel/") for _ in range(2)]
     assert answers[0].json() == answers[1].json()
@@ -83,7 +83,7 @@ def test_to_cancel_twice_changes_nothing_more():
 
 @pytest.mark.parametrize("verb", ["cancel", "pause", "resume", "retry"])
 def test_a_verb_takes_no_body(verb):
-    ada = UserFactory()
+    ada = UserFactory.create()
     cast = standing(ada)
     assert_problem(post(client_of(ada), f"/casts/{cast.pk}/{verb}/", {"force": True}), 422, "force")
     assert not CastEvent.objects.exists()
@@ -122,13 +122,15 @@ def test_who_may_change_a_cast(who, verb, status):
 def test_a_list_shows_what_is_theirs(path, who, seen):
     asking = people()
     cast = standing(asking["owner"])
-    GenerationFactory(cast=cast)
+    GenerationFactory.create(cast=cast)
     assert len(get(client_of(asking[who]), path).json()["results"]) == seen
 
 
-@pytest.mark.parametrize(("method", "path"), [("get", "/casts/"), ("post", "/casts/"), ("post", "/tools/test.any/run/"), ("get", "/generations/")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("get", "/casts/"), ("post", "/casts/"), ("post", "/tools/test.any/run/"), ("get", "/generations/")]
+)
 def test_nobody_is_asked_for_a_key(method, path):
-    ToolFactory(slug="test.any")
+    ToolFactory.create(slug="test.any")
     response = (get if method == "get" else post)(client_of(), path)
     assert_problem(response, 401)
     assert response.headers["WWW-Authenticate"] == "Bearer"
@@ -136,8 +138,8 @@ def test_nobody_is_asked_for_a_key(method, path):
 
 
 def test_a_cast_of_somebody_else_cannot_be_told_from_one_that_is_not():
-    client = client_of(UserFactory())
-    theirs = assert_problem(get(client, f"/casts/{standing(UserFactory()).pk}/"), 404)
+    client = client_of(UserFactory.create())
+    theirs = assert_problem(get(client, f"/casts/{standing(UserFactory.create()).pk}/"), 404)
     missing = assert_problem(get(client, f"/casts/{uuid4()}/"), 404)
     assert theirs == missing
 
@@ -145,16 +147,16 @@ def test_a_cast_of_somebody_else_cannot_be_told_from_one_that_is_not():
 @pytest.mark.parametrize("bad", ["1", "nonsense", "00000000-0000-0000-0000-00000000000g", "%00", "..", ID[:-1], f"{ID}%0A"])
 @pytest.mark.parametrize("path", ["", "generations/", "events/"])
 def test_an_id_that_is_none_is_not_found(bad, path):
-    assert_problem(get(client_of(UserFactory()), f"/casts/{bad}/{path}"), 404)
+    assert_problem(get(client_of(UserFactory.create()), f"/casts/{bad}/{path}"), 404)
 
 
 def test_the_generations_of_a_cast_are_told_in_full():
-    ada = UserFactory()
+    ada = UserFactory.create()
     cast = standing(ada)
-    step = StepFactory(version=cast.version, key="art", tool__slug="image.paint")
-    first = GenerationFactory(cast=cast, step=step, status="failed", inputs={"prompt": "a"}, cost_usd="0.0200000000")
-    second = GenerationFactory(cast=cast, step=step, attempt=2, status="succeeded", output={"n": 1}, job_id="job-7")
-    artifact = ArtifactFactory(owner=ada, generation=second, mime_type="image/png", size=12)
+    step = StepFactory.create(version=cast.version, key="art", tool__slug="image.paint")
+    first = GenerationFactory.create(cast=cast, step=step, status="failed", inputs={"prompt": "a"}, cost_usd="0.0200000000")
+    second = GenerationFactory.create(cast=cast, step=step, attempt=2, status="succeeded", output={"n": 1}, job_id="job-7")
+    artifact = ArtifactFactory.create(owner=ada, generation=second, mime_type="image/png", size=12)
     response = get(client_of(ada), f"/casts/{cast.pk}/generations/")
     one, two = response.json()["results"]
     assert one.keys() >= {
@@ -171,28 +173,28 @@ def test_the_generations_of_a_cast_are_told_in_full():
 
 
 def test_the_events_of_a_cast_are_told_in_order_with_who_did_it():
-    ada = UserFactory()
+    ada = UserFactory.create()
     cast = standing(ada)
-    CastEventFactory(cast=cast, actor=ada)
-    CastEventFactory(cast=cast, kind="failed", data={"error": {"code": "x"}})
+    CastEventFactory.create(cast=cast, actor=ada)
+    CastEventFactory.create(cast=cast, kind="failed", data={"error": {"code": "x"}})
     one, two = get(client_of(ada), f"/casts/{cast.pk}/events/").json()["results"]
     assert (one["kind"], one["actor"], one["data"]) == ("started", ada.username, {})
     assert (two["kind"], two["actor"], two["data"]) == ("failed", None, {"error": {"code": "x"}})
 
 
 def test_events_are_not_streamed_and_say_so():
-    ada = UserFactory()
+    ada = UserFactory.create()
     cast = standing(ada)
     told = assert_problem(get(client_of(ada), f"/casts/{cast.pk}/events/", Accept="text/event-stream"), 406, "Accept")
     assert told["type"].endswith("not-acceptable")
 
 
 def test_generations_are_found_by_cast_step_tool_and_status():
-    ada = UserFactory()
+    ada = UserFactory.create()
     cast, other = standing(ada), standing(ada)
-    step = StepFactory(version=cast.version, key="art", tool__slug="image.paint")
-    made = GenerationFactory(cast=cast, step=step, status=GenerationStatus.SUCCEEDED)
-    GenerationFactory(cast=other)
+    step = StepFactory.create(version=cast.version, key="art", tool__slug="image.paint")
+    made = GenerationFactory.create(cast=cast, step=step, status=GenerationStatus.SUCCEEDED)
+    GenerationFactory.create(cast=other)
     client = client_of(ada)
     for query in ({"cast": cast.pk}, {"step": "art"}, {"tool": "image.paint"}, {"status": ["succeeded", "failed"]}):
         assert [each["id"] for each in get(client, "/generations/", query).json()["results"]] == [str(made.pk)], query
@@ -200,15 +202,17 @@ def test_generations_are_found_by_cast_step_tool_and_status():
     assert get(client, f"/generations/{made.pk}/").json()["id"] == str(made.pk)
 
 
-@pytest.mark.parametrize(("query", "path"), [({"cast": "no"}, "cast"), ({"status": "x"}, "status"), ({"step": "\x00"}, "step"), ({"id": "1"}, "id")])
+@pytest.mark.parametrize(
+    ("query", "path"), [({"cast": "no"}, "cast"), ({"status": "x"}, "status"), ({"step": "\x00"}, "step"), ({"id": "1"}, "id")]
+)
 def test_a_wrong_filter_of_generations_is_refused(query, path):
-    assert_problem(get(client_of(UserFactory()), "/generations/", query), 400, path)
+    assert_problem(get(client_of(UserFactory.create()), "/generations/", query), 400, path)
 
 
 @pytest.mark.parametrize("who", ["anonymous", "stranger", "owner", "staff"])
 def test_who_may_read_a_generation(who):
     asking = people()
-    generation = GenerationFactory(cast=standing(asking["owner"]))
+    generation = GenerationFactory.create(cast=standing(asking["owner"]))
     response = get(client_of(asking[who]), f"/generations/{generation.pk}/")
     assert response.status_code == {"anonymous": 401, "stranger": 404, "owner": 200, "staff": 200}[who]
 

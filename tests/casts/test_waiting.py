@@ -1,6 +1,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -19,14 +20,14 @@ def end(cast):
 
 @pytest.mark.django_db
 def test_waiting_for_an_ended_cast_asks_once(django_assert_num_queries):
-    cast = CastFactory(status="failed")
+    cast = CastFactory.create(status="failed")
     with django_assert_num_queries(1):
         assert wait_for_end(cast_id=cast.pk, seconds=30)
 
 
 @pytest.mark.django_db
 def test_waiting_gives_up_after_its_seconds():
-    cast = CastFactory()
+    cast = CastFactory.create()
     began = time.monotonic()
     assert wait_for_end(cast_id=cast.pk, seconds=0.2)
     assert 0.2 <= time.monotonic() - began < 5
@@ -34,7 +35,7 @@ def test_waiting_gives_up_after_its_seconds():
 
 @pytest.mark.django_db(transaction=True)
 def test_waiting_ends_with_the_cast_and_holds_no_transaction():
-    cast = CastFactory()
+    cast = CastFactory.create()
     waited: list[float] = []
 
     def wait() -> None:
@@ -57,7 +58,7 @@ def test_waiting_ends_with_the_cast_and_holds_no_transaction():
 @pytest.mark.django_db
 def test_whoever_finds_no_seat_is_answered_at_once(monkeypatch):
     monkeypatch.setattr(waiting, "_seats", threading.BoundedSemaphore(1))
-    cast = CastFactory()
+    cast = CastFactory.create()
     assert waiting._seats.acquire(blocking=False)
     assert not wait_for_end(cast_id=cast.pk, seconds=60)
     waiting._seats.release()
@@ -73,14 +74,15 @@ def pool_of_one(transactional_db):
     connection.settings_dict.update(pooled)
     yield
     connection.close()
-    connection.pool.wait(timeout=10)  # connections come back on a thread of the pool's own
-    connection.close_pool()
+    pooled_connection: Any = connection
+    pooled_connection.pool.wait(timeout=10)  # connections come back on a thread of the pool's own
+    pooled_connection.close_pool()
     connection.settings_dict.update(before)
 
 
 @pytest.mark.postgresql
 def test_those_who_wait_share_the_connections_of_a_pool(pool_of_one):
-    cast = CastFactory()
+    cast = CastFactory.create()
     connection.close()
 
     def wait(_: int) -> bool:

