@@ -1,14 +1,19 @@
 """The canary: a task that does nothing, sent through the whole of django-q2's cluster to see whether it comes back.
 
-Its row in the queue goes when the pusher has fetched it, a worker has run it and the monitor has acknowledged it. So a
-row that stays tells of any part that died, and nothing has to be stored besides.
+Its result is there once the pusher has fetched it, a worker has run it, and the monitor has stored what came of it: one
+that does not come tells of any part that died. Results of other tasks are not kept; this one is taken away again.
 """
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 from django_q.brokers.orm import ORM
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
 
 TASK = "casts.tasks.answer_canary"
+# Nobody waits any more for a result that is as old as this.
+FORGOTTEN = timedelta(hours=1)
 
 
 class _Recording(ORM):  # type: ignore[misc] # django-q2 has no types
@@ -21,17 +26,34 @@ class _Recording(ORM):  # type: ignore[misc] # django-q2 has no types
         return self.row_id
 
 
-def send() -> int:
-    """Send a canary into the cluster. Returns the id of its row."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """One that was sent: the id of its task, and of its row in the queue."""
+
+    task_id: str
+    row_id: int
+
+
+def send(*, now: datetime) -> Canary:
+    """Send a canary into the cluster. Results that others left lying are swept up."""
+    Task.objects.filter(func=TASK, stopped__lt=now - FORGOTTEN).delete()
     broker = _Recording()
-    async_task(TASK, broker=broker)
-    return broker.row_id
+    task_id = async_task(TASK, broker=broker, save=True)
+    return Canary(task_id=task_id, row_id=broker.row_id)
 
 
-def is_back(row_id: int) -> bool:
-    return not OrmQ.objects.filter(pk=row_id).exists()
+def is_back(canary: Canary) -> bool:
+    """Tell whether the canary has come back, and if so take its result away."""
+    deleted, _ = Task.objects.filter(pk=canary.task_id, success=True).delete()
+    return bool(deleted)
 
 
-def call_off(row_id: int) -> None:
+def is_discarded(canary: Canary) -> bool:
+    """Tell whether a canary that is not back was thrown away unread: the cluster signs with another secret key."""
+    return not OrmQ.objects.filter(pk=canary.row_id).exists() and not Task.objects.filter(pk=canary.task_id).exists()
+
+
+def call_off(canary: Canary) -> None:
     """Take back a canary for which nobody waits any more."""
-    OrmQ.objects.filter(pk=row_id).delete()
+    OrmQ.objects.filter(pk=canary.row_id).delete()
+    Task.objects.filter(pk=canary.task_id).delete()

@@ -155,17 +155,22 @@ def _schedules() -> Told:
 def _cluster(wait_seconds: float) -> Told:
     """Send a canary and wait for it."""
     began = time.monotonic()
-    sent = canary.send()
+    sent = canary.send(now=database_now())
     while not canary.is_back(sent):
         if time.monotonic() - began > wait_seconds:
-            canary.call_off(sent)
-            waiting = OrmQ.objects.count()
-            return {
-                "told": f"did not answer within {wait_seconds:g} s; {waiting} tasks wait",
-                "mend": "Start `manage.py serve` or `manage.py qcluster`; if it runs, all its workers are busy, or it is dead: restart it.",
-            }
+            return _silence(sent, wait_seconds)
         time.sleep(CANARY_PAUSE_SECONDS)
     return {"told": f"answered within {time.monotonic() - began:.1f} s"}
+
+
+def _silence(sent: canary.Canary, wait_seconds: float) -> Told:
+    if canary.is_discarded(sent):
+        return {"told": "throws our tasks away unread", "mend": "Give all processes the same DJANGO_SECRET_KEY: it signs the tasks."}
+    canary.call_off(sent)
+    return {
+        "told": f"did not answer within {wait_seconds:g} s; {OrmQ.objects.count()} tasks wait",
+        "mend": "Start `manage.py serve` or `manage.py qcluster`. If it runs, all its workers are busy, or it is dead: restart it.",
+    }
 
 
 def _conductors() -> Told:

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from casts import canary
+from casts.canary import Canary
+from casts.clock import database_now
 from casts.models import ConductorProcess
 from casts.supervisor import Program
 
@@ -145,7 +147,7 @@ class ClusterProbe:
 
     def __init__(self) -> None:
         """Send none yet."""
-        self._waiting_for: int | None = None
+        self._waiting_for: Canary | None = None
         self._send_at = 0.0
 
     def ask(self, pid: int) -> bool | None:  # noqa: ARG002 - what counts is that some cluster works
@@ -153,7 +155,7 @@ class ClusterProbe:
             if self._waiting_for is None:
                 if time.monotonic() < self._send_at:
                     return None
-                self._waiting_for = canary.send()
+                self._waiting_for = canary.send(now=database_now())
                 self._send_at = time.monotonic() + CANARY_SECONDS
             if not canary.is_back(self._waiting_for):
                 return False

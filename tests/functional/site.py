@@ -26,11 +26,11 @@ ENDED = ("succeeded", "failed", "cancelled")
 class Running:
     """One command that was started. What it says goes to a file."""
 
-    def __init__(self, arguments: tuple[str, ...], *, environment: Mapping[str, str], log: Path):
+    def __init__(self, *arguments: str, environment: Mapping[str, str], log: Path):
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments],
+                [sys.executable, *arguments],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -84,8 +84,8 @@ class Site:
             "GRIMOIRE_LEASE_SECONDS": "3",
         }
 
-    def start(self, *arguments: str) -> Running:
-        running = Running(arguments, environment=self.environment, log=self.folder / f"output-{len(self._started)}.log")
+    def start(self, *arguments: str, program: tuple[str, ...] = ("manage.py",)) -> Running:
+        running = Running(*program, *arguments, environment=self.environment, log=self.folder / f"output-{len(self._started)}.log")
         self._started.append(running)
         return running
 

@@ -1,0 +1,53 @@
+import signal
+
+from tests.functional.site import Site
+from tests.processes import wait_for
+
+MAKE = """
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from spells.documents import from_data, save_draft
+from spells.models import Tool
+from spells.publishing import publish
+Tool.objects.create(slug="test.stuck", name="Stuck", adapter="test.stuck", input_schema={}, output_schema={})
+document = from_data({"slug": "stuck", "steps": [{"key": "stuck", "tool": "test.stuck"}]})
+draft = save_draft(document=document, owner=get_user_model().objects.get(), now=timezone.now())
+publish(version_id=draft.pk, now=timezone.now())
+"""
+LOOK = "from casts.models import Wakeup; print('claimed until', Wakeup.objects.get().claimed_until)"
+
+
+def test_a_conductor_leaves_calls_behind_that_do_not_end_and_hands_their_casts_back(site: Site):
+    site.run("shell", "--no-imports", "-c", MAKE)
+    site.run("cast", "stuck")
+    conductor = site.start("conduct", "--grace", "1", program=("-m", "tests.functional.manage_stuck"))
+    conductor.says("is ready")
+    wait_for("the call is made", (site.folder / "stuck").exists)
+    conductor.tell(signal.SIGTERM)
+    assert conductor.end() == 0, conductor.said()
+    assert "left behind" in conductor.said()
+    assert "claimed until None" in site.run("shell", "--no-imports", "-c", LOOK)
+
+
+def test_a_second_signal_ends_a_conductor_at_once(site: Site):
+    site.run("shell", "--no-imports", "-c", MAKE)
+    site.run("cast", "stuck")
+    conductor = site.start("conduct", "--grace", "600", program=("-m", "tests.functional.manage_stuck"))
+    conductor.says("is ready")
+    wait_for("the call is made", (site.folder / "stuck").exists)
+    conductor.tell(signal.SIGTERM)
+
+    # those that come within a second are echoes of the first
+    def ended() -> bool:
+        conductor.tell(signal.SIGTERM)
+        return conductor.process.poll() is not None
+
+    wait_for("it ends", ended)
+    assert conductor.end() == 1
+
+
+def test_a_conductor_without_a_database_says_so(site: Site):
+    site.environment["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
+    said = site.run("conduct", code=1)
+    assert "The database cannot be reached" in said
+    assert "Traceback" not in said
