@@ -60,15 +60,18 @@ class Axis:
         step = next((step for step in _STEPS if step * MOST_TICKS >= busy), _STEPS[-1])
         ticks: list[Tick] = []
         for place, segment in enumerate(self._segments):
-            if place == 0 or not ticks or segment.left - ticks[-1].percent >= LABEL_PERCENT:
-                ticks.append(Tick(segment.left, _label(segment.start), is_cut=place > 0))
+            while ticks and not ticks[-1].is_cut and 0 < segment.left - ticks[-1].percent < LABEL_PERCENT:
+                ticks.pop()  # what a cut says matters more
+            is_crowded = bool(ticks) and segment.left - ticks[-1].percent < LABEL_PERCENT
+            ticks.append(Tick(segment.left, "" if is_crowded else _label(segment.start), is_cut=place > 0))
             for count in range(1, MOST_TICKS + 1):
                 moment = segment.start + count * step
                 if moment > segment.end:
                     break
                 percent = segment.left + (segment.right - segment.left) * (moment - segment.start) / (segment.end - segment.start)
                 if percent - ticks[-1].percent >= LABEL_PERCENT and percent <= 100 - LABEL_PERCENT / 2:
-                    ticks.append(Tick(percent, _label(moment)))
+                    # behind a cut, the time since then tells more than the time since the beginning
+                    ticks.append(Tick(percent, f"+{_label(moment - segment.start)}" if place else _label(moment)))
         return ticks
 
     def _seconds(self, moment: datetime) -> float:

@@ -45,8 +45,8 @@ class CastAdmin(RecordAdmin[Cast]):
     """No field can be edited. Every change goes through a verb of the engine, which rings, guards and keeps the audit."""
 
     list_display = (
-        *("id_shown", "spell_shown", "initiator_shown", "status_shown", "progress_shown"),
-        *("cost_shown", "begun", "took", "error_shown"),
+        *("id_shown", "spell_shown", "status_shown", "progress_shown"),
+        *("cost_shown", "begun", "took", "initiator_shown", "error_shown"),
     )
     list_filter = (StatusFilter, StuckFilter, BegunFilter, SpellFilter, InitiatorFilter)
     list_select_related = ("version__spell", "initiator")
@@ -218,7 +218,7 @@ class CastAdmin(RecordAdmin[Cast]):
         refusals = []
         for cast_id in ids:
             try:
-                cast = verb(cast_id=cast_id, actor_id=request.user.pk, now=database_now(), reason=reason)
+                cast = verb.act(cast_id=cast_id, actor_id=request.user.pk, now=database_now(), reason=reason)
             except TransitionRefusedError as error:
                 refusals.append(f"{cast_id}: {error}")
             except Cast.DoesNotExist:
@@ -238,11 +238,12 @@ class CastAdmin(RecordAdmin[Cast]):
         form = ResolveForm(request.POST, generation_id=generation.pk, output_schema=generation.step.tool.output_schema)
         if not form.is_valid():
             return self._page(request, cast, view=View(focus=generation_id), refused=form)
+        place = f"Step {generation.step.key}, item {generation.item}"
         try:
             engine.resolve(generation_id=generation_id, now=database_now(), actor_id=request.user.pk, **form.arguments())
         except TransitionRefusedError:
-            messages.error(request, f"Nothing was changed: {generation.step.key} {generation.item} is not unknown any more.")
+            messages.error(request, f"Nothing was changed: {place} is not unknown any more.")
         else:
-            self.log_change(request, cast, f"Settled {generation.step.key} {generation.item}: {form.cleaned_data['finding']}.")
-            messages.success(request, f"{generation.step.key} {generation.item} is settled. The cast goes on from there.")
+            self.log_change(request, cast, f"{place} was settled: {form.cleaned_data['finding']}.")
+            messages.success(request, f"{place} is settled. The cast goes on from there.")
         return HttpResponseRedirect(f"{reverse('admin:casts_cast_change', args=[cast_id])}#g-{generation_id}")

@@ -98,7 +98,7 @@ def _stuck(now: datetime) -> list[Tile]:
         "overdue": "They are due, and no conductor takes them. Is one running, and has it room?",
         "expired": "A conductor went away without a word. The next one takes them.",
     }
-    return [_casts(title, counts[kind], stuck=kind, look="stuck", hint=hints[kind]) for kind, (title, _) in stuck.KINDS.items()]
+    return [_casts(f"casts {title}", counts[kind], stuck=kind, look="stuck", hint=hints[kind]) for kind, (title, _) in stuck.KINDS.items()]
 
 
 def _unknown() -> Tile:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from casts.clock import database_now
@@ -48,7 +49,7 @@ def outlook(cast: Cast, wakeup: Wakeup | None, *, now: datetime) -> Outlook:
     if wakeup.due_at > now:
         return Outlook(words=f"Somebody looks at it {ago(wakeup.due_at, now=now)}, or as soon as it rings.")
     late = now - wakeup.due_at
-    words = f"It has been due since {duration(late.total_seconds())}, and no conductor has taken it yet."
+    words = f"It has been due for {duration(late.total_seconds())}, and no conductor has taken it yet."
     return Outlook(words=words, is_bad=late > PATIENCE)
 
 
@@ -72,6 +73,7 @@ def page_of(cast: Cast, *, view: View, may_act: bool, refused: ResolveForm | Non
     end = cast.finished_at or now
     return {
         "cast": cast,
+        "here": reverse("admin:casts_cast_change", args=[cast.pk]),
         "now": now,
         "progress": progress_of([cast])[cast.pk],
         "wakeup": wakeup,
@@ -86,7 +88,7 @@ def page_of(cast: Cast, *, view: View, may_act: bool, refused: ResolveForm | Non
         "unknown": sum(block.counts[GenerationStatus.UNKNOWN] for block in timeline.steps),
         "events": list(CastEvent.objects.filter(cast=cast.pk).select_related("actor").order_by("-pk")[:SHOWN_EVENTS]),
         "verbs": [verb for verb in VERBS.values() if verb.applies_to(cast)] if may_act else [],
-        "refresh": REFRESH_MILLISECONDS if cast.status in LIVE else None,
+        "refresh": REFRESH_MILLISECONDS if cast.status in LIVE and refused is None else None,
     }
 
 

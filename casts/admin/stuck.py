@@ -24,9 +24,9 @@ def expired(now: datetime) -> Q:
 
 
 KINDS: Mapping[str, tuple[str, Callable[[datetime], Q]]] = {
-    "stranded": ("no wakeup", stranded),
+    "stranded": ("without a wakeup", stranded),
     "overdue": ("overdue by over a minute", overdue),
-    "expired": ("its holder vanished", expired),
+    "expired": ("whose holder vanished", expired),
 }
 ANY = "any"
 

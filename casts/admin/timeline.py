@@ -104,6 +104,11 @@ class StepBlock:
         return len(self.rows) == 1 and not self.cells and not self.rows[0].earlier
 
     @property
+    def summary(self) -> list[tuple[str, int]]:
+        """Return how many of its items stand where, the most frequent first."""
+        return self.counts.most_common()
+
+    @property
     def figures(self) -> list[SafeString]:
         """Return what its attempts made, in order."""
         return [figure for row in self.rows if row.payload for figure in row.payload.figures]

@@ -26,7 +26,7 @@ class Verb:
     def applies_to(self, cast: Cast) -> bool:
         return cast.status in self.allowed and not (self.name == "cancel" and cast.cancel_requested_at)
 
-    def __call__(self, *, cast_id: UUID, actor_id: int | None, now: datetime, reason: str = "") -> Cast:
+    def act(self, *, cast_id: UUID, actor_id: int | None, now: datetime, reason: str = "") -> Cast:
         """Do it. Raises TransitionRefusedError, or Cast.DoesNotExist."""
         more: dict[str, Any] = {"reason": reason or REASON} if self.name == "cancel" else {}
         return self.call(cast_id=cast_id, actor_id=actor_id, now=now, **more)

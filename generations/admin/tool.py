@@ -21,6 +21,15 @@ from spells.schemas import check
 POLICY = ("max_attempts", "backoff_seconds", "max_backoff_seconds", "run_timeout_seconds", "deadline_seconds")
 LIMITS = ("max_in_flight", "max_per_minute")
 WORDS = ("name", "description", "category")
+# What a spell may ask for at most, too; on SQLite no column would refuse more.
+MOST = {
+    "max_attempts": 100,
+    "max_backoff_seconds": 86_400,
+    "run_timeout_seconds": 86_400,
+    "deadline_seconds": 30 * 86_400,
+    "max_in_flight": 1_000_000,
+    "max_per_minute": 1_000_000,
+}
 COPIED = ("input_schema", "output_schema", "effects", "recovery")
 
 
@@ -79,8 +88,11 @@ class ToolForm(forms.ModelForm[Tool]):
         return pricing
 
     def clean(self) -> dict[str, Any]:
-        """Check what two fields say together."""
+        """Check the bounds, and what two fields say together."""
         cleaned = super().clean() or self.cleaned_data
+        for name, most in MOST.items():
+            if (cleaned.get(name) or 0) > most:
+                self.add_error(name, f"At most {most:,}.")
         first, longest = cleaned.get("backoff_seconds"), cleaned.get("max_backoff_seconds")
         if first is not None and first < 0:
             self.add_error("backoff_seconds", "A wait cannot be negative.")

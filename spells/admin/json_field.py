@@ -25,5 +25,11 @@ class StrictJSONField(forms.JSONField):
             raise forms.ValidationError([str(problem) for problem in problems], code="invalid")
         return read
 
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Show again what was typed, as it was typed."""
+        return initial if self.disabled or data is None else InvalidJSONInput(data)
+
     def prepare_value(self, value: Any) -> Any:
-        return value if isinstance(value, InvalidJSONInput) else json.dumps(value, ensure_ascii=False, indent=2)
+        if value is None or isinstance(value, InvalidJSONInput):
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,6 +15,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from .search import MAX_WORD, words_of
 
 M = TypeVar("M", bound=Model)
+
+# of a 64-bit id, all of which fit
+MAX_DIGITS = 18
 
 # Counting further takes time and tells nobody anything.
 MAX_COUNT = 10_000
@@ -56,6 +60,14 @@ class LightChangeList(ChangeList):
         self.result_list = rows
 
 
+class StrictAutocompleteSelect(AutocompleteSelect):
+    """A choice among many rows that can draw itself around a value which is no id. Django's own looks that value up, and fails."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: dict[str, Any] | None = None) -> Any:
+        ids = [each for each in value if each.isascii() and each.isdecimal() and len(each) <= MAX_DIGITS]
+        return super().optgroups(name, ids, attr)
+
+
 class ListAdmin(_ModelAdmin[M]):
     """A list of many rows: constant in queries, searched by `matches`, filtered by what `list_filter` names and nothing else."""
 
@@ -92,6 +104,11 @@ class ListAdmin(_ModelAdmin[M]):
             queryset = queryset.filter(self.matches(word)) if len(word) <= MAX_WORD else queryset.none()
         return queryset, False
 
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs["widget"] = StrictAutocompleteSelect(db_field, self.admin_site, using=kwargs.get("using"))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         """Offer a related row for choice, without buttons that would add, change or delete one on the way."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -105,9 +122,20 @@ class ListAdmin(_ModelAdmin[M]):
         fields = {f"{each}__exact" for each in self.list_filter if isinstance(each, str)}
         return lookup in filters | fields | set(self.linked_by)
 
+    def _links_are_ids(self, request: HttpRequest) -> bool:
+        """Tell whether the ids by which another page linked here are ones that the database can hold."""
+        for name in self.linked_by:
+            target: Any = self.opts.get_field(name)
+            try:
+                for value in request.GET.getlist(name):
+                    target.target_field.clean(value, None)
+            except ValidationError:
+                return False
+        return True
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if any("\0" in text for name, values in request.GET.lists() for text in (name, *values)):
-            messages.error(request, "The address contained a NUL character, which no row does. It was left out.")
+        if any("\0" in text for name, values in request.GET.lists() for text in (name, *values)) or not self._links_are_ids(request):
+            messages.error(request, "The address asked for what no row can have. All rows are shown.")
             return HttpResponseRedirect(request.path)
         title = self.names[1]
         context = {"title": title[:1].upper() + title[1:], "empty_list": self.empty_list, **(extra_context or {})}

@@ -28,4 +28,7 @@ def id_range(word: str) -> tuple[UUID, UUID] | None:
 def matches_id(word: str, *, field: str = "pk") -> Q | None:
     """Return the condition that a UUID begins with the word: a range, which an index serves on every database."""
     bounds = id_range(word)
-    return None if bounds is None else Q(**{f"{field}__range": bounds})
+    if bounds is None:
+        return None
+    first, last = bounds
+    return Q(**{f"{field}__gte": first, f"{field}__lte": last})  # two bounds: foreign keys know no range

@@ -102,7 +102,7 @@ class SpellAdmin(ListAdmin[Spell]):
         if spell.latest is None:
             return NOTHING
         return format_html(
-            '<a href="{}?spell_id={}">version {}</a>', reverse("admin:spells_spellversion_changelist"), spell.pk, spell.latest
+            '<a href="{}?spell={}">version {}</a>', reverse("admin:spells_spellversion_changelist"), spell.slug, spell.latest
         )
 
     @admin.display(description="draft", boolean=True)
@@ -122,5 +122,5 @@ class SpellAdmin(ListAdmin[Spell]):
                 for pk, number, at in versions[:SHOWN_VERSIONS]
             ),
         )
-        more = format_html('<li><a href="{}?spell_id={}">all versions</a></li>', reverse("admin:spells_spellversion_changelist"), spell.pk)
+        more = format_html('<li><a href="{}?spell={}">all versions</a></li>', reverse("admin:spells_spellversion_changelist"), spell.slug)
         return format_html('<ul class="plain">{}{}</ul>', rows, more if len(versions) > SHOWN_VERSIONS else "")

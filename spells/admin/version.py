@@ -77,7 +77,6 @@ class SpellVersionAdmin(RecordAdmin[SpellVersion]):
     nouns = ("version", "versions")
     list_display = ("version_shown", "state_shown", "steps_count", "created_at", "published_at")
     list_filter = (StateFilter, SlugFilter)
-    linked_by = ("spell_id",)
     list_select_related = ("spell",)
     search_fields = ("spell__slug",)
     search_help_text = "By the slug of the spell, or slug@number."

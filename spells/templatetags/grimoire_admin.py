@@ -8,11 +8,19 @@ from spells.admin.json_html import json_html, visible
 register = template.Library()
 
 register.filter("json_html", json_html)
-register.filter("visible", visible)
 register.filter("duration", formats.duration)
 register.filter("moment", formats.moment)
 register.filter("money", formats.money)
 register.filter("size", formats.size)
+
+# A value that should be a few words, and may be anything.
+MAX_WORDS = 2_000
+
+
+@register.filter(name="visible")
+def visible_words(value: object) -> str:
+    """Return what somebody else wrote, with its invisible characters made visible, cut where no words are so long."""
+    return visible(str(value)[:MAX_WORDS])
 
 
 @register.filter
