@@ -51,8 +51,8 @@ def listen(*, host: str, port: int) -> Site:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)  # a name that is none has another numbering
         raise AddressError(f"Port {port} of {host} cannot be used: {why}.") from error
     # uvicorn takes an inherited socket for a local one and would leave this unset: answers would wait for 40 ms
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
