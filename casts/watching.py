@@ -10,6 +10,7 @@ from uuid import UUID
 
 from casts.clock import database_now
 from casts.models import ENDED, Cast, FanOut
+from casts.progress import with_shown_status
 from generations.models import Generation, GenerationStatus
 from spells.models import Step
 
@@ -79,14 +80,14 @@ class _Items:
 def look(*, cast_id: UUID) -> Watched:
     """Read how a cast stands now. Five queries. Raises Cast.DoesNotExist."""
     now = database_now()
-    cast = Cast.objects.select_related("version__spell").get(pk=cast_id)
+    cast = with_shown_status(Cast.objects.select_related("version__spell")).get(pk=cast_id)
     steps = Step.objects.filter(version=cast.version_id).order_by("position").select_related("tool")
     counts = dict(FanOut.objects.filter(cast=cast_id).values_list("step_id", "count"))
     items = _items(cast)
     return Watched(
         id=cast.pk,
         spell=f"{cast.version.spell.slug}@{cast.version.number}",
-        status=cast.status,
+        status=cast.shown_status,
         took=(cast.finished_at or now) - cast.created_at,
         cost_usd=cast.cost_usd,
         outputs=cast.outputs,

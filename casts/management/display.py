@@ -24,6 +24,7 @@ COLOURS = {
     "running": "cyan",
     "submitted": "cyan",
     "retrying": "yellow",
+    "paused": "yellow",
     "cancelled": "yellow",
     "unknown": "red",
     "failed": "red",

@@ -64,6 +64,7 @@ def test_a_retry_is_told_with_the_words_of_the_failure(clock: Clock):
     hand.answer("only", ToolError("The kiln is cold.", retry_after=60))
     line = lines(hand)["only"]
     assert (line.state, line.note) == ("retrying", "The kiln is cold.")
+    assert watching.look(cast_id=hand.cast.pk).status == "waiting"
     clock.advance(seconds=120)
     hand.look()
     assert lines(hand)["only"].state == "running"
