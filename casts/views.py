@@ -67,7 +67,7 @@ def verb(summary: str, description: str) -> Callable[[Any], Any]:
         summary=summary,
         description=f"{description} 409 when the status of the cast forbids it.",
         request={"application/json": dict(NOTHING)},
-        responses={200: OpenApiResponse(CastSerializer, "The cast as it is now.")},
+        responses={200: OpenApiResponse(CastSerializer, "The cast as it is now.", examples=[examples.CAST])},
     )
 
 

@@ -3,7 +3,7 @@
 from typing import cast
 
 from django.db.models import Model, QuerySet
-from django_filters.rest_framework import DjangoFilterBackend
+from django_filters.rest_framework import CharFilter, DjangoFilterBackend
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -26,6 +26,13 @@ class StrictFilters(DjangoFilterBackend):  # type: ignore[misc] # django-filter 
             raise UnreadableRequestError(*(Problem(name, f"is unknown{suggestion(name, known)}") for name in unknown))
         if filterset is None:
             return queryset
+        empty = [name for name, each in filterset.filters.items() if _is_empty(request, name) and not isinstance(each, CharFilter)]
+        if empty:
+            raise UnreadableRequestError(*(Problem(name, "is empty; leave it out, or say by what to filter") for name in empty))
         if not filterset.is_valid():
             raise UnreadableRequestError(*flattened(filterset.errors))
         return cast("QuerySet[Model]", filterset.qs)
+
+
+def _is_empty(request: Request, name: str) -> bool:
+    return "" in request.query_params.getlist(name)

@@ -60,3 +60,29 @@ class Cursors(CursorPagination):
     @staticmethod
     def _bad_cursor() -> UnreadableRequestError:
         return UnreadableRequestError(Problem("cursor", "is not one that this list gave out; begin at its first page"))
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:  # noqa: ARG002 - the framework's signature
+        """Return what OpenAPI says of the parameters of a page."""
+        size = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": self.page_size}
+        place = {"type": "string", "format": "cursor"}
+        return [
+            _parameter(self.cursor_query_param, place, "The place to go on from: taken from the `next` or `previous` of a page."),
+            _parameter(self.page_size_query_param, size, "How many to show at most."),
+        ]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return what OpenAPI says of a page of what `schema` describes."""
+        address = {"type": ["string", "null"], "format": "uri", "example": "https://grimoire.example.org/api/v1/casts/?cursor=cD0wMTlhNWQw"}
+        return {
+            "type": "object",
+            "properties": {
+                "next": {**address, "description": "The address of the next page, or null."},
+                "previous": {**address, "description": "The address of the page before, or null."},
+                "results": schema,
+            },
+            "required": ["next", "previous", "results"],
+        }
+
+
+def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "required": False, "in": "query", "description": description, "schema": schema}

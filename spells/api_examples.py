@@ -63,6 +63,19 @@ LISTED_VERSION = OpenApiExample("A published version", value=_VERSION, response_
 VERSION = OpenApiExample(
     "A published version", value={**_VERSION, "input_schema": _INPUT_SCHEMA, "document": _DOCUMENT}, response_only=True
 )
+DRAFT = OpenApiExample(
+    "A draft",
+    value={
+        **_VERSION,
+        "number": 3,
+        "published_at": None,
+        "url": f"{_SPELLS}versions/3/",
+        "input_schema": _INPUT_SCHEMA,
+        "document": _DOCUMENT,
+    },
+    response_only=True,
+)
+CHANGE = OpenApiExample("Let everybody cast it", value={"visibility": "public"}, request_only=True)
 VALID = OpenApiExample("Nothing to mend", value={"valid": True, "errors": []}, response_only=True)
 PROBLEMS = OpenApiExample(
     "Something to mend",

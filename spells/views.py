@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
@@ -99,7 +99,7 @@ class SpellViewSet(ListModelMixin, RetrieveModelMixin, OfSpells):
     @extend_schema(
         summary="Write a new spell, as a draft",
         request={"application/json": DOCUMENT_SCHEMA, YAML_TYPE: OpenApiTypes.STR},
-        responses={201: OpenApiResponse(SpellDetailSerializer, "The spell. Its draft can be published.")},
+        responses={201: OpenApiResponse(SpellDetailSerializer, "The spell. Its draft can be published.", examples=[examples.SPELL_DETAIL])},
         examples=[examples.DOCUMENT, examples.YAML_DOCUMENT],
     )
     def create(self, request: Request) -> Response:
@@ -110,7 +110,7 @@ class SpellViewSet(ListModelMixin, RetrieveModelMixin, OfSpells):
         summary="Say anew what a spell is called and who may cast it",
         request={"application/json": dict(DESCRIPTION)},
         responses=SpellDetailSerializer,
-        examples=[examples.DESCRIPTION],
+        examples=[examples.DESCRIPTION, examples.SPELL_DETAIL],
     )
     def update(self, request: Request, slug: str) -> Response:  # noqa: ARG002 - read from the kwargs
         spell = self.own()
@@ -121,7 +121,7 @@ class SpellViewSet(ListModelMixin, RetrieveModelMixin, OfSpells):
         summary="Change some of what a spell says of itself",
         request={"application/json": dict(CHANGE_OF_DESCRIPTION)},
         responses=SpellDetailSerializer,
-        examples=[OpenApiExample("Let everybody cast it", value={"visibility": "public"}, request_only=True)],
+        examples=[examples.CHANGE, examples.SPELL_DETAIL],
     )
     def partial_update(self, request: Request, slug: str) -> Response:  # noqa: ARG002 - read from the kwargs
         spell = self.own()
@@ -145,7 +145,7 @@ class SpellViewSet(ListModelMixin, RetrieveModelMixin, OfSpells):
     @extend_schema(
         summary="Check a spell document, without keeping it",
         description="Tells everything that keeps the document from being published.",
-        request={"application/json": {"description": "The document, or what you hope is one."}, YAML_TYPE: OpenApiTypes.STR},
+        request={media_type: {"description": "The document, or what you hope is one."} for media_type in ("application/json", YAML_TYPE)},
         responses=OpenApiResponse(VALIDATION, examples=[examples.VALID, examples.PROBLEMS]),
         examples=[examples.DOCUMENT, examples.YAML_DOCUMENT],
     )
@@ -184,7 +184,7 @@ class SpellVersionViewSet(ListModelMixin, OfSpells):
         summary="Write the draft of a spell, in place of the one that stands",
         description="What the document does not say of the spell itself (name, description, tags, visibility) stays as it is.",
         request={"application/json": dict(VERSION_DOCUMENT), YAML_TYPE: OpenApiTypes.STR},
-        responses={201: OpenApiResponse(SpellVersionDetailSerializer, "The draft.")},
+        responses={201: OpenApiResponse(SpellVersionDetailSerializer, "The draft.", examples=[examples.DRAFT])},
         examples=[examples.DOCUMENT, examples.YAML_DOCUMENT],
     )
     def create(self, request: Request, slug: str) -> Response:  # noqa: ARG002 - read from the kwargs
@@ -195,7 +195,7 @@ class SpellVersionViewSet(ListModelMixin, OfSpells):
         description="409 when the version is published.",
         request={"application/json": dict(VERSION_DOCUMENT), YAML_TYPE: OpenApiTypes.STR},
         responses=SpellVersionDetailSerializer,
-        examples=[examples.DOCUMENT, examples.YAML_DOCUMENT],
+        examples=[examples.DOCUMENT, examples.YAML_DOCUMENT, examples.DRAFT],
     )
     def update(self, request: Request, slug: str, number: int) -> Response:  # noqa: ARG002 - read from the kwargs
         self.own()

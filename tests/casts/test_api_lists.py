@@ -168,6 +168,8 @@ def test_casts_are_found_by_spell_time_and_words():
         ({"search": "x" * 201}, "search"),
         ({"spell": "\x00"}, "spell"),
         ({"stauts": "failed"}, "stauts"),
+        ({"status": ""}, "status"),
+        ({"created_after": ""}, "created_after"),
         ({"format": "json"}, "format"),
     ],
 )

@@ -140,7 +140,7 @@ def test_the_command_refuses_days_that_are_none(days):
 
 
 def test_the_command_tells_how_to_create_a_user():
-    with pytest.raises(CommandError, match="There is no user 'eve'.*createsuperuser --username eve"):
+    with pytest.raises(CommandError, match=r"There is no user 'eve'.*createsuperuser --username eve"):
         create_api_key("eve")
 
 

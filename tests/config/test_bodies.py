@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
+from django.db import connection
 from knox.models import AuthToken
 
 from config.bodies import Bounded
@@ -113,7 +114,9 @@ async def test_what_is_no_request_passes_as_it_is():
 
 
 @pytest.fixture
-def key(transactional_db) -> str:
+def key(transactional_db, monkeypatch) -> str:
+    """A key of a user with a spell. Connections end with their request, as under a pool: its thread ends, too."""
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
     ada = UserFactory.create()
     published(slug="story", owner=ada)
     return str(AuthToken.objects.create(ada)[1])
