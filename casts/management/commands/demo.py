@@ -120,7 +120,7 @@ examples:
         self._say("")
         self._pair("the cast", f"{site.url}/admin/casts/cast/{watched.id}/change/")
         self._pair("the admin", f"{site.url}/admin/")
-        self._pair("the API", f"{site.url}/api/v1/")
+        self._pair("the API", f"{site.url}/api/v1/docs/")
         self._pair("the logs", str(logs))
         self._pair("sign in as", f"{demo.ADMIN} with the password {prepared.password or 'that was shown the first time'}")
         if prepared.password is None:

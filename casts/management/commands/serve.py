@@ -61,7 +61,7 @@ examples:
         with StopSignals() as asked, Supervisor(wanted, folder=settings.BASE_DIR, tell=logger.warning) as supervisor:
             try:
                 supervisor.wait_until_ready(seconds=START_SECONDS, is_stopped=lambda: asked.count > 0)
-                self.stdout.write(f"Grimoire serves at {url}/ (admin: {url}/admin/). Ctrl-C stops it.")
+                self.stdout.write(f"Grimoire serves at {url}/ (/admin/, /api/v1/docs/). Ctrl-C stops it.")
                 self.stdout.flush()
                 while not asked.count:
                     supervisor.tend()
