@@ -257,3 +257,16 @@ def test_signals_are_counted_but_for_echoes(monkeypatch: pytest.MonkeyPatch):
         os.kill(os.getpid(), signal.SIGINT)
         assert asked.count == 2
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_hangup_stays_ignored_where_it_was_and_an_interrupt_does_not():
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
+    try:
+        with StopSignals() as asked:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert asked.count == 0
+            os.kill(os.getpid(), signal.SIGINT)  # a script's background job ignores it at its start
+            assert asked.count == 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
