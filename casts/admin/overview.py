@@ -12,7 +12,7 @@ from django.urls import reverse
 from casts.clock import database_now
 from casts.models import ENDED, LIVE, Cast, CastStatus, ConductorProcess
 from casts.progress import ShownStatus, with_shown_status
-from generations.models import BLOCKING, Generation, GenerationStatus
+from generations.models import Generation, GenerationStatus
 from spells.admin.filters import first_id_since
 from spells.admin.records import MAX_COUNT
 
@@ -53,7 +53,7 @@ class Overview:
 
 
 def overview() -> Overview:
-    """Count over what indexes hold together: live casts, the casts of the last day, open calls. Seven queries."""
+    """Count what indexes hold together, on PostgreSQL at least: live casts, those of the last day, open calls. Seven queries."""
     now = database_now()
     conductors = list(ConductorProcess.objects.filter(alive_until__gt=now).order_by("-started_at")[:SHOWN_CONDUCTORS])
     live = _live()
@@ -102,8 +102,7 @@ def _stuck(now: datetime) -> list[Tile]:
 
 
 def _unknown() -> Tile:
-    # Said twice, so that the partial index over calls that block their item serves it on SQLite, too.
-    rows = Generation.objects.filter(status__in=BLOCKING).filter(status=GenerationStatus.UNKNOWN)
+    rows = Generation.objects.filter(status=GenerationStatus.UNKNOWN)
     return Tile(
         title="calls of which nobody knows",
         count=_capped(rows),

@@ -1,11 +1,14 @@
 """What stands around casts, to read: wakeups, events, notifications, conductors."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from casts.clock import database_now
 from casts.models import CastEvent, ConductorProcess, Notification, Wakeup
 from generations.admin.generation import short_id
 from spells.admin.json_html import json_html
@@ -78,12 +81,25 @@ class ConductorProcessAdmin(RecordAdmin[ConductorProcess]):
     """Who conducts. A row whose time is over is dead; the reaper takes it away."""
 
     nouns = ("conductor", "conductors")
-    list_display = ("host", "pid", "kind", "in_flight", "started_at", "alive_until")
+    list_display = ("host", "pid", "state", "kind", "in_flight", "started_at", "alive_until")
     list_filter = ("kind",)
     search_fields = ("host",)
     search_help_text = "By host."
     ordering = ("-alive_until",)
     empty_list = "No conductor runs. Start one with: manage.py conduct, or all there is with: manage.py serve"
 
+    fields = ("host", "pid", "kind", "in_flight", "started_at", "alive_until")
+
     def matches(self, word: str) -> Q:
         return Q(host__icontains=word)
+
+    def completed(self, rows: list[ConductorProcess]) -> list[ConductorProcess]:
+        now = database_now()
+        for row in rows:
+            vars(row)["is_alive"] = row.alive_until > now
+        return rows
+
+    @admin.display(description="state")
+    def state(self, row: Any) -> SafeString:
+        shown = ("succeeded", "alive") if row.is_alive else ("failed", "dead")
+        return format_html('<span class="badge is-{}">{}</span>', *shown)

@@ -32,7 +32,7 @@ ANY = "any"
 
 
 def stuck(casts: QuerySet[Cast], *, kind: str, now: datetime) -> QuerySet[Cast]:
-    """Keep the unfinished casts that are stuck in one way, or in `any`. The partial index over live casts serves this."""
+    """Keep the unfinished casts that are stuck in one way, or in `any`. PostgreSQL has a partial index for it."""
     live = casts.filter(status__in=LIVE)
     if kind != ANY:
         return live.filter(KINDS[kind][1](now))

@@ -53,10 +53,13 @@ class GenerationAdmin(RecordAdmin[Generation]):
     )
 
     def matches(self, word: str) -> Q:
-        found = Q(job_id=word)
-        for field in ("pk", "cast_id", "idempotency_key"):
-            found |= matches_id(word, field=field) or Q(pk__in=[])
-        return found
+        by_id, by_cast = matches_id(word), matches_id(word, field="cast_id")
+        others = Q(job_id=word) | (matches_id(word, field="idempotency_key") or Q(pk__in=[]))
+        if by_id is None or by_cast is None:
+            return others
+        # these two have indexes, the others have none: they are asked for when nothing else is meant
+        meant = by_id | by_cast
+        return meant if Generation.objects.filter(meant).exists() else others
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:
         return super().get_queryset(request).select_related("step__tool")

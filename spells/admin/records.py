@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
 from django.core.exceptions import ValidationError
@@ -126,12 +127,15 @@ class ListAdmin(_ModelAdmin[M]):
         """Tell whether the ids by which another page linked here are ones that the database can hold."""
         for name in self.linked_by:
             target: Any = self.opts.get_field(name)
-            try:
-                for value in request.GET.getlist(name):
-                    target.target_field.clean(value, None)
-            except ValidationError:
+            if not _are_ids(target.target_field, request.GET.getlist(name)):
                 return False
         return True
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[M], *args: Any, **kwargs: Any) -> HttpResponse | None:
+        if not _are_ids(self.opts.pk, request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            messages.error(request, "Nothing was changed: what was selected are no ids.")
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset, *args, **kwargs)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if any("\0" in text for name, values in request.GET.lists() for text in (name, *values)) or not self._links_are_ids(request):
@@ -140,6 +144,16 @@ class ListAdmin(_ModelAdmin[M]):
         title = self.names[1]
         context = {"title": title[:1].upper() + title[1:], "empty_list": self.empty_list, **(extra_context or {})}
         return super().changelist_view(request, context)
+
+
+def _are_ids(field: Any, values: Sequence[str]) -> bool:
+    """Tell whether a database can hold these values in a column of ids."""
+    try:
+        for value in values:
+            field.clean(value, None)
+    except ValidationError:
+        return False
+    return "\0" not in "".join(values)
 
 
 class RecordAdmin(ListAdmin[M]):

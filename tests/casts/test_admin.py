@@ -25,6 +25,7 @@ from .factories import (
     ArtifactFactory,
     CastEventFactory,
     CastFactory,
+    ConductorProcessFactory,
     FanOutFactory,
     GenerationFactory,
     NotificationFactory,
@@ -248,6 +249,16 @@ def test_actions_refuse_more_than_one_request_can_do():
     told = messages_of(act(superuser(), "pause", rows[:1], select_across="1"))
     assert told == [f"Nothing was changed: select at most {MOST_AT_ONCE} casts at once."]
     assert not Cast.objects.filter(status=CastStatus.PAUSED).exists()
+
+
+@pytest.mark.parametrize("wrong", ["garbage", "a\0b", "", "9" * 50])
+def test_actions_on_what_are_no_ids_change_nothing(wrong):
+    row = CastFactory.create()
+    data = {"action": "pause_selected", "_selected_action": [str(row.pk), wrong]}
+    told = messages_of(superuser().post(reverse("admin:casts_cast_changelist"), data, follow=True))
+    assert told == ["Nothing was changed: what was selected are no ids."]
+    row.refresh_from_db()
+    assert row.status == CastStatus.QUEUED
 
 
 def test_many_refusals_are_told_in_few_words():
@@ -711,6 +722,16 @@ def test_wakeups_events_and_notifications_link_to_their_cast_and_are_found_by_it
         assert str(other.pk) not in text
         assert str(other.pk)[:13] in page(client, f"casts_{name}_changelist", q="01890a5d")
         assert str(row.pk)[:13] in page(client, f"casts_{name}_changelist", cast=row.pk)
+
+
+def test_conductors_are_told_alive_from_dead():
+    now = database_now()
+    ConductorProcessFactory.create(host="one", alive_until=now + timedelta(hours=1))
+    assert ">alive<" in page(superuser(), "casts_conductorprocess_changelist")
+    assert ">dead<" not in page(superuser(), "casts_conductorprocess_changelist")
+    ConductorProcessFactory.create(host="two")
+    assert ">dead<" in page(superuser(), "casts_conductorprocess_changelist")
+    assert "1 conductor" in page(superuser(), "casts_conductorprocess_changelist", q="two")
 
 
 @pytest.mark.parametrize("name", ["wakeup", "castevent", "notification", "conductorprocess"])
