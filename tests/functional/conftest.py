@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder: it runs on both databases, and may take its time."""
+    """Mark what is in this folder: it may take its time, and runs on both databases unless it is about processes alone (`sqlite`)."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             for mark in (pytest.mark.functional, pytest.mark.each_database, pytest.mark.timeout(600)):

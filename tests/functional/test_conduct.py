@@ -1,5 +1,7 @@
 import signal
 
+import pytest
+
 from tests.functional.site import Site
 from tests.processes import wait_for
 
@@ -29,6 +31,7 @@ def test_a_conductor_leaves_calls_behind_that_do_not_end_and_hands_their_casts_b
     assert "claimed until None" in site.run("shell", "--no-imports", "-c", LOOK)
 
 
+@pytest.mark.sqlite
 def test_a_second_signal_ends_a_conductor_at_once(site: Site):
     site.run("shell", "--no-imports", "-c", MAKE)
     site.run("cast", "stuck")
@@ -46,6 +49,7 @@ def test_a_second_signal_ends_a_conductor_at_once(site: Site):
     assert conductor.end() == 1
 
 
+@pytest.mark.sqlite
 def test_a_conductor_without_a_database_says_so(site: Site):
     site.environment["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
     said = site.run("conduct", code=1)

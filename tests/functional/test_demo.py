@@ -2,6 +2,7 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.functional.site import Site
@@ -38,6 +39,7 @@ def test_demo_shows_a_cast_and_its_pictures_and_then_another(empty_site: Site):
     assert pictures_of(again)[0].read_bytes() != pictures[0].read_bytes()
 
 
+@pytest.mark.sqlite
 def test_demo_serves_until_ctrl_c_and_leaves_no_process(site: Site):
     showing = site.start("demo", "--port", "0")
     admin = showing.says(r"the admin +(http://\S+)/admin/")
@@ -49,6 +51,7 @@ def test_demo_serves_until_ctrl_c_and_leaves_no_process(site: Site):
     assert site.processes() == []
 
 
+@pytest.mark.sqlite
 def test_ctrl_c_in_the_middle_of_the_cast_leaves_no_process(site: Site):
     showing = site.start("demo", "--port", "0")
     showing.says(r"started cast")
@@ -57,6 +60,7 @@ def test_ctrl_c_in_the_middle_of_the_cast_leaves_no_process(site: Site):
     assert site.processes() == []
 
 
+@pytest.mark.sqlite
 def test_a_kill_of_demo_leaves_no_process(site: Site):
     showing = site.start("demo", "--port", "0")
     showing.says(r"Starting the web server")
@@ -65,6 +69,7 @@ def test_a_kill_of_demo_leaves_no_process(site: Site):
     wait_for("its processes died with it", lambda: site.processes() == [])
 
 
+@pytest.mark.sqlite
 def test_demo_refuses_what_stands_in_its_way_in_words(site: Site):
     site.run("shell", "--no-imports", "-c", "from django.contrib.auth.models import User; User.objects.update(is_superuser=False)")
     said = site.run("demo", "--once", "--port", "0", code=1)

@@ -4,6 +4,8 @@ import socket
 import time
 from collections import Counter
 
+import pytest
+
 from tests.functional.provider import Provider
 from tests.functional.site import Site
 from tests.processes import wait_for
@@ -94,6 +96,7 @@ def test_after_a_kill_a_call_that_may_have_been_billed_is_not_made_again(site: S
     assert serving.end() == 0
 
 
+@pytest.mark.sqlite
 def test_a_kill_of_serve_alone_leaves_no_process(site: Site):
     serving = site.serve()
     serving.tell(signal.SIGKILL)
@@ -101,6 +104,7 @@ def test_a_kill_of_serve_alone_leaves_no_process(site: Site):
     wait_for("its processes died with it", lambda: site.processes() == [])
 
 
+@pytest.mark.sqlite
 def test_serve_starts_again_what_was_killed(site: Site, provider: Provider):
     serving = site.serve()
     killed = {program: site.leaders(program) for program in ("uvicorn", "conduct")}
@@ -114,6 +118,7 @@ def test_serve_starts_again_what_was_killed(site: Site, provider: Provider):
     assert serving.end() == 0
 
 
+@pytest.mark.sqlite
 def test_a_second_signal_ends_serve_at_once(site: Site):
     serving = site.serve()
     [conductor] = site.leaders("conduct")
@@ -137,12 +142,14 @@ def test_serve_wants_the_tables_and_makes_them_when_told_to(empty_site: Site):
     assert serving.end() == 0
 
 
+@pytest.mark.sqlite
 def test_serve_refuses_a_taken_port(site: Site):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"Port {port} of 127.0.0.1 cannot be used: Address already in use" in site.run("serve", "--port", str(port), code=1)
 
 
+@pytest.mark.sqlite
 def test_serve_refuses_other_machines_without_a_public_address(site: Site):
     assert "GRIMOIRE_PUBLIC_URL=https://" in site.run("serve", "--host", "0.0.0.0", "--port", "0", code=1)
 
