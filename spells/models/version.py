@@ -31,6 +31,7 @@ class SpellVersion(models.Model):
     """What a spell did at one time. Immutable once published: triggers of the database refuse any change.
 
     `input_schema` is the JSON Schema of a cast's inputs, always an object. `outputs` maps names to expressions.
+    In the spell of a tool, `outputs` is one expression that gives the whole object, as are the params of its step.
     """
 
     spell = models.ForeignKey(Spell, on_delete=models.PROTECT, related_name="versions")
