@@ -98,7 +98,7 @@ class Site:
     def serve(self, *arguments: str) -> Running:
         """Serve on a free port, and return when it is ready."""
         running = self.start("serve", "--port", "0", *arguments)
-        self.url = running.says(r"serves at (http://127\.0\.0\.1:\d+)/")[1]
+        self.url = running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]
         return running
 
     def processes(self) -> list[int]:

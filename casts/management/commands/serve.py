@@ -53,15 +53,16 @@ examples:
             with site.listener:
                 url = programs.public_url(site)
                 environment = {"GRIMOIRE_PUBLIC_URL": url}
-                self._serve(programs.whole_site(site=site, workers=workers, conductors=conductors, environment=environment), url=url)
+                wanted = programs.whole_site(site=site, workers=workers, conductors=conductors, environment=environment)
+                self._serve(wanted, told=site.url if url == site.url else f"{site.url}, for its clients {url}")
         except programs.AddressError as error:
             raise CommandError(str(error)) from error
 
-    def _serve(self, wanted: list[Program], *, url: str) -> None:
+    def _serve(self, wanted: list[Program], *, told: str) -> None:
         with StopSignals() as asked, Supervisor(wanted, folder=settings.BASE_DIR, tell=logger.warning) as supervisor:
             try:
                 supervisor.wait_until_ready(seconds=START_SECONDS, is_stopped=lambda: asked.count > 0)
-                self.stdout.write(f"Grimoire serves at {url}/ (/admin/, /api/v1/docs/). Ctrl-C stops it.")
+                self.stdout.write(f"Grimoire serves at {told} (/admin/, /api/v1/docs/). Ctrl-C stops it.")
                 self.stdout.flush()
                 while not asked.count:
                     supervisor.tend()
