@@ -1,4 +1,4 @@
-"""Calls in a process of their own: for blocking adapters that may hang or crash, which a thread could not be saved from.
+"""Calls in a process of their own: for adapters that may hang or crash, which a thread or a loop could not be saved from.
 
 The parent writes one JSON document to the child's standard input and reads one from its standard output; bytes travel
 through the storage of artefacts. A child that outlives its call's time is killed.
@@ -6,21 +6,24 @@ through the storage of artefacts. A child that outlives its call's time is kille
 
 import asyncio
 import ctypes
+import inspect
 import json
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from .answers import Answer, clean_answer
 from .artifacts import StoredArtifact, Workbench
 from .tools import registry
-from .tools.contract import Cost, Request, Result, Submitted, ToolError
+from .tools.contract import Adapter, Cost, Request, Result, Submitted, ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 # Models can be imported only once Django is set up, so this module cannot be the child's first.
@@ -28,7 +31,7 @@ CHILD = "import django; django.setup(); from generations.isolation import main; 
 
 
 async def run(*, adapter_key: str, request: Request) -> Result | Submitted:
-    """Make a blocking call in a child, which dies with this coroutine.
+    """Make a call in a child, which dies with this coroutine.
 
     Raises:
         ToolError: the adapter's own, or `adapter_crashed` when the child ended without an answer: how far it came is unknown.
@@ -44,7 +47,8 @@ async def run(*, adapter_key: str, request: Request) -> Result | Submitted:
         answer, _ = await child.communicate(json.dumps(_written(adapter_key, request)).encode())
     finally:
         if child.returncode is None:
-            os.killpg(child.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.killpg(child.pid, signal.SIGKILL)
             await child.wait()
     if child.returncode or not answer:
         raise ToolError(f"The process of {adapter_key} ended with code {child.returncode}.", code="adapter_crashed", ambiguous=True)
@@ -77,33 +81,39 @@ def _read(answer: Mapping[str, Any], request: Request) -> Result | Submitted:
     raise ToolError(**answer["error"], cost=cost)
 
 
-def _told(cost: Cost | None) -> dict[str, Any] | None:
-    return cost and {"usd": str(cost.usd), "basis": dict(cost.basis)}
-
-
 def answer(order: Mapping[str, Any]) -> dict[str, Any]:
     """Make the call that an order describes, and return what to tell the parent."""
     workbench = Workbench(readable={UUID(id_): _artifact(values) for id_, values in order["readable"].items()})
-    ids = {name: UUID(value) for name, value in order["ids"].items()}
+    ids: dict[str, Any] = {name: UUID(value) for name, value in order["ids"].items()}
     request = Request(**order["plain"], **ids, workbench=workbench)
     try:
-        told = _outcome(registry.get(order["adapter"]).run(request))
-    except Exception as raised:  # noqa: BLE001 - the child's last words are all that its parent can tell the initiator
-        error = raised if isinstance(raised, ToolError) else _crash(raised)
-        names = ("message", "code", "permanent", "retry_after", "ambiguous", "details")
-        told = {"kind": "error", "error": {name: getattr(error, name) for name in names}, "cost": _told(error.cost)}
+        told = _told(clean_answer(_outcome(registry.get(order["adapter"]), request)))
+    except (Exception, SystemExit) as raised:  # noqa: BLE001 - the child's last words are all that its parent can tell the initiator
+        told = _told(clean_answer(raised if isinstance(raised, ToolError) else _crash(raised)))
     return {**told, "made": [_stored(stored) for stored in workbench.made]}
 
 
-def _outcome(outcome: Any) -> dict[str, Any]:
-    if isinstance(outcome, Submitted):
-        return {"kind": "submitted", "submitted": asdict(outcome), "cost": None}
-    if isinstance(outcome, Result):
-        return {"kind": "result", "output": dict(outcome.output), "cost": _told(outcome.cost)}
-    raise ToolError(f"The adapter returned {type(outcome).__name__}, not Result or Submitted.", code="bad_output", permanent=True)
+def _outcome(adapter: Adapter, request: Request) -> Result | Submitted:
+    """Make the call, on a loop of its own if it needs one."""
+    outcome: Any = asyncio.run(adapter.run(request)) if inspect.iscoroutinefunction(adapter.run) else adapter.run(request)
+    if not isinstance(outcome, Result | Submitted):
+        raise ToolError(f"The adapter returned {type(outcome).__name__}, not Result or Submitted.", code="bad_output", permanent=True)
+    return outcome
 
 
-def _crash(raised: Exception) -> ToolError:
+def _told(answer: Answer) -> dict[str, Any]:
+    """Return an answer as a JSON object."""
+    if isinstance(answer, Submitted):
+        return {"kind": "submitted", "submitted": asdict(answer), "cost": None}
+    cost = getattr(answer, "cost", None)
+    shared = {"cost": cost and {"usd": str(cost.usd), "basis": dict(cost.basis)}}
+    if isinstance(answer, Result):
+        return {"kind": "result", "output": answer.output, **shared}
+    names = ("message", "code", "permanent", "retry_after", "ambiguous", "details")
+    return {"kind": "error", "error": {name: getattr(answer, name) for name in names}, **shared}
+
+
+def _crash(raised: BaseException) -> ToolError:
     traceback.print_exception(raised)
     return ToolError(f"{type(raised).__name__}: {raised}", code="adapter_crashed", ambiguous=True)
 
@@ -121,4 +131,4 @@ def main() -> None:
     os.dup2(2, 1)
     told = answer(json.load(sys.stdin))
     with out:
-        json.dump(told, out, default=repr if told["kind"] == "error" else None)
+        json.dump(told, out)

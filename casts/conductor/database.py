@@ -1,35 +1,55 @@
 """The one thread on which a conductor talks to the database, in whole transactions."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def is_outage(error: Exception) -> bool:
+    """Tell whether the database is at fault, and not what was asked of it: the same will work once that is mended.
+
+    A schema that is not yet, or no more, the one of this code is such a fault.
+    """
+    sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
+    match error:
+        case InterfaceError():
+            return True
+        case OperationalError():
+            return not sqlstate.startswith("54")  # a statement beyond the limits of the program
+        case ProgrammingError():
+            return sqlstate.startswith("42")
+    return False
+
+
 class DatabaseThread:
-    """Runs synchronous functions one after the other, on one connection."""
+    """Runs synchronous functions one after the other, on one connection. `busy_since` is monotonic; infinite while idle."""
 
     def __init__(self) -> None:
         """Start no thread yet: the first call does."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="conductor-database")
+        self.busy_since = float("inf")
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function on the thread. A connection that broke is closed, so that the next call makes a new one."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: _run(function, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: self._run(function, *args, **kwargs))
 
     def close(self) -> None:
         self._executor.submit(lambda: connection.close()).result()  # noqa: PLW0108 - `connection` is another one on that thread
         self._executor.shutdown()
 
-
-def _run(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    try:
-        return function(*args, **kwargs)
-    except (DatabaseError, InterfaceError):
-        connection.close()
-        raise
+    def _run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        self.busy_since = time.monotonic()
+        try:
+            return function(*args, **kwargs)
+        except (DatabaseError, InterfaceError):
+            connection.close()
+            raise
+        finally:
+            self.busy_since = float("inf")

@@ -19,9 +19,8 @@ RECONNECT_SECONDS = 2.0
 
 def connection_parameters() -> dict[str, Any]:
     """Return how to reach the database beside Django's connections. Only PostgreSQL can notify."""
-    parameters = connection.get_connection_params()
-    kept = ("dbname", "user", "password", "host", "port", "service", "passfile", "sslmode", "options", "context")
-    return {name: value for name, value in parameters.items() if name in kept and name != "context"}
+    djangos_own = ("context", "cursor_factory")
+    return {name: value for name, value in connection.get_connection_params().items() if name not in djangos_own}
 
 
 async def listen(*, parameters: dict[str, Any], hear: Callable[[list[UUID]], None]) -> None:

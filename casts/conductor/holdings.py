@@ -41,7 +41,14 @@ class Holdings:
             self.casts[claim.cast_id] = Holding(claim=claim, lease_ends=asked_at + self.lease_seconds, look_at=float("inf"))
 
     def drop(self, cast_id: UUID) -> None:
+        """Let go of a cast. Calls of it that are at work run on: what they cost must be known."""
         self.casts.pop(cast_id, None)
+
+    def lose(self, claim: Claim) -> None:
+        """Let go of a cast whose claim another has taken, unless it was taken here."""
+        holding = self.casts.get(claim.cast_id)
+        if holding is not None and holding.claim.epoch == claim.epoch:
+            self.drop(claim.cast_id)
 
     def in_flight(self, *, beside: Iterable[Report] = ()) -> set[UUID]:
         """Return the generations whose calls are at work or whose reports wait, without those of `beside`."""
@@ -49,6 +56,11 @@ class Holdings:
 
     def claims(self) -> list[Claim]:
         return [holding.claim for holding in list(self.casts.values())]
+
+    def claims_for(self, reports: Iterable[Report]) -> list[Claim]:
+        """Return our claims on the casts that reports are about. A report may be older than the claim that stands."""
+        cast_ids = {report.claim.cast_id for report in reports}
+        return [self.casts[cast_id].claim for cast_id in cast_ids if cast_id in self.casts]
 
     def to_look_at(self) -> list[Claim]:
         now = time.monotonic()

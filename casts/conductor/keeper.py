@@ -1,7 +1,7 @@
 """The keeper: a thread that renews the claims of its conductor and beats its heart.
 
 A thread of its own, since a loop that is busy must not lose its casts; but it stops as soon as the loop's own tick is
-stale, since a loop that hangs must lose them.
+stale, or its database thread is stuck, since a conductor that hangs must lose them.
 """
 
 import logging
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from casts import engine
 from casts.clock import database_now
@@ -29,7 +29,7 @@ class Renewal:
     """What became of the claims: their bells, those that were lost, and from when on the new lease runs (monotonic)."""
 
     bells: dict[UUID, int]
-    lost: list[UUID]
+    lost: list[engine.Claim]
     asked_at: float
 
 
@@ -70,7 +70,7 @@ class Keeper(threading.Thread):
                     if time.monotonic() >= renew_at - pause / 2:
                         self._renew()
                         renew_at = time.monotonic() + self._lease_seconds / 3
-                except DatabaseError:
+                except (DatabaseError, InterfaceError):
                     logger.warning("The keeper could not reach the database and tries again.", exc_info=True)
                     connection.close()
         finally:
@@ -81,7 +81,7 @@ class Keeper(threading.Thread):
 
     def _beat(self) -> None:
         if not self._loop_is_alive():
-            logger.error("The conductor's loop has not ticked for %.0f s: its claims run out.", time.monotonic() - self._ticked_at())
+            logger.error("The conductor has been stuck for %.0f s: its claims run out.", time.monotonic() - self._ticked_at())
             return
         now = database_now()
         alive_until = now + timedelta(seconds=SILENCE_SECONDS)
@@ -96,5 +96,5 @@ class Keeper(threading.Thread):
             return
         asked_at = time.monotonic()
         bells = engine.renew(claims=claims, lease_seconds=self._lease_seconds)
-        lost = [claim.cast_id for claim in claims if claim.cast_id not in bells]
+        lost = [claim for claim in claims if claim.cast_id not in bells]
         self._tell(Renewal(bells=bells, lost=lost, asked_at=asked_at))

@@ -4,11 +4,12 @@ import asyncio
 import contextvars
 import inspect
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from enum import Enum
 from typing import TypeVar
 
+from casts.engine import Turn
 from generations.tools import registry
 from spells.models import Tool
 
@@ -23,13 +24,13 @@ class Lane(Enum):
     PROCESS = "process"
 
 
-def lane_of(tool: Tool) -> Lane:
+def lane_of(tool: Tool, *, apart: bool = False) -> Lane:
     """Return where calls of a tool run. One whose adapter is gone fails on the loop, where nothing is blocked by it."""
     try:
         adapter = registry.get(tool.adapter)
     except registry.AdapterNotFound:
         return Lane.LOOP
-    if adapter.isolated:
+    if adapter.isolated or apart:
         return Lane.PROCESS
     return Lane.LOOP if inspect.iscoroutinefunction(adapter.run) else Lane.THREAD
 
@@ -60,8 +61,14 @@ class Lanes:
 
         return Place(on_free=free)
 
-    def reserve(self) -> "Reservation":
-        return Reservation(free={lane: self.room[lane] - self.taken[lane] for lane in Lane})
+    def reserve(self, *, beside: Iterable[Turn] = ()) -> "Reservation":
+        """Return the room that is free, without what the calls of turns `beside` will take."""
+        reservation = Reservation(free={lane: self.room[lane] - self.taken[lane] for lane in Lane})
+        for turn in beside:
+            for call in turn.calls:
+                step = turn.state.step(call.step_id)
+                reservation.take(turn.state.tools[step.tool_id], apart=turn.is_apart_at((call.step_id, call.item)))
+        return reservation
 
 
 class Place:
@@ -93,8 +100,8 @@ class Reservation:
         """Take the calls that may start on each lane."""
         self.left = free
 
-    def has_room(self, tool: Tool) -> bool:
-        return self.left[lane_of(tool)] > 0
+    def has_room(self, tool: Tool, *, apart: bool) -> bool:
+        return self.left[lane_of(tool, apart=apart)] > 0
 
-    def take(self, tool: Tool) -> None:
-        self.left[lane_of(tool)] -= 1
+    def take(self, tool: Tool, *, apart: bool) -> None:
+        self.left[lane_of(tool, apart=apart)] -= 1

@@ -20,17 +20,16 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import Aborted, Claim, News, Report, Turn, Via
+from casts.engine import Aborted, Claim, Report, Via
 from casts.models import ConductorProcess
 from casts.models.conductor import SILENCE_SECONDS, ConductorKind
-from generations.tools.contract import Request
 
 from . import calls, ears
 from .database import DatabaseThread
 from .holdings import Holdings, Work
 from .keeper import Keeper, Renewal
 from .lanes import Lanes, Place, lane_of
-from .settling import Settled, settle
+from .settling import Order, Settled, settle
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +83,8 @@ class Conductor:
         self._lanes = Lanes(coroutines=coroutines, threads=threads, processes=processes)
         self._held = Holdings(lease_seconds=self.pace.lease)
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call")
+        # polls have no lanes: on the threads of calls they could hold up one that is under way until its time is up
+        self._asking = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call-poll")
         self._database = DatabaseThread()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -104,7 +105,7 @@ class Conductor:
             conductor=row,
             lease_seconds=self.pace.lease,
             held=self._held.claims,
-            ticked_at=lambda: self._ticked_at,
+            ticked_at=lambda: min(self._ticked_at, self._database.busy_since),
             in_flight=lambda: len(self._held.work),
             tell=self._tell,
         )
@@ -190,8 +191,8 @@ class Conductor:
         for cast_id in renewal.bells:
             if cast_id in self._held.casts:
                 self._held.casts[cast_id].lease_ends = renewal.asked_at + self.pace.lease
-        for cast_id in renewal.lost:
-            self._lose(cast_id)
+        for claim in renewal.lost:
+            self._held.lose(claim)
         if self._held.rang(renewal.bells):
             self._wake.set()
 
@@ -204,10 +205,10 @@ class Conductor:
         asked_at = time.monotonic()
         self._poll_at = asked_at + self.pace.poll
         limit = min(BATCH, self._lanes.free())
-        claims = await self._database.run(_claim_due, limit=limit, lease_seconds=self.pace.lease, alone=not self._held.casts)
+        claims = await self._database.run(_claim_due, limit=limit, lease_seconds=self.pace.lease)
         if claims:
-            if len(claims) == limit:
-                self._poll_at = 0.0
+            if len(claims) == limit or claims[0].lost:
+                self._poll_at = 0.0  # there may be more
             await self._advance(claims, asked_at=asked_at)
         return bool(claims)
 
@@ -224,52 +225,51 @@ class Conductor:
             self._held.rang(await self._database.run(engine.bells, cast_ids=list(self._held.casts)))
         while True:
             reports = self._held.reports[:BATCH]
-            claimed = self._held.to_look_at()[:BATCH]
-            if not reports and not claimed:
+            looked_at = self._held.to_look_at()[:BATCH]
+            if not reports and not looked_at:
                 return
+            claimed = [*looked_at, *self._held.claims_for(reports)]
             in_flight = self._held.in_flight(beside=reports)
             settled = await self._database.run(settle, reports=reports, claimed=claimed, lanes=self._lanes, in_flight=in_flight)
             del self._held.reports[: len(reports)]
             self._take_in(settled)
 
     def _take_in(self, settled: Settled) -> None:
+        for cast_id in settled.gone:
+            self._held.drop(cast_id)
         for turn in settled.turns:
             self._held.settle(turn)
-            for generation in turn.calls:
-                self._start(turn, generation.pk, settled.requests[generation.pk])
-            for attempt in turn.polls():
-                self._start(turn, attempt.id, settled.requests[attempt.id], job_id=attempt.job_id)
             for generation_id in turn.aborts():
                 self._abort(generation_id)
-        for cast_id in (*settled.fenced, *settled.given_up):
-            self._lose(cast_id)
+        for order in settled.orders:
+            self._start(order)
 
-    def _start(self, turn: Turn, generation_id: UUID, request: Request, *, job_id: str | None = None) -> None:
-        """Start a call, or with a job id a poll."""
-        cast_id = turn.state.cast.pk
+    def _start(self, order: Order) -> None:
+        """Start a call or a poll."""
+        request, cast_id = order.request, order.request.cast_id
         if not self._held.has_margin(cast_id):
             self._held.look_in(cast_id, seconds=0.2)  # the lease may end first: another look finds the call unmade
             return
-        tool = next(tool for tool in turn.state.tools.values() if tool.slug == request.tool)
-        place = self._lanes.occupy(lane_of(tool), then=self._wake.set)
-        task = asyncio.create_task(self._make(turn.state.claim, request, tool.adapter, place, job_id))
-        self._held.work[generation_id] = Work(cast_id=cast_id, task=task)
+        tool = next(tool for tool in order.turn.state.tools.values() if tool.slug == request.tool)
+        place = self._lanes.occupy(lane_of(tool, apart=order.apart), then=self._wake.set)
+        task = asyncio.create_task(self._make(order, tool.adapter, place))
+        self._held.work[request.generation_id] = Work(cast_id=cast_id, task=task)
 
-    async def _make(self, claim: Claim, request: Request, adapter_key: str, place: Place, job_id: str | None) -> None:
-        """Make a call, or with a job id a poll, and report on it."""
-        news: News
+    async def _make(self, order: Order, adapter_key: str, place: Place) -> None:
+        """Make a call or a poll, and report on it."""
+        request, news = order.request, None
         try:
-            if job_id is None:
-                news = await calls.run(adapter_key=adapter_key, request=request, threads=self._threads, place=place)
+            if order.job_id is None:
+                news = await calls.run(adapter_key=adapter_key, request=request, threads=self._threads, place=place, apart=order.apart)
             else:
-                news = await calls.poll(adapter_key=adapter_key, request=request, job_id=job_id, threads=self._threads, place=place)
+                news = await calls.poll(adapter_key=adapter_key, request=request, job_id=order.job_id, threads=self._asking, place=place)
         except asyncio.CancelledError:
-            news = Aborted(reason="Its cast was cancelled.")
+            news = Aborted(reason="Its cast was stopped.")
         finally:
             place.leave()
         self._held.work.pop(request.generation_id, None)
-        via = Via.RUN if job_id is None else Via.POLL
-        made = tuple(request.workbench.made)
+        via = Via.RUN if order.job_id is None else Via.POLL
+        made, claim = tuple(request.workbench.made), order.turn.state.claim
         self._held.reports.append(Report(generation_id=request.generation_id, claim=claim, via=via, news=news, made=made))
         self._wake.set()
 
@@ -278,40 +278,36 @@ class Conductor:
         if work is not None:
             work.task.cancel()
 
-    def _lose(self, cast_id: UUID) -> None:
-        """Let go of a cast that another has taken. Its calls run on: what they cost must be known."""
-        self._held.drop(cast_id)
-
     # The end
 
     async def _leave(self, *, row: ConductorProcess, keeper: Keeper, helpers: Sequence["asyncio.Task[None]"]) -> None:
         for helper in helpers:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
-        keeper.stop()
-        claims = self._held.claims()
-        if claims:
-            logger.warning("%d casts are handed back with calls in flight.", len(claims))
+        await asyncio.to_thread(keeper.stop)
         try:
+            await self._settle()  # what came back since
+            claims = self._held.claims()
+            if claims:
+                logger.warning("%d casts are handed back with calls in flight.", len(claims))
             await self._database.run(engine.hand_back, claims=claims)
             await self._database.run(ConductorProcess.objects.filter(pk=row.pk).delete)
         except (DatabaseError, InterfaceError):
             logger.warning("The database cannot be reached: the claims run out by themselves.", exc_info=True)
         finally:
             self._database.close()
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            for threads in (self._threads, self._asking):
+                threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _claim_due(*, limit: int, lease_seconds: float, alone: bool) -> list[Claim]:
-    """Claim due casts, or one suspect whose holders vanished twice in a row.
+def _claim_due(*, limit: int, lease_seconds: float) -> list[Claim]:
+    """Claim due casts, or one suspect: a cast of which two holders in a row never finished one look.
 
-    A suspect is held alone: if it takes this process down too, it does so without neighbours. While one has been
-    waiting, nothing else is claimed, so that the holder comes to be alone.
+    A suspect is looked at alone: if that takes this process down too, nobody else comes under suspicion by it.
     """
-    if alone:
-        suspects = engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True)
-        if suspects:
-            return suspects
-    elif engine.is_any_due(suspects=True):
-        return []
+    for suspect in engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True):
+        if suspect.lost < engine.MAX_LOST_CLAIMS:
+            return [suspect]
+        logger.error("Cast %s took %d workers along and is given up", suspect.cast_id, suspect.lost)
+        engine.give_up(claim=suspect, message=f"Looking at this cast ended {suspect.lost} workers, one after the other.")
     return engine.claim(limit=limit, lease_seconds=lease_seconds)

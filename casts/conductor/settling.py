@@ -1,9 +1,9 @@
 """Settling a set, and what to do when a set cannot be settled."""
 
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
-
-from django.db import InterfaceError, OperationalError
 
 from casts import engine
 from casts.engine import Claim, Report, Turn
@@ -11,61 +11,104 @@ from generations.calls import Call, prepare
 from generations.models import Generation
 from generations.tools.contract import Request
 
+from .database import is_outage
 from .lanes import Lanes
 
+logger = logging.getLogger(__name__)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A call to make, or with a job id a poll; in a process of its own if it must be `apart`."""
+
+    turn: Turn
+    request: Request
+    job_id: str | None
+    apart: bool
+
+
+@dataclass(slots=True)
 class Settled:
-    """What came of a set: the turns of our casts, the casts that are ours no more, and the requests to make."""
+    """What came of a set: the turns of our casts, the casts that are ours no more, and what to ask of whom."""
 
-    def __init__(self) -> None:
-        """Start empty: parts of a set are added as they are settled."""
-        self.turns: list[Turn] = []
-        self.fenced: set[UUID] = set()
-        self.requests: dict[UUID, Request] = {}
-        self.given_up: list[UUID] = []
+    turns: list[Turn] = field(default_factory=list)
+    gone: set[UUID] = field(default_factory=set)
+    orders: list[Order] = field(default_factory=list)
 
 
 def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes, in_flight: Collection[UUID]) -> Settled:
     """Settle reports and advance claimed casts, in one transaction if that works, else in halves.
 
     One cast that no transaction can advance is given up with the reason; its neighbours go on. A database that cannot
-    be reached is nobody's fault: OperationalError and InterfaceError are raised, and all is as it was.
+    be reached is nobody's fault: its error is raised, and all is as it was.
     """
     settled = Settled()
-    claims = {claim.cast_id: claim for claim in (*claimed, *(report.claim for report in reports))}
-    _settle(list(claims.values()), reports, settled, lambda some, of: _once(some, of, lanes, in_flight))
-    calls = [_call(turn, generation) for turn in settled.turns for generation in turn.calls]
-    polls = [_poll(turn, generation) for turn in settled.turns for generation in _polled(turn)]
-    settled.requests = {request.generation_id: request for request in prepare(calls=[*calls, *polls])}
+    late: list[Report] = []
+    claims = engine.latest_claims([*claimed, *(report.claim for report in reports)])
+    parts = [(list(claims.values()), list(reports))]
+    while parts:
+        some, of = parts.pop()
+        try:
+            advanced = engine.settle_in_time(reports=of, claimed=some, slots=lanes.reserve(beside=settled.turns), in_flight=in_flight)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            if len(some) > 1:
+                parts += _halves(some, of)
+                continue
+            _give_up(some[0], error)
+            settled.gone.add(some[0].cast_id)
+            late += of
+        else:
+            settled.turns += advanced.turns
+            settled.gone |= set(advanced.fenced)
+            late += advanced.late
+    for report in late:
+        _take_late(report)
+    settled.orders = _orders(settled.turns)
     return settled
 
 
-def _once(claims: Sequence[Claim], reports: Sequence[Report], lanes: Lanes, in_flight: Collection[UUID]) -> engine.Advanced:
-    return engine.settle(reports=reports, claimed=claims, slots=lanes.reserve(), in_flight=in_flight)
+def _halves(claims: Sequence[Claim], reports: Sequence[Report]) -> list[tuple[list[Claim], list[Report]]]:
+    half = len(claims) // 2
+    parts = []
+    for part in (claims[:half], claims[half:]):
+        ids = {claim.cast_id for claim in part}
+        parts.append((list(part), [report for report in reports if report.claim.cast_id in ids]))
+    return parts
 
 
-def _settle(
-    claims: Sequence[Claim],
-    reports: Sequence[Report],
-    settled: Settled,
-    once: Callable[[Sequence[Claim], Sequence[Report]], engine.Advanced],
-) -> None:
+def _give_up(claim: Claim, cause: Exception) -> None:
+    """Fail a cast that cannot be advanced. If not even that works, its claim runs out, and others try."""
+    logger.error("Cast %s cannot be advanced and is given up", claim.cast_id, exc_info=cause)
     try:
-        advanced = once(claims, reports)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, one cast must not take its neighbours down
-        if len(claims) > 1:
-            half = len(claims) // 2
-            for part in (claims[:half], claims[half:]):
-                ids = {claim.cast_id for claim in part}
-                _settle(part, [report for report in reports if report.claim.cast_id in ids], settled, once)
-            return
-        engine.give_up(claim=claims[0], message=f"{type(error).__name__}: {error}")
-        settled.given_up.append(claims[0].cast_id)
-        return
-    settled.turns += advanced.turns
-    settled.fenced |= set(advanced.fenced)
+        engine.give_up(claim=claim, message=f"{type(cause).__name__}: {cause}")
+    except Exception as error:
+        if is_outage(error):
+            raise
+        logger.exception("Cast %s cannot even be given up", claim.cast_id)
+
+
+def _take_late(report: Report) -> None:
+    try:
+        engine.take_late(report=report)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        logger.exception("Late news of generation %s cannot be kept: %r", report.generation_id, report.news)
+
+
+def _orders(turns: Sequence[Turn]) -> list[Order]:
+    """Return what the turns ask for: their calls, and polls of what was submitted."""
+    wanted = [(turn, generation, None) for turn in turns for generation in turn.calls]
+    polls = {attempt.id: turn for turn in turns for attempt in turn.polls()}
+    rows = Generation.objects.filter(pk__in=list(polls)) if polls else ()
+    asked = [*wanted, *((polls[generation.pk], generation, generation.job_id) for generation in rows)]
+    requests = prepare(calls=[_call(turn, generation) for turn, generation, _ in asked])
+    return [
+        Order(turn=turn, request=request, job_id=job_id, apart=job_id is None and turn.is_apart_at((generation.step_id, generation.item)))
+        for (turn, generation, job_id), request in zip(asked, requests, strict=True)
+    ]
 
 
 def _call(turn: Turn, generation: Generation) -> Call:
@@ -81,11 +124,3 @@ def _call(turn: Turn, generation: Generation) -> Call:
         tool=tool,
         timeout_seconds=step.run_timeout_seconds or tool.run_timeout_seconds,
     )
-
-
-_poll = _call
-
-
-def _polled(turn: Turn) -> list[Generation]:
-    ids = [attempt.id for attempt in turn.polls()]
-    return list(Generation.objects.filter(pk__in=ids)) if ids else []

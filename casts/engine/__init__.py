@@ -3,8 +3,8 @@
 It knows no tool and no HTTP. Who may write what, and in which order, is the protocol of docs/engine.md.
 """
 
-from .advance import Advanced, advance, settle
-from .claims import LEASE_SECONDS, Claim, Release, bells, claim, hand_back, is_any_due, release, renew, ring
+from .advance import Advanced, advance, settle, settle_in_time
+from .claims import LEASE_SECONDS, MAX_LOST_CLAIMS, Claim, Release, bells, claim, hand_back, is_any_due, latest_claims, release, renew, ring
 from .giveup import give_up
 from .late import receive, take_late
 from .reaper import Reaped, reap
@@ -25,6 +25,7 @@ from .verbs import TransitionRefusedError, cancel, pause, resume, retry
 
 __all__ = [
     "LEASE_SECONDS",
+    "MAX_LOST_CLAIMS",
     "Aborted",
     "Advanced",
     "Claim",
@@ -48,6 +49,7 @@ __all__ = [
     "give_up",
     "hand_back",
     "is_any_due",
+    "latest_claims",
     "pause",
     "reap",
     "receive",
@@ -59,6 +61,7 @@ __all__ = [
     "ring",
     "same_request",
     "settle",
+    "settle_in_time",
     "start",
     "take_late",
 ]

@@ -26,10 +26,11 @@ from .verdicts import SETTLES_FROM, verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """What came of a set: the turns of the casts that were still ours, and the ids of those that were not."""
+    """What came of a set: the turns of the casts that were still ours, the ids of those that were not, and late news."""
 
     turns: Sequence[Turn]
     fenced: Collection[UUID]
+    late: Sequence[Report]
 
 
 def advance(*, claimed: Iterable[Claim], slots: Slots, in_flight: Collection[UUID] = ()) -> Advanced:
@@ -45,11 +46,17 @@ def settle(*, reports: Sequence[Report], claimed: Iterable[Claim] = (), slots: S
 
     A result that came too late for its claim or its generation is no error: its cost is booked, its output kept.
     """
-    wanted = {each.cast_id: each for each in (*claimed, *(report.claim for report in reports))}
-    turns, late = _settle_in_time(reports=reports, wanted=wanted, slots=slots, in_flight=in_flight)
-    for report in late:
+    advanced = settle_in_time(reports=reports, claimed=claimed, slots=slots, in_flight=in_flight)
+    for report in advanced.late:
         take_late(report=report)
-    return Advanced(turns=turns, fenced=wanted.keys() - {turn.state.cast.pk for turn in turns})
+    return advanced
+
+
+def settle_in_time(*, reports: Sequence[Report], claimed: Iterable[Claim] = (), slots: Slots, in_flight: Collection[UUID] = ()) -> Advanced:
+    """Do as `settle`, and leave what came too late to `take_late`: whatever is wrong with it concerns no other."""
+    wanted = leases.latest_claims((*claimed, *(report.claim for report in reports)))
+    turns, late = _settle_in_time(reports=reports, wanted=wanted, slots=slots, in_flight=in_flight)
+    return Advanced(turns=turns, fenced=wanted.keys() - {turn.state.cast.pk for turn in turns}, late=late)
 
 
 @in_one_transaction
@@ -83,7 +90,7 @@ def _take(report: Report, turn: Turn | None) -> bool:
 
 
 def _write(*, turns: Sequence[Turn], now: datetime) -> None:
-    made = [change for turn in turns for change in turn.changes]
+    made = [change for turn in turns for change in turn.changes.values()]
     changes.apply(changes=made, now=now)
     changes.book(changes=made)
     owners = {turn.state.cast.pk: turn.state.cast.initiator_id for turn in turns}
@@ -98,6 +105,7 @@ def _write(*, turns: Sequence[Turn], now: datetime) -> None:
     ends.end(turns=[turn for turn in turns if turn.end is not None], now=now)
     waiting = [turn for turn in turns if turn.end is None and not turn.is_held]
     leases.release(releases=[Release(claim=turn.state.claim, due_at=turn.due_at()) for turn in waiting])
+    leases.acquit(claims=[turn.state.claim for turn in turns if turn.end is None and turn.is_held])
 
 
 def _reload(turn: Turn) -> list[Generation]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import F
+from django.db.models.functions import Round
 
 from casts.models import Cast
 from generations.artifacts import StoredArtifact, record
@@ -91,7 +92,7 @@ def book(*, changes: Iterable[Change]) -> None:
         if change.cost is not None and change.cost.usd:
             sums[change.attempt.cast_id] += change.cost.usd
     for cast_id in sorted(sums):
-        Cast.objects.filter(pk=cast_id).update(cost_usd=F("cost_usd") + sums[cast_id])
+        _add(sums[cast_id], to=cast_id)
 
 
 def book_late(*, generation_id: UUID, cast_id: UUID, cost: Cost, now: datetime) -> bool:
@@ -99,8 +100,13 @@ def book_late(*, generation_id: UUID, cast_id: UUID, cost: Cost, now: datetime) 
     fresh = Generation.objects.filter(pk=generation_id, cost_booked_at__isnull=True)
     booked = fresh.update(cost_usd=cost.usd, cost_basis=dict(cost.basis), cost_booked_at=now)
     if booked:
-        Cast.objects.filter(pk=cast_id).update(cost_usd=F("cost_usd") + cost.usd)
+        _add(cost.usd, to=cast_id)
     return bool(booked)
+
+
+def _add(usd: Decimal, *, to: UUID) -> None:
+    # SQLite adds in binary: rounded each time, what is lost on the way never adds up
+    Cast.objects.filter(pk=to).update(cost_usd=Round(F("cost_usd") + usd, precision=10))
 
 
 def keep_late_output(*, generation_id: UUID, output: dict[str, object]) -> bool:

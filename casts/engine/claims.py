@@ -16,15 +16,18 @@ from .retrying import in_one_transaction
 
 LEASE_SECONDS = 30.0
 
-# A cast whose holders vanished twice in a row may be what made them vanish.
+# A cast whose holders vanished twice in a row, before their first look at it was done, may be what made them vanish.
 _SUSPICION = "claimed_until IS NOT NULL AND lost >= 1"
+# One that did so this often is given up.
+MAX_LOST_CLAIMS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """The right to conduct one cast, until its lease runs out or a later epoch takes it.
 
-    `bell` is the count of rings that its holder has seen. `lost` counts the claims before it whose holders vanished.
+    `bell` is the count of rings that its holder has seen. `lost` counts the claims in a row before it whose holders
+    vanished without one whole look at the cast.
     """
 
     cast_id: UUID
@@ -47,7 +50,7 @@ def claim(*, limit: int, lease_seconds: float = LEASE_SECONDS, suspects: bool = 
     A cast whose holders vanished twice in a row may be what killed them: it is a suspect, left out here unless
     `suspects` asks for such ones alone. Parking `due_at` at the end of the lease keeps held rows out of the next scan.
     """
-    if limit <= 0 or (connection.vendor == "sqlite" and not is_any_due()):
+    if limit <= 0 or (connection.vendor == "sqlite" and not is_any_due(suspects=suspects)):
         return []  # on SQLite a look must not take the write lock each time
     return _claim(limit=limit, lease_seconds=lease_seconds, suspects=suspects)
 
@@ -84,6 +87,11 @@ def _claim(*, limit: int, lease_seconds: float, suspects: bool) -> list[Claim]:
         {"limit": limit, "lease": lease_seconds},
     )
     return [Claim(cast_id=sql.uuid_of(id_), epoch=epoch, bell=bell, lost=lost) for id_, epoch, bell, lost in rows]
+
+
+def latest_claims(claims: Iterable[Claim]) -> dict[UUID, Claim]:
+    """Return one claim for each cast: where there are several, the last one taken. The others are fenced by it."""
+    return {each.cast_id: each for each in sorted(claims, key=lambda claim: claim.epoch)}
 
 
 def ring(*, cast_id: UUID) -> bool:
@@ -157,6 +165,13 @@ def release(*, releases: Iterable[Release]) -> int:
         """,
         {"rows": sql.rows_parameter(rows)},
     )
+
+
+def acquit(*, claims: Iterable[Claim]) -> None:
+    """Note that a whole look at casts was done whose earlier holders vanished, though their claims are kept."""
+    ids = [each.cast_id for each in claims if each.lost]
+    if ids:
+        sql.count(f"UPDATE casts_wakeup SET lost = 0 WHERE {sql.ids_in('cast_id')}", {"ids": sql.ids_parameter(ids)})
 
 
 def bells(*, cast_ids: Sequence[UUID]) -> dict[UUID, int]:

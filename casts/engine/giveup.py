@@ -3,16 +3,19 @@
 from casts.clock import database_now
 from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Notification, NotificationChannel, NotificationKind, Wakeup
 from generations.models import Generation, GenerationStatus
+from generations.outputs import clean_text
 from spells.models import Effects
 
 from . import claims as leases
 from .claims import Claim
 from .retrying import in_one_transaction
 
+MAX_MESSAGE_CHARACTERS = 2_000
+
 
 @in_one_transaction
 def give_up(*, claim: Claim, message: str) -> bool:
-    """Fail a cast whose advance raises, whatever is asked of it. Returns False when the claim was lost meanwhile.
+    """Fail a cast whose advance raises, whatever is asked of it. Returns False when the claim was lost, or the cast ended, meanwhile.
 
     Needs no plan and evaluates nothing. Its live billed calls become `unknown`: they may have cost money.
     """
@@ -20,15 +23,17 @@ def give_up(*, claim: Claim, message: str) -> bool:
         return False
     cast = Cast.objects.select_for_update(no_key=True).get(pk=claim.cast_id)
     now = database_now()
-    error = {"code": "engine_error", "message": message, "step": None, "attempt": None, "provider": None}
+    told = clean_text(message)[:MAX_MESSAGE_CHARACTERS]
+    error = {"code": "engine_error", "message": told, "step": None, "attempt": None, "provider": None}
+    Wakeup.objects.filter(pk=cast.pk, epoch=claim.epoch).delete()
+    if not Cast.objects.filter(pk=cast.pk, status__in=LIVE).update(
+        status=CastStatus.FAILED, error=error, reason="", last_epoch=claim.epoch, finished_at=now
+    ):
+        return False
     live = Generation.objects.live().filter(cast_id=cast.pk)
     ended = {"error": error, "poll_at": None, "finished_at": now}
     live.filter(step__tool__effects=Effects.BILLED, started_at__isnull=False).update(status=GenerationStatus.UNKNOWN, **ended)
     live.update(status=GenerationStatus.FAILED, **ended)
-    Cast.objects.filter(pk=cast.pk, status__in=LIVE).update(
-        status=CastStatus.FAILED, error=error, reason="", last_epoch=claim.epoch, finished_at=now
-    )
-    Wakeup.objects.filter(pk=cast.pk, epoch=claim.epoch).delete()
     CastEvent.objects.create(cast=cast, kind=EventKind.FAILED, data={"error": error}, at=now)
     notification = Notification(cast=cast, round=cast.round, kind=NotificationKind.FAILED, channel=NotificationChannel.INBOX)
     notification.target, notification.created_at, notification.delivered_at = str(cast.initiator_id), now, now

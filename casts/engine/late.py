@@ -1,8 +1,10 @@
 """News that comes from beside the claim: after it was lost, or from a provider's callback."""
 
+from datetime import datetime
+
 from casts.clock import database_now
 from casts.doorbell import knock
-from casts.models import Cast
+from casts.models import LIVE
 from generations.models import Generation, GenerationStatus
 from generations.tools.contract import Result, Submitted, ToolError
 
@@ -11,7 +13,7 @@ from . import claims as leases
 from .claims import Claim
 from .reports import Report, Via
 from .retrying import in_one_transaction
-from .state import load
+from .state import Attempt, CastState, load
 from .verdicts import SETTLES_FROM, verdict
 
 
@@ -19,28 +21,20 @@ from .verdicts import SETTLES_FROM, verdict
 def take_late(*, report: Report) -> None:
     """Account for news for which nobody waits: book its cost, keep its output, settle what it explains.
 
-    An `unknown` generation is resolved by it: that is the evidence an operator would have looked for.
+    An `unknown` generation is resolved by it: that is the evidence an operator would have looked for. Nothing is done
+    when the cast was deleted meanwhile.
     """
-    cast_id, generation_id, news = report.claim.cast_id, report.generation_id, report.news
-    leases.ring(cast_id=cast_id)
-    cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
+    leases.ring(cast_id=report.claim.cast_id)
+    state = _stand(report)
+    attempt = state.attempts.get(report.generation_id) if state else None
+    if state is None or attempt is None:
+        return
     now = database_now()
-    cost = news.cost if isinstance(news, Result | ToolError) else None
-    if cost is not None:
-        changes.book_late(generation_id=generation_id, cast_id=cast_id, cost=cost, now=now)
-    match news:
-        case Submitted():
-            Generation.objects.filter(pk=generation_id, job_id="").update(job_id=news.job_id)
-        case Result():
-            changes.keep_artifacts(made=[(generation_id, cast.initiator_id, report.made)], now=now)
-            resolved = Generation.objects.filter(pk=generation_id, status=GenerationStatus.UNKNOWN).update(
-                status=GenerationStatus.SUCCEEDED, output=dict(news.output), error=None, finished_at=now
-            )
-            if not resolved:
-                changes.keep_late_output(generation_id=generation_id, output=dict(news.output))
-        case _:
-            pass
-    knock(cast_id=cast_id)
+    if _explains(report, attempt, state):
+        _settle(report=report, state=state, attempt=attempt, now=now)
+    else:
+        _keep(report=report, state=state, now=now)
+    knock(cast_id=state.cast.pk)
 
 
 @in_one_transaction
@@ -49,18 +43,51 @@ def receive(*, report: Report) -> bool:
 
     Rings first, so that whoever holds the cast looks at it again. The next step is left to a claimed advance.
     """
-    cast_id = report.claim.cast_id
-    if leases.ring(cast_id=cast_id):
-        standing = {cast_id: Claim(cast_id=cast_id, epoch=0, bell=0)}
-        state = load(held=standing)[cast_id]
-        attempt = state.attempts.get(report.generation_id)
-        if attempt is not None and attempt.status in SETTLES_FROM[Via.CALLBACK]:
-            now = database_now()
-            change = verdict(state=state, attempt=attempt, news=report.news, made=report.made, now=now)
-            changes.apply(changes=[change], now=now)
-            changes.book(changes=[change])
-            changes.keep_artifacts(made=[(attempt.id, state.cast.initiator_id, report.made)], now=now)
-            knock(cast_id=cast_id)
+    if leases.ring(cast_id=report.claim.cast_id):
+        state = _stand(report)
+        attempt = state.attempts.get(report.generation_id) if state else None
+        if state is not None and attempt is not None and attempt.status in SETTLES_FROM[Via.CALLBACK]:
+            _settle(report=report, state=state, attempt=attempt, now=database_now())
+            knock(cast_id=state.cast.pk)
             return True
     take_late(report=report)
     return False
+
+
+def _stand(report: Report) -> CastState | None:
+    """Lock the cast of a report and read how it stands; None when there is no such cast."""
+    cast_id = report.claim.cast_id
+    return load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0)}).get(cast_id)
+
+
+def _explains(report: Report, attempt: Attempt, state: CastState) -> bool:
+    """Tell whether late news says for certain what became of a call of which nobody else will ever know."""
+    is_unknown = attempt.status == GenerationStatus.UNKNOWN
+    match report.news:
+        case Result():
+            return is_unknown
+        case Submitted():
+            return is_unknown and state.cast.status in LIVE
+        case ToolError(ambiguous=False):
+            unjudged = attempt.status == GenerationStatus.RUNNING and report.via is Via.RUN and attempt.epoch == report.claim.epoch
+            return is_unknown or unjudged
+    return False
+
+
+def _settle(*, report: Report, state: CastState, attempt: Attempt, now: datetime) -> None:
+    change = verdict(state=state, attempt=attempt, news=report.news, made=report.made, now=now)
+    changes.apply(changes=[change], now=now)
+    changes.book(changes=[change])
+    changes.keep_artifacts(made=[(attempt.id, state.cast.initiator_id, report.made)], now=now)
+
+
+def _keep(*, report: Report, state: CastState, now: datetime) -> None:
+    """Keep what cannot change the state any more: what the call cost, what it made, under which id its provider knows it."""
+    news, generation_id = report.news, report.generation_id
+    if isinstance(news, Result | ToolError) and news.cost is not None:
+        changes.book_late(generation_id=generation_id, cast_id=state.cast.pk, cost=news.cost, now=now)
+    if isinstance(news, Submitted):
+        Generation.objects.filter(pk=generation_id, job_id="").update(job_id=news.job_id)
+    if isinstance(news, Result):
+        changes.keep_artifacts(made=[(generation_id, state.cast.initiator_id, report.made)], now=now)
+        changes.keep_late_output(generation_id=generation_id, output=dict(news.output))

@@ -29,17 +29,19 @@ def resolve(
 ) -> None:
     """Settle an `unknown` generation: it happened (`output`), it did not (`again`), or it is written off (neither).
 
+    The finding counts for the cast's present round: what is written off is not sent again by a retry that came before.
+
     Raises:
         TransitionRefusedError: the generation is not `unknown`.
     """
     cast_id = Generation.objects.values_list("cast_id", flat=True).get(pk=generation_id)
     leases.ring(cast_id=cast_id)
-    Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
+    cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
     unknown = Generation.objects.filter(pk=generation_id, status=GenerationStatus.UNKNOWN)
     if output is not None:
         moved = unknown.update(status=GenerationStatus.SUCCEEDED, output=dict(output), error=None, finished_at=now)
     else:
-        moved = unknown.update(status=GenerationStatus.FAILED, retry_at=now if again else None, finished_at=now)
+        moved = unknown.update(status=GenerationStatus.FAILED, retry_at=now if again else None, round=cast.round, finished_at=now)
     if not moved:
         raise TransitionRefusedError("resolved", str(Generation.objects.values_list("status", flat=True).get(pk=generation_id)))
     if cost_usd is not None:

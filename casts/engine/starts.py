@@ -19,18 +19,18 @@ from .state import Attempt, CastState, load_items, load_outputs
 from .turns import Turn
 from .verdicts import failure_document
 
-# Items of one cast that may run at once: a window, so that a large fan-out does not starve its neighbours.
+# Calls and jobs of one cast that may be at work at once: a window, so that a large fan-out does not starve its neighbours.
 WINDOW = 50
 
 
 class Slots(Protocol):
     """Where a conductor has room for calls. A generation is inserted only with a slot in hand."""
 
-    def has_room(self, tool: Tool) -> bool:
-        """Tell whether a call of `tool` could start now."""
+    def has_room(self, tool: Tool, *, apart: bool) -> bool:
+        """Tell whether a call of `tool` could start now, in a process of its own if it must be `apart`."""
 
-    def take(self, tool: Tool) -> None:
-        """Reserve room for one call of `tool`."""
+    def take(self, tool: Tool, *, apart: bool) -> None:
+        """Reserve room for one such call."""
 
 
 def start_ready(*, turns: Sequence[Turn], slots: Slots) -> None:
@@ -72,13 +72,14 @@ def _is_startable(turn: Turn, attempt: Attempt | None) -> bool:
         return True
     if attempt.status == GenerationStatus.FAILED and attempt.round == turn.state.cast.round:
         return attempt.retry_at is not None and attempt.retry_at <= turn.now
-    # ended in an earlier round of the cast, which was retried since
-    return attempt.status in (GenerationStatus.FAILED, GenerationStatus.CANCELLED) and attempt.round < turn.state.cast.round
+    # withdrawn while the cast was stopped, or failed in an earlier round of it: it goes on now
+    return attempt.status in (GenerationStatus.FAILED, GenerationStatus.CANCELLED)
 
 
 def _start(*, turn: Turn, steps: Sequence[PlanStep], slots: Slots) -> bool:
     """Start these steps of one cast. Returns whether anything ended at once, so that more may be ready."""
     more = False
+    room = WINDOW - len(turn.state.live())
     for step in steps:
         namespace = turn.state.namespace(step.depends_on)
         if step.id not in turn.state.counts:
@@ -86,18 +87,17 @@ def _start(*, turn: Turn, steps: Sequence[PlanStep], slots: Slots) -> bool:
             if not _expand(turn=turn, step=step, namespace=namespace):
                 continue
         for item, attempt in enumerate(turn.state.latest_of(step)):
+            if room <= 0:
+                return more  # the end of any of them brings the next look
             if _is_startable(turn, attempt):
-                if _is_full(turn=turn, step=step, slots=slots):
+                if not slots.has_room(turn.state.tools[step.tool_id], apart=turn.is_apart_at((step.id, item))):
                     turn.starved = True
                     break
                 seen = namespace if not step.has_for_each else _with_item(turn.state, step, item, namespace)
-                more |= _start_item(turn=turn, step=step, item=item, previous=attempt, namespace=seen, slots=slots)
+                ended = _start_item(turn=turn, step=step, item=item, previous=attempt, namespace=seen, slots=slots)
+                more |= ended
+                room -= not ended
     return more
-
-
-def _is_full(*, turn: Turn, step: PlanStep, slots: Slots) -> bool:
-    running = sum(attempt.status == GenerationStatus.RUNNING for attempt in turn.state.live())
-    return running >= WINDOW or not slots.has_room(turn.state.tools[step.tool_id])
 
 
 def _with_item(state: CastState, step: PlanStep, item: int, namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _start_item(*, turn: Turn, step: PlanStep, item: int, previous: Attempt | No
     except ToolError as error:
         _insert_failed(turn=turn, step=step, item=item, previous=previous, error=error)
         return True
-    slots.take(tool)
+    slots.take(tool, apart=turn.is_apart_at((step.id, item)))
     deadline_at = turn.now + timedelta(seconds=step.deadline_seconds or tool.deadline_seconds)
     values = {"status": GenerationStatus.RUNNING, "inputs": inputs, "started_at": turn.now, "deadline_at": deadline_at}
     turn.calls.append(_insert(turn, step, item, previous, **values))

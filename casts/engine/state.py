@@ -34,6 +34,7 @@ class Attempt:
     lost: bool
     idempotency_key: UUID
     job_id: str
+    progress: dict[str, Any] | None
     poll_at: datetime | None
     retry_at: datetime | None
     deadline_at: datetime | None
@@ -64,6 +65,7 @@ _ATTEMPT_COLUMNS = (
     "lost",
     "idempotency_key",
     "job_id",
+    "progress",
     "poll_at",
     "retry_at",
     "deadline_at",

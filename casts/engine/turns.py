@@ -17,11 +17,13 @@ from generations.models import Generation, GenerationStatus
 from spells.expressions import ExpressionError
 from spells.models import Effects
 
-from .state import Attempt, CastState
-from .verdicts import Change, abandoned, overdue
+from .state import Attempt, CastState, Place
+from .verdicts import LOSSES_BEFORE_APART, Change, abandoned, overdue
 
 # How soon to look again for a slot, in seconds.
 STARVED_SECONDS = (0.2, 0.6)
+# How soon to look again at a held cast of which no timer runs: its calls, or a ring, ask for a look before.
+IDLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Turn:
     state: CastState
     now: datetime
     in_flight: Collection[UUID] = ()
-    changes: list[Change] = field(default_factory=list)
+    changes: dict[UUID, Change] = field(default_factory=dict)
     inserts: list[Generation] = field(default_factory=list)
     fan_outs: list[FanOut] = field(default_factory=list)
     calls: list[Generation] = field(default_factory=list)
@@ -61,18 +63,29 @@ class Turn:
         return self.state.cast.deadline_at <= self.now
 
     @property
+    def is_stopped(self) -> bool:
+        """Tell whether somebody, or its deadline, asks that no call of the cast start now."""
+        return self.is_cancelled or self.is_late or self.state.cast.status == CastStatus.PAUSED
+
+    @property
     def may_start(self) -> bool:
-        """Tell whether new calls may start: nobody stopped the cast, and no branch of it has failed for good."""
-        stopped = self.is_cancelled or self.is_late or self.state.cast.status == CastStatus.PAUSED
-        return not stopped and self.state.culprit() is None
+        """Tell whether new calls may start: nothing stopped the cast, and no branch of it has failed for good."""
+        return not self.is_stopped and self.state.culprit() is None
+
+    def is_apart_at(self, place: Place) -> bool:
+        """Tell whether calls for an item must be made in processes of their own: two of them took their workers along."""
+        return self.state.losses[place] >= LOSSES_BEFORE_APART
 
     @property
     def cost_usd(self) -> Decimal:
-        return self.state.cast.cost_usd + sum((change.cost.usd for change in self.changes if change.cost), Decimal(0))
+        return self.state.cast.cost_usd + sum((change.cost.usd for change in self.changes.values() if change.cost), Decimal(0))
 
     def add(self, change: Change) -> None:
         """Take a change into the picture by which the rest of this turn is decided."""
-        self.changes.append(change)
+        earlier = self.changes.get(change.attempt.id)
+        if earlier is not None:
+            change.follow(earlier)
+        self.changes[change.attempt.id] = change
         change.take_effect(now=self.now)
         place = change.attempt.place
         if change.status == GenerationStatus.SUCCEEDED:
@@ -108,29 +121,47 @@ class Turn:
         return self.end is None and (at_work or bool(self.polls()))
 
     def due_at(self) -> datetime:
-        """Return when the cast must be looked at again: the earliest of retry, poll, deadline, or a try for a slot."""
+        """Return when the cast must be looked at again: the earliest of retry, poll, deadline, or a try for a slot.
+
+        A time that is past is none to wait for: what was due then is at work, or waits for a slot or a call of this cast.
+        """
         times = [self.state.cast.deadline_at]
+        may_start = self.may_start
         for attempt in self.state.latest.values():
             if attempt.status == GenerationStatus.SUBMITTED:
                 times += [time for time in (attempt.poll_at, attempt.deadline_at) if time]
-            elif attempt.retry_at and attempt.round == self.state.cast.round and self.may_start:
+            elif attempt.retry_at and attempt.round == self.state.cast.round and may_start:
                 times.append(attempt.retry_at)
         if self.starved:
             times.append(self.now + timedelta(seconds=random.uniform(*STARVED_SECONDS)))  # noqa: S311 - spreads waiters, guards nothing
-        return min(times)
+        return min((time for time in times if time > self.now), default=self.now + timedelta(seconds=IDLE_SECONDS))
 
 
 def judge(turn: Turn) -> Iterator[Change]:
-    """Yield a change for each live attempt that is abandoned or overdue. Only a claimed turn may judge."""
+    """Yield a change for each live attempt that is abandoned, overdue or withdrawn. Only a claimed turn may judge.
+
+    What this conductor has at work is neither: a claim that was lost and taken again leaves its calls as they are.
+    """
     state, now = turn.state, turn.now
-    for attempt in state.live():
-        if attempt.status == GenerationStatus.RUNNING and attempt.epoch != state.claim.epoch:
-            yield abandoned(state=state, attempt=attempt, now=now)
-        elif attempt.status == GenerationStatus.SUBMITTED and attempt.id not in turn.in_flight:
-            if turn.is_late or (attempt.deadline_at is not None and attempt.deadline_at <= now):
-                yield overdue(state=state, attempt=attempt, now=now)
-            elif turn.is_cancelled and state.tool_of(attempt).effects == Effects.PURE:
-                yield Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=state.cast.reason)
+    left = [attempt for attempt in state.live() if attempt.id not in turn.in_flight]
+    vanished = {attempt.id for attempt in left if attempt.status == GenerationStatus.RUNNING and attempt.epoch != state.claim.epoch}
+    late_outputs = _late_outputs(vanished)
+    for attempt in left:
+        is_past = attempt.deadline_at is not None and attempt.deadline_at <= now
+        if attempt.id in vanished:
+            yield abandoned(state=state, attempt=attempt, late_output=late_outputs.get(attempt.id), now=now)
+        elif attempt.status == GenerationStatus.RUNNING and turn.is_stopped:
+            yield Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason="Its cast was stopped before the call was made.")
+        elif attempt.status == GenerationStatus.SUBMITTED and (turn.is_late or is_past):
+            yield overdue(state=state, attempt=attempt, now=now)
+        elif attempt.status == GenerationStatus.SUBMITTED and turn.is_cancelled and state.tool_of(attempt).effects == Effects.PURE:
+            yield Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=state.cast.reason)
+
+
+def _late_outputs(ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Read the results that came after their claim was lost and before anybody judged their attempt."""
+    late = Generation.objects.filter(pk__in=ids).exclude(late_output=None).only("late_output") if ids else ()
+    return {generation.pk: generation.late_output for generation in late if generation.late_output is not None}
 
 
 def conclude(turn: Turn) -> End | None:
@@ -160,9 +191,9 @@ def _succeed(state: CastState) -> End:
 
 
 def _error_of(turn: Turn, culprit: Attempt) -> dict[str, Any]:
-    for change in turn.changes:
-        if change.attempt is culprit and change.error is not None:
-            return change.error
+    change = turn.changes.get(culprit.id)
+    if change is not None and change.error is not None:
+        return change.error
     inserted = next((generation for generation in turn.inserts if generation.pk == culprit.id), None)
     failed = inserted or Generation.objects.only("error").get(pk=culprit.id)
     assert failed.error is not None

@@ -13,6 +13,8 @@ from . import claims as leases
 from .retrying import in_one_transaction
 from .start import DEADLINE
 
+CANCELLED = "Cancelled by its initiator."
+
 
 class TransitionRefusedError(Exception):
     """The cast's status forbids this."""
@@ -25,12 +27,13 @@ class TransitionRefusedError(Exception):
 
 
 @in_one_transaction
-def cancel(*, cast_id: UUID, actor_id: int | None, now: datetime, reason: str = "Cancelled by its initiator.") -> Cast:
+def cancel(*, cast_id: UUID, actor_id: int | None, now: datetime, reason: str = "") -> Cast:
     """Ask that a cast end. Nothing new starts; what runs is stopped or waited for, so that its cost is known.
 
     Asking again changes nothing. Raises TransitionRefusedError when the cast has ended.
     """
     cast = _rung(cast_id=cast_id, verb="cancelled")
+    reason = reason.strip() or CANCELLED
     asked = Cast.objects.filter(pk=cast_id, cancel_requested_at__isnull=True).update(cancel_requested_at=now, reason=reason)
     if asked:
         _note(cast, EventKind.CANCEL_REQUESTED, actor_id, now, reason=reason)

@@ -16,8 +16,10 @@ from spells.plan import PlanStep
 from .reports import Aborted, News, Via
 from .state import Attempt, CastState
 
-# A call whose holder vanished this often in a row is what kills them, or is given up as if it were.
-MAX_LOSSES = 3
+# A call whose holder vanished twice may be what killed them: from then on it is made in a process of its own.
+LOSSES_BEFORE_APART = 2
+# A call that is still lost after that is given up.
+MAX_LOSSES = 5
 
 # From which status news may settle a generation. A `submitted` row belongs to its provider: only polls and callbacks
 # speak for it. A callback may be faster than the answer to the call that it belongs to.
@@ -57,7 +59,16 @@ class Change:
         attempt.status, attempt.lost = self.status, self.lost
         attempt.retry_at, attempt.poll_at = self.retry_at, self.poll_at
         attempt.job_id = self.job_id or attempt.job_id
+        attempt.progress = self.progress or attempt.progress
         attempt.booked_at = attempt.booked_at or (now if self.cost else None)
+
+    def follow(self, earlier: "Change") -> None:
+        """Take over from a change of the same attempt that was not written yet: one statement writes both."""
+        self.was = earlier.was
+        self.cost = self.cost or earlier.cost
+        self.job_id = self.job_id or earlier.job_id
+        self.progress = self.progress or earlier.progress
+        self.made = (*earlier.made, *self.made)
 
 
 def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[StoredArtifact] = (), now: datetime) -> Change:
@@ -71,9 +82,9 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
             poll_at = now + timedelta(seconds=jittered(news.poll_after))
             change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, job_id=news.job_id, poll_at=poll_at)
         case Progress():
-            poll_at = now + timedelta(seconds=jittered(news.poll_after))
-            progress = {"percent": news.percent, "stage": news.stage}
-            change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, progress=progress, poll_at=poll_at)
+            # the call of a running attempt is still at work here, and will say itself whether there is a job to ask for
+            again_at = now + timedelta(seconds=jittered(news.poll_after)) if attempt.status == GenerationStatus.SUBMITTED else None
+            change = Change(attempt=attempt, status=attempt.status, progress=_forwards(attempt.progress, news), poll_at=again_at)
         case Aborted():
             change = Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=news.reason)
         case ToolError():
@@ -82,8 +93,16 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
     return change
 
 
-def abandoned(*, state: CastState, attempt: Attempt, now: datetime) -> Change:
-    """Judge a running attempt whose holder lost its claim: nobody will ever report on it."""
+def _forwards(before: dict[str, Any] | None, news: Progress) -> dict[str, Any]:
+    """Return the progress to show: never less than was shown before."""
+    known = [percent for percent in ((before or {}).get("percent"), news.percent) if percent is not None]
+    return {"percent": max(known, default=None), "stage": news.stage}
+
+
+def abandoned(*, state: CastState, attempt: Attempt, late_output: dict[str, Any] | None, now: datetime) -> Change:
+    """Judge a running attempt whose holder lost its claim: nobody will report on it but what came late already."""
+    if late_output is not None:
+        return Change(attempt=attempt, status=GenerationStatus.SUCCEEDED, output=late_output)
     return _unanswered(state=state, attempt=attempt, message="The worker that made this call vanished.", code="worker_lost", now=now)
 
 
@@ -96,33 +115,36 @@ def overdue(*, state: CastState, attempt: Attempt, now: datetime) -> Change:
 
 
 def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datetime) -> Change:
-    if error.ambiguous and state.tool_of(attempt).effects == Effects.BILLED and attempt.status == GenerationStatus.RUNNING:
-        return _unanswered(state=state, attempt=attempt, message=error.message, code=error.code, now=now)
     step = state.step(attempt.step_id)
     tool = state.tool_of(attempt)
+    document = error_document(state=state, attempt=attempt, error=error)
+    if error.ambiguous and tool.effects == Effects.BILLED:
+        if attempt.status == GenerationStatus.RUNNING:
+            return _unanswered(state=state, attempt=attempt, message=error.message, code=error.code, now=now)
+        # its provider cannot be asked or knows no such job, and whoever sent it may still be sending
+        return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document, cost=error.cost)
     failures = state.failures[attempt.place] + 1
     retry_at = None
     if not error.permanent and failures < (step.max_attempts or tool.max_attempts):
         retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=failures, retry_after=error.retry_after))
-    document = error_document(state=state, attempt=attempt, error=error)
     return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=error.cost, retry_at=retry_at)
 
 
 def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime) -> Change:
     """Judge a call that may have reached its provider and whose answer will not come.
 
-    A pure one, or one whose provider knows our idempotency key, is made again. One whose provider can be asked is
-    parked as submitted without a job id. Any other may have been billed and is never sent again on our own.
+    One whose job is known, or whose provider can be asked for it, is parked as submitted. A pure one, or one whose
+    provider knows our idempotency key, is made again. Any other may have been billed and is never sent again on our own.
     """
     tool = state.tool_of(attempt)
     error = ToolError(message, code=code)
     document = error_document(state=state, attempt=attempt, error=error)
-    if tool.effects == Effects.BILLED and tool.recovery == Recovery.LOOKUP:
+    if attempt.job_id or (tool.effects == Effects.BILLED and tool.recovery == Recovery.LOOKUP):
         return Change(attempt=attempt, status=GenerationStatus.SUBMITTED, poll_at=now)
     if tool.effects == Effects.BILLED and tool.recovery == Recovery.NONE:
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document)
     losses = state.losses[attempt.place] + 1
-    again = losses < max(MAX_LOSSES, state.tool_of(attempt).max_attempts)
+    again = losses < max(MAX_LOSSES, tool.max_attempts)
     retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=losses, retry_after=None)) if again else None
     if not again:
         document["message"] = f"{message} It was tried {losses} times."

@@ -17,13 +17,22 @@ from .definition import ToolDefinition
 
 Json = Any
 
+# As many places, and no more than the database keeps.
+SMALLEST_USD = Decimal("1e-10")
+MAX_USD = Decimal(10) ** 9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a call cost: US dollars, and the basis on which that was reckoned."""
+    """What a call cost: US dollars, rounded to as many places as the database keeps, and the basis on which that was reckoned."""
 
     usd: Decimal
     basis: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Round here, so that the sum over many calls is the sum of what stands with each."""
+        if isinstance(self.usd, Decimal) and self.usd.is_finite() and abs(self.usd) <= MAX_USD:
+            object.__setattr__(self, "usd", self.usd.quantize(SMALLEST_USD))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +158,12 @@ class Adapter:
         """Make the call."""
         raise NotImplementedError
 
-    def poll(self, request: Request, job_id: str) -> Result | Progress | Awaitable[Result | Progress]:
-        """Ask the provider for a job. An empty `job_id` means: look it up by `request.idempotency_key`."""
+    def poll(self, request: Request, job_id: str) -> Result | Progress | ToolError | Awaitable[Result | Progress | ToolError]:
+        """Ask the provider for a job. An empty `job_id` means: look it up by `request.idempotency_key`.
+
+        A job that failed is told by a returned ToolError. One that is raised says nothing of the job: that the
+        provider could not be asked, which is tried again, or, if it is permanent, that it knows of no such job.
+        """
         raise NotImplementedError
 
     def cancel(self, request: Request, job_id: str) -> Awaitable[None] | None:

@@ -1,7 +1,7 @@
 """openai.chat: a language model behind OpenAI's chat API, or any that speaks it."""
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import httpx2
@@ -18,7 +18,7 @@ from .definition import integer_schema, object_schema, text_schema
 from .http_client import CONNECT_TIMEOUT_SECONDS, certificates
 from .http_errors import status_error, transport_error
 from .json_parse import BadJson, parse_json
-from .pricing import SMALLEST_USD, price
+from .pricing import price
 
 _FORMATS = ("text", "json")
 _RESPONSE_FORMAT_SCHEMA = {
@@ -225,7 +225,7 @@ def _cost(completion: _Completion, *, pricing: Mapping[str, Any]) -> Cost | None
     usd += usage["completion_tokens"] * price(pricing, "output_per_million", default=Decimal(0))
     prices = {unit: str(amount) for unit, amount in pricing.items() if unit.endswith("_per_million")}
     return Cost(
-        usd=(usd / 1_000_000).quantize(SMALLEST_USD, ROUND_HALF_EVEN),
+        usd=usd / 1_000_000,
         basis={"model": clean_text(completion.model[:200]), "usage": usage, "pricing": prices},
     )
 

@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from .contract import ToolError
-
-# As many places as the database keeps.
-SMALLEST_USD = Decimal("1e-10")
-MAX_USD = Decimal(10) ** 9
+from .contract import MAX_USD, ToolError
 
 
 def price(pricing: Mapping[str, Any], unit: str, *, default: Decimal | None = None) -> Decimal:

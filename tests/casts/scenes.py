@@ -56,10 +56,10 @@ def cast(*steps: dict[str, Any], given: dict[str, Any] | None = None, **options:
 class Unlimited:
     """Slots without end."""
 
-    def has_room(self, tool: Tool) -> bool:
+    def has_room(self, tool: Tool, *, apart: bool) -> bool:
         return True
 
-    def take(self, tool: Tool) -> None:
+    def take(self, tool: Tool, *, apart: bool) -> None:
         pass
 
 
@@ -69,10 +69,10 @@ class Limited:
 
     left: int
 
-    def has_room(self, tool: Tool) -> bool:
+    def has_room(self, tool: Tool, *, apart: bool) -> bool:
         return self.left > 0
 
-    def take(self, tool: Tool) -> None:
+    def take(self, tool: Tool, *, apart: bool) -> None:
         self.left -= 1
 
 

@@ -69,7 +69,7 @@ def test_the_result_of_one_step_and_the_intent_of_the_next_are_one_commit():
     hand = Hand(cast({"key": "one"}, {"key": "two", "params": {"a": "{{ steps.one.a }}"}}))
     hand.look()
     turn = hand.answer("one", {"a": 1})
-    assert [change.status for change in turn.changes] == ["succeeded"]
+    assert [change.status for change in turn.changes.values()] == ["succeeded"]
     assert [generation.step.key for generation in turn.calls] == ["two"]
 
 

@@ -298,25 +298,24 @@ def test_a_lost_call_does_not_count_as_a_failed_attempt(db, clock):
     assert other.called() == [("one", 0)]
 
 
-def test_a_call_that_takes_its_worker_down_each_time_fails_in_the_end(db, clock):
+def test_a_call_that_takes_its_worker_down_twice_is_made_apart_and_fails_in_the_end(db, clock):
     poison = cast({"key": "one"})
-    for _ in range(3):
+    apart = []
+    for _ in range(5):
         hand = Hand(poison)
-        claims = engine.claim(limit=1) or engine.claim(limit=1, suspects=True)
-        assert claims
-        hand.claim = claims[0]
         hand.look()
         if hand.claim is None:  # the loss was judged; the next attempt waits for its backoff
             clock.advance(seconds=60)
             hand.look()
         assert hand.claim is not None
+        apart.append(hand.last.is_apart_at(next(iter(hand.last.state.latest))))
         lose(hand, clock)
+    assert apart == [False, False, True, True, True]
     last = Hand(poison)
-    last.claim = (engine.claim(limit=1) or engine.claim(limit=1, suspects=True))[0]
     last.look()
     assert last.status() == "failed"
     assert last.cast.error["code"] == "worker_lost"
-    assert poison.generations.count() == 3
+    assert poison.generations.count() == 5
 
 
 def test_an_abandoned_billed_call_is_unknown_and_never_sent_again(db, clock):

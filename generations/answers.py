@@ -1,0 +1,111 @@
+"""What adapters answer, made fit to be stored.
+
+An adapter hands on what its provider said, and neither is trusted: an answer that no database stores must not hold up
+the casts that are settled beside it.
+"""
+
+import logging
+import math
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from .outputs import clean_output, clean_text
+from .tools.contract import MAX_USD, Cost, Progress, Result, Submitted, ToolError
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE_CHARACTERS = 4_000
+MAX_CODE_CHARACTERS = 100
+MAX_STAGE_CHARACTERS = 200
+MAX_JOB_ID_CHARACTERS = 255
+# A provider that asks for no pause at all is not asked without one.
+LEAST_WAIT_SECONDS = 0.05
+MOST_WAIT_SECONDS = 24 * 3600.0
+DEFAULT_WAIT_SECONDS = 5.0
+
+Answer = Result | Submitted | Progress | ToolError
+
+
+def clean_answer(answer: Answer) -> Answer:
+    """Return an answer in values that every database stores. What cannot be used as a whole becomes an error that says so."""
+    match answer:
+        case Result():
+            return _clean_result(answer)
+        case Submitted():
+            return _clean_job(answer)
+        case Progress():
+            percent = _number(answer.percent)
+            return Progress(
+                percent=None if percent is None else min(100.0, max(0.0, percent)),
+                stage=clean_text(str(answer.stage))[:MAX_STAGE_CHARACTERS],
+                poll_after=_wait(answer.poll_after),
+            )
+        case ToolError():
+            return _clean_error(answer)
+
+
+def _clean_result(result: Result) -> Result | ToolError:
+    cost = _clean_cost(result.cost)
+    try:
+        return Result(output=clean_output(result.output), cost=cost)
+    except ToolError as error:
+        error.cost = cost
+        return error
+
+
+def _clean_job(job: Submitted) -> Submitted | ToolError:
+    if not isinstance(job.job_id, str) or not 0 < len(job.job_id) <= MAX_JOB_ID_CHARACTERS or clean_text(job.job_id) != job.job_id:
+        shown = clean_text(repr(job.job_id))[:MAX_JOB_ID_CHARACTERS]
+        # the provider has the job all the same
+        return ToolError(f"The provider named its job {shown}, which is no id.", code="bad_job_id", ambiguous=True)
+    return Submitted(job_id=job.job_id, poll_after=_wait(job.poll_after))
+
+
+def _clean_error(error: ToolError) -> ToolError:
+    """Return the error in words that every database stores. Details that are no JSON are told as text."""
+    details = None
+    if error.details is not None:
+        try:
+            details = clean_output({"details": error.details})["details"]
+        except ToolError:
+            details = clean_text(repr(error.details))[:MAX_MESSAGE_CHARACTERS]
+    return ToolError(
+        clean_text(str(error.message))[:MAX_MESSAGE_CHARACTERS],
+        code=clean_text(str(error.code))[:MAX_CODE_CHARACTERS],
+        permanent=bool(error.permanent),
+        retry_after=None if error.retry_after is None else _wait(error.retry_after),
+        ambiguous=bool(error.ambiguous),
+        cost=_clean_cost(error.cost),
+        details=details,
+    )
+
+
+def _clean_cost(cost: Cost | None) -> Cost | None:
+    """Return the cost; None, which means unknown, when it is no amount of money."""
+    if cost is None:
+        return None
+    try:
+        usd = Decimal(str(cost.usd))
+    except InvalidOperation:
+        usd = Decimal("NaN")
+    if not usd.is_finite() or not 0 <= usd <= MAX_USD:
+        logger.error("A call was said to have cost %r US dollars; what it cost is unknown.", cost.usd)
+        return None
+    try:
+        return Cost(usd=usd, basis=clean_output(cost.basis))
+    except ToolError:
+        return Cost(usd=usd, basis={"told": clean_text(repr(cost.basis))[:MAX_MESSAGE_CHARACTERS]})
+
+
+def _wait(value: Any) -> float:
+    seconds = _number(value)
+    return DEFAULT_WAIT_SECONDS if seconds is None else min(MOST_WAIT_SECONDS, max(LEAST_WAIT_SECONDS, seconds))
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number, or None for all that is none."""
+    try:
+        number = float(value) if isinstance(value, int | float | Decimal) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

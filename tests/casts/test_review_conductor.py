@@ -1,0 +1,241 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from decimal import Decimal
+from typing import Any, ClassVar
+from typing import cast as cast_to
+
+import pytest
+
+from casts import engine
+from casts.clock import database_now
+from casts.conductor import loop as conductor_loop
+from casts.conductor import settling
+from casts.models import Cast, Wakeup
+from generations.isolation import ROOT
+from generations.models import Generation
+from generations.tools import registry
+from generations.tools.contract import Adapter, Cost, Progress, Request, Result, Submitted, ToolError
+from tests.offering import offer
+
+from . import adapters
+from .scenes import billed, cast, statuses, tool
+from .test_conductor import conducting, ended, using, wait_for
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+
+
+class SlowPoll(Adapter):
+    """A job whose provider takes its time to answer a poll."""
+
+    key: ClassVar[str] = "test.slow_poll"
+
+    async def run(self, request: Request) -> Submitted:
+        return Submitted(job_id="job", poll_after=0.05)
+
+    async def poll(self, request: Request, job_id: str) -> Result | Progress:
+        adapters.gate.step_in()
+        while not adapters.gate.open.is_set():  # noqa: ASYNC110 - the gate is opened from another thread
+            await asyncio.sleep(0.01)
+        adapters.gate.step_out()
+        return Result(output={"job": job_id})
+
+
+class Hostile(Adapter):
+    """Answers what no database stores."""
+
+    key: ClassVar[str] = "test.hostile"
+
+    answers: ClassVar[dict[str, Any]] = {
+        "job id": Submitted(job_id="x" * 300),
+        "no job id": Submitted(job_id=cast_to("str", None)),
+        "cost": Result(output={}, cost=Cost(usd=Decimal("NaN"))),
+        "negative": Result(output={}, cost=Cost(usd=Decimal(-1))),
+        "retry after": ToolError("later", retry_after=float("inf")),
+        "code": ToolError("later", code="\0", permanent=True),
+        "exit": SystemExit("I leave."),
+        "basis": Result(output={}, cost=Cost(usd=Decimal(1), basis={"x": object()})),
+        "output": Result(output={"x": b"bytes"}, cost=Cost(usd=Decimal("0.5"))),
+    }
+
+    async def run(self, request: Request) -> Any:
+        answer = self.answers.get(request.inputs["what"], Submitted(job_id="job", poll_after=float("nan")))
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def poll(self, request: Request, job_id: str) -> Any:
+        match request.inputs["what"]:
+            case "progress" if not adapters.gate.open.is_set():
+                adapters.gate.open.set()
+                return Progress(percent=float("nan"), stage="\0", poll_after=0.0)
+            case "flaky poll" if not adapters.gate.open.is_set():
+                adapters.gate.open.set()
+                raise ToolError("Busy.", code="rate_limited", retry_after=0.05)
+            case "flaky poll 2" if not adapters.gate.open.is_set():
+                adapters.gate.open.set()
+                raise ToolError("Internal error.")
+            case "gone":
+                raise ToolError("No such job.", permanent=True)
+            case "failed job":
+                return ToolError("The model crashed.", permanent=True, cost=Cost(usd=Decimal("0.25")))
+        return Result(output={})
+
+
+class Blocks(Adapter):
+    """Blocks the loop on which it should wait."""
+
+    key: ClassVar[str] = "test.blocks"
+
+    async def run(self, request: Request) -> Result:
+        time.sleep(4)  # noqa: ASYNC251 - that is the fault
+        return Result(output={})
+
+
+class PaidGate(adapters.AsyncGate):
+    key: ClassVar[str] = "test.paid_gate"
+
+
+@pytest.fixture(autouse=True)
+def gate(monkeypatch):
+    monkeypatch.setattr("generations.answers.DEFAULT_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("casts.conductor.calls.ASK_AGAIN_SECONDS", 0.05)
+    for each in (*adapters.ALL, SlowPoll, Hostile, Blocks, PaidGate):
+        monkeypatch.setitem(registry.BUILT_IN, each.key, f"{each.__module__}:{each.__name__}")
+    registry.forget()
+    yield adapters.reset()
+    registry.forget()
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Count the transactions in which the conductor looks at casts."""
+    counted: list[float] = []
+    settle = settling.settle
+
+    def counting(**values):
+        counted.append(time.monotonic())
+        return settle(**values)
+
+    monkeypatch.setattr(conductor_loop, "settle", counting)
+    return counted
+
+
+def test_a_poll_at_work_costs_no_looks(gate, looks):
+    started = cast(using(SlowPoll, key="one"))
+    with conducting():
+        assert gate.entered.acquire(timeout=60)
+        before = len(looks)
+        threading.Event().wait(1.0)
+        assert len(looks) - before < 5
+        gate.open.set()
+        wait_for(lambda: ended(started), what="the cast ends")
+
+
+def test_a_call_that_outlives_the_deadline_of_its_cast_costs_no_looks(gate, looks):
+    paid = billed(PaidGate.key)
+    started = cast({"key": "one", "tool": paid})
+    with conducting():
+        assert gate.entered.acquire(timeout=60)
+        Cast.objects.update(deadline_at=database_now())
+        engine.ring(cast_id=started.pk)
+        threading.Event().wait(0.7)
+        before = len(looks)
+        threading.Event().wait(1.0)
+        assert len(looks) - before < 5
+        gate.open.set()
+        wait_for(lambda: ended(started), what="the cast ends")
+    assert started.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "code"),
+    [
+        ("job id", "unknown", "bad_job_id"),
+        ("no job id", "unknown", "bad_job_id"),
+        ("cost", "succeeded", None),
+        ("negative", "succeeded", None),
+        ("basis", "succeeded", None),
+        ("retry after", "failed", "tool_failed"),
+        ("code", "failed", "\N{REPLACEMENT CHARACTER}"),
+        ("exit", "unknown", "adapter_crashed"),
+        ("output", "failed", "bad_output"),
+        ("poll after", "succeeded", None),
+        ("progress", "succeeded", None),
+        ("flaky poll", "succeeded", None),
+        ("flaky poll 2", "succeeded", None),
+        ("gone", "unknown", "tool_failed"),
+        ("failed job", "failed", "tool_failed"),
+    ],
+)
+def test_hostile_answers_hold_up_nobody(gate, what, status, code):
+    started = cast({"key": "one", "tool": billed(Hostile.key), "params": {"what": what}, "max_attempts": 1})
+    neighbour = cast(using(adapters.Echo, key="one"), slug="neighbour")
+    with conducting():
+        wait_for(lambda: ended(neighbour), what="the neighbour ends")
+        wait_for(lambda: Generation.objects.filter(cast=started, finished_at__isnull=False).exists(), what="the call is settled")
+    (generation,) = started.generations.all()
+    assert generation.status == status
+    assert (generation.error or {}).get("code") == code
+    started.refresh_from_db()
+    assert started.error is None or started.error["code"] != "engine_error"
+    if what == "output":
+        assert started.cost_usd == Decimal("0.5")
+    if what == "failed job":
+        assert started.cost_usd == Decimal("0.25")
+
+
+def test_a_conductor_that_hung_past_its_lease_goes_on_with_the_calls_that_it_had_at_work(gate):
+    waiting = cast({"key": "one", "tool": billed(PaidGate.key)})
+    with conducting(lease=2.0):
+        assert gate.entered.acquire(timeout=60)
+        first = Wakeup.objects.get(pk=waiting.pk).epoch
+        blocking = cast(using(Blocks, key="one"), slug="blocks")
+        wait_for(lambda: ended(blocking), what="the loop is free again")
+        wait_for(lambda: Wakeup.objects.get(pk=waiting.pk).claimed_until > database_now(), what="the cast is held again")
+        assert statuses(waiting) == {"one": ["running"]}
+        gate.open.set()
+        wait_for(lambda: ended(waiting), what="the cast ends")
+    assert (waiting.status, statuses(waiting)) == ("succeeded", {"one": ["succeeded"]})
+    assert first >= 1
+
+
+class Poison(Adapter):
+    """Takes its process down."""
+
+    key: ClassVar[str] = "test.poison"
+
+    def run(self, request: Request) -> Result:
+        if request.inputs.get("deadly"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(request.inputs.get("seconds", 0))
+        return Result(output={})
+
+
+@pytest.mark.timeout(240)
+def test_a_call_that_kills_its_worker_fails_in_the_end_and_its_neighbours_succeed(database_url, tmp_path, monkeypatch):
+    offer(Poison, folder=tmp_path, monkeypatch=monkeypatch)
+    values = {"tool": tool(Poison.key, backoff_seconds=0.1, max_backoff_seconds=0.2), "max_attempts": 2}
+    poison = cast({"key": "one", **values, "params": {"deadly": True}}, slug="poison")
+    neighbours = [cast({"key": "one", **values, "params": {"seconds": 3}}, slug=f"n{n}") for n in range(3)]
+    environment = {**os.environ, "DATABASE_URL": database_url, "GRIMOIRE_LEASE_SECONDS": "2"}
+    crashes = 0
+    deadline = time.monotonic() + 120
+    while Cast.objects.live().exists():
+        assert time.monotonic() < deadline
+        conductor = subprocess.Popen([sys.executable, "manage.py", "conduct"], cwd=ROOT, env=environment)
+        while Cast.objects.live().exists() and conductor.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if conductor.poll() is None:
+            conductor.terminate()
+        crashes += conductor.wait(60) != 0
+    poison.refresh_from_db()
+    assert crashes == 2
+    assert (poison.status, poison.error["code"]) == ("failed", "adapter_crashed")
+    for neighbour in neighbours:
+        neighbour.refresh_from_db()
+        assert neighbour.status == "succeeded", statuses(neighbour)
