@@ -88,7 +88,9 @@ class ApiKeyAdmin(ListAdmin[AuthToken]):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return super().change_view(request, object_id, form_url, {"title": "API key", "subtitle": None, **(extra_context or {})})
+        return super().change_view(
+            request, object_id, form_url, {"title": "API key", "crumb": "API key", "subtitle": None, **(extra_context or {})}
+        )
 
     def save_model(self, request: HttpRequest, obj: AuthToken, form: Any, change: bool) -> None:
         """Let knox make the key, and keep it beside the row for as long as this request lasts."""

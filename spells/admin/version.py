@@ -156,6 +156,7 @@ class SpellVersionAdmin(RecordAdmin[SpellVersion]):
             "may_publish": self.has_publish_permission(request),
             "title": self.version_shown(version) if version else "",
             "subtitle": None,
+            "crumb": self.version_shown(version) if version else "",
         }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 

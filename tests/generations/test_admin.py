@@ -3,14 +3,15 @@ import json
 import pytest
 from django.urls import reverse
 
-from generations.admin.pictures import picture_of
+from generations.admin.pictures import artifact_url, picture_of
+from generations.artifacts import store
 from generations.catalogue import sync_tools
 from generations.models import GenerationStatus
 from generations.tools import registry
 from spells.models import Tool
 from tests.casts.factories import ArtifactFactory, CallbackFactory, GenerationFactory
 from tests.factories import StepFactory, ToolFactory, UserFactory
-from tests.operators import operator, page, queries_of, superuser
+from tests.operators import AdminClient, browser_of, operator, page, queries_of, superuser
 
 pytestmark = pytest.mark.django_db
 
@@ -140,10 +141,16 @@ def test_a_reference_with_a_wrong_size_still_becomes_an_image(size):
 
 
 def test_an_operator_sees_pictures_of_others_through_the_address_that_checks():
-    picture = ArtifactFactory.create(mime_type="image/png")
-    stranger = operator("generations.view_artifact")
-    assert page(stranger, "generations_artifact_change", picture.pk)
-    assert stranger.get(f"/api/v1/artifacts/{picture.pk}/").status_code != 403
+    stored = store(b"the bytes of a picture", mime_type="image/png")
+    picture = ArtifactFactory.create(mime_type="image/png", sha256=stored.sha256, size=stored.size)
+    url = artifact_url(picture.pk)
+    colleague = operator("generations.view_artifact")
+    assert f'src="{url}"' in page(colleague, "generations_artifact_change", picture.pk)
+    answer = colleague.get(url)
+    assert answer.status_code == 200
+    assert answer.getvalue() == b"the bytes of a picture"
+    assert browser_of(UserFactory.create()).get(url).status_code == 404
+    assert AdminClient().get(url).status_code == 401
 
 
 # Callbacks
