@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
@@ -25,6 +26,10 @@ from spells.problems import Problem, ProblemsError, join_path
 
 PROBLEM_TYPE = "application/problem+json"
 API = "/api/"
+# When to come back to a database that could not be reached.
+RETRY_SECONDS = 5
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ MALFORMED = Kind(400, "malformed", "The request cannot be read")
 TOO_LARGE = Kind(413, "too-large", "The request is too large")
 NOT_FOUND = Kind(404, "not-found", "There is nothing here that you may see")
 SLUG_TAKEN = Kind(409, "slug-taken", "There is a spell of that slug already", "slug")
+UNAVAILABLE = Kind(503, "unavailable", "The database cannot be reached, or is too busy")
 INTERNAL = Kind(500, "internal-error", "Something went wrong on our side")
 
 KINDS: Mapping[type[Exception], Kind] = {
@@ -73,6 +79,8 @@ KINDS: Mapping[type[Exception], Kind] = {
     exceptions.NotAcceptable: Kind(406, "not-acceptable", "There is no answer of the type that was asked for", "Accept"),
     exceptions.NotFound: NOT_FOUND,
     Http404: NOT_FOUND,
+    ObjectDoesNotExist: NOT_FOUND,  # gone since it was looked up
+    OperationalError: UNAVAILABLE,
     PermissionDenied: Kind.of_status(403),
     RequestDataTooBig: TOO_LARGE,
     SuspiciousOperation: MALFORMED,
@@ -80,7 +88,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     UnreadablePostError: MALFORMED,
 }
 # Their words are Django's, and may tell of our insides.
-_SILENT = (Http404, PermissionDenied, SuspiciousOperation, BadRequest, UnreadablePostError)
+_SILENT = (Http404, ObjectDoesNotExist, OperationalError, PermissionDenied, SuspiciousOperation, BadRequest, UnreadablePostError)
 
 
 def document(kind: Kind, detail: str, errors: Iterable[Problem] = ()) -> dict[str, Any]:
@@ -101,6 +109,8 @@ def handle(error: Exception, context: Mapping[str, Any]) -> HttpResponseBase | N
         kind = Kind.of_status(error.status_code)
     if kind is None:
         return None
+    if kind is UNAVAILABLE:
+        log.error("request.database_failed", exc_info=error)
     errors = list(_errors(error, kind))
     return respond(kind, _detail(error, kind, errors), errors, headers=_headers(error))
 
@@ -131,7 +141,7 @@ def _headers(error: Exception) -> dict[str, str]:
     headers = {}
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = str(challenge)
-    if wait := getattr(error, "wait", None):
+    if wait := RETRY_SECONDS if isinstance(error, OperationalError) else getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait))
     return headers
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from casts import views
@@ -167,6 +167,19 @@ def test_what_nobody_foresaw_is_told_without_a_word_of_it(monkeypatch, caplog):
     assert "edge-7" in told["detail"]
     assert "hunter2" in caplog.text
     assert not Cast.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_database_that_cannot_be_reached_is_told_with_when_to_come_back(monkeypatch, caplog):
+    def fail() -> None:
+        raise OperationalError('connection to server at "db.internal" failed')
+
+    monkeypatch.setattr(views, "database_now", fail)
+    published(slug="story", visibility="public")
+    response = post(client_of(UserFactory.create()), "/casts/", {"spell": "story"})
+    assert "db.internal" not in json.dumps(assert_problem(response, 503, name="unavailable"))
+    assert response.headers["Retry-After"] == "5"
+    assert "db.internal" in caplog.text
 
 
 @pytest.mark.django_db
