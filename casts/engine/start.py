@@ -67,16 +67,10 @@ def start(
         NotPublishedError, ToolDisabledError, InvalidInputsError: nothing was written.
         IdempotencyKeyReusedError: the key belongs to another request.
     """
-    if not version.is_published:
-        raise NotPublishedError(f"Version {version.number} of {version.spell.slug} is not published.")
-    complete = _checked(version=version, inputs=inputs)
-    disabled = Tool.objects.filter(steps__version=version, enabled=False).values_list("slug", flat=True).first()
-    if disabled is not None:
-        raise ToolDisabledError(f"The tool {disabled} is disabled.")
     cast = Cast(
         version=version,
         initiator_id=initiator_id,
-        inputs=complete,
+        inputs=_checked(version=version, inputs=inputs),
         idempotency_key=idempotency_key,
         request_digest=request_digest,
         max_cost_usd=max_cost_usd,
@@ -84,11 +78,7 @@ def start(
         created_at=now,
     )
     try:
-        with transaction.atomic():
-            cast.save(force_insert=True)
-            Wakeup.objects.create(cast=cast, due_at=now, priority=priority)
-            CastEvent.objects.create(cast=cast, kind=EventKind.STARTED, actor_id=initiator_id, at=now)
-            knock(cast_id=cast.pk)
+        _insert(cast=cast, priority=priority, now=now)
     except IntegrityError:
         earlier = Cast.objects.filter(initiator_id=initiator_id, idempotency_key=idempotency_key).first() if idempotency_key else None
         if earlier is None:
@@ -98,6 +88,12 @@ def start(
 
 
 def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs with their defaults. Raises when the version cannot be cast, or not with these."""
+    if not version.is_published:
+        raise NotPublishedError(f"Version {version.number} of {version.spell.slug} is not published.")
+    disabled = Tool.objects.filter(steps__version=version, enabled=False).values_list("slug", flat=True).first()
+    if disabled is not None:
+        raise ToolDisabledError(f"The tool {disabled} is disabled.")
     problems = schemas.check_json(inputs, path="inputs")
     if problems:
         raise InvalidInputsError(problems)
@@ -106,6 +102,14 @@ def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, A
     if problems:
         raise InvalidInputsError(problems)
     return complete
+
+
+def _insert(*, cast: Cast, priority: int, now: datetime) -> None:
+    with transaction.atomic():
+        cast.save(force_insert=True)
+        Wakeup.objects.create(cast=cast, due_at=now, priority=priority)
+        CastEvent.objects.create(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now)
+        knock(cast_id=cast.pk)
 
 
 def same_request(earlier: Cast, request_digest: str) -> Cast:

@@ -158,7 +158,7 @@ def test_a_call_that_takes_too_long_is_given_up(adapter, gate):
 def test_a_call_in_a_process_of_its_own_is_killed_when_its_time_is_up(monkeypatch, tmp_path):
     offer(Alone, folder=tmp_path, monkeypatch=monkeypatch)
     pid_file = tmp_path / "pid"
-    hanging = using(Alone, key="one", params={"do": "hang", "pid_file": str(pid_file)}, max_attempts=1, run_timeout_seconds=20)
+    hanging = using(Alone, key="one", params={"do": "hang", "pid_file": str(pid_file)}, max_attempts=1, run_timeout_seconds=8)
     started = cast(hanging, slug="hangs")
     with conducting():
         wait_for(pid_file.exists, what="the call is at work")
