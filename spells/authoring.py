@@ -12,9 +12,6 @@ from spells.models import Spell, SpellVersion
 from spells.problems import Problem
 from spells.publishing import publish
 
-# Taken by addresses of the API.
-RESERVED_SLUGS = frozenset({"validate"})
-
 
 class SpellExistsError(Exception):
     """There is a spell of that slug already."""
@@ -31,8 +28,6 @@ def begin(*, document: Document, owner: User, now: datetime) -> SpellVersion:
         SpellExistsError: the slug is taken, by whomever.
         DocumentError: the document cannot be kept as a draft.
     """
-    if document.slug in RESERVED_SLUGS:
-        raise DocumentError([Problem("slug", f"{document.slug!r} is a word of the API's own; choose another")])
     with transaction.atomic():
         if Spell.objects.filter(slug=document.slug).exists():
             raise SpellExistsError(f"There is a spell {document.slug} already. If it is yours, add a version to it.")

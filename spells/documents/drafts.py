@@ -13,6 +13,9 @@ from spells.problems import Problem, suggestion
 from .document import Document, DocumentError, StepDocument, shape_problems, to_data
 from .inputs import input_problems, input_schema_of, inputs_of
 
+# Taken by addresses of the API.
+RESERVED_SLUGS = frozenset({"validate"})
+
 
 class NotOwnerError(Exception):
     """The spell belongs to somebody else, and only its owner may change it."""
@@ -34,7 +37,7 @@ def save_draft(*, document: Document, owner: User, now: datetime) -> SpellVersio
         DocumentError: unknown tools, keys used twice, a wrong form.
         NotOwnerError: the spell is one that `owner` may not change.
     """
-    problems = shape_problems(to_data(document)) or [*input_problems(document), *key_problems(document)]
+    problems = shape_problems(to_data(document)) or [*slug_problems(document), *input_problems(document), *key_problems(document)]
     tools = tools_of(document)
     problems = problems or tool_problems(document, tools)
     if problems:
@@ -56,6 +59,12 @@ def tool_problems(document: Document, tools: Mapping[str, Tool]) -> list[Problem
     lost = [step for step in document.steps if step.tool not in tools]
     known = list(Tool.objects.filter(enabled=True).values_list("slug", flat=True)) if lost else []
     return [Problem(f"steps.{step.key}.tool", f"there is no tool {step.tool!r}{suggestion(step.tool, known)}") for step in lost]
+
+
+def slug_problems(document: Document) -> list[Problem]:
+    """Return a problem when the slug could not be reached under its address."""
+    reserved = document.slug in RESERVED_SLUGS
+    return [Problem("slug", f"{document.slug!r} is a word of the API's own; choose another")] if reserved else []
 
 
 def key_problems(document: Document) -> list[Problem]:

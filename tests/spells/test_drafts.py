@@ -135,3 +135,9 @@ def test_reading_a_version_takes_two_queries(django_assert_max_num_queries: Any)
 
 def test_a_document_from_a_request_is_read_alike() -> None:
     assert from_data({"slug": "a-b", "steps": [], "inputs": {"x": {}}}).name == "A b"
+
+
+def test_a_slug_that_is_a_word_of_the_api_is_refused() -> None:
+    with pytest.raises(DocumentError, match="slug: 'validate'"):
+        save_draft(document=story(slug="validate"), owner=UserFactory.create(), now=timezone.now())
+    assert not Spell.objects.exists()
