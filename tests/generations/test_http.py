@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import httpx2
 import pytest
@@ -380,7 +381,7 @@ def test_a_request_sends_json_and_returns_it(site):
     assert result.output["status"] == 201
     assert result.output["json"] == {"id": 7, "tags": ["ä"]}
     assert set(result.output["headers"]) == {"content-type", "content-length", "etag", "date"}
-    assert str(result.cost.usd) == "0.002"
+    assert result.cost.usd == Decimal("0.002")
     seen = site.seen[0]
     assert (seen.method, seen.headers["content-type"], seen.headers["x-trace"]) == ("POST", "application/json", "t")
     assert seen.body.decode() == '{"title": "Größe", "n": null}'
