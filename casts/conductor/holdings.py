@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from uuid import UUID
 
 from casts.engine import Claim, Report, Turn
@@ -19,11 +20,16 @@ class Work:
 
 @dataclass(slots=True)
 class Holding:
-    """A claimed cast. Times are of this machine's monotonic clock; `look_at` is infinite while nothing is due."""
+    """A claimed cast. Times are of this machine's monotonic clock; `look_at` is when it needs a look.
+
+    A `starved` one waits for room; if it `waits`, for nothing else.
+    """
 
     claim: Claim
     lease_ends: float
     look_at: float
+    starved: bool = False
+    waits: bool = False
 
 
 @dataclass(slots=True)
@@ -36,9 +42,9 @@ class Holdings:
     reports: list[Report] = field(default_factory=list)
 
     def take(self, claims: Iterable[Claim], *, asked_at: float) -> None:
-        """Take claims whose statement was sent at `asked_at`: their leases end no later than reckoned from there."""
+        """Take claims whose statement was sent at `asked_at`: their leases end no later than reckoned from there. Look at them now."""
         for claim in claims:
-            self.casts[claim.cast_id] = Holding(claim=claim, lease_ends=asked_at + self.lease_seconds, look_at=float("inf"))
+            self.casts[claim.cast_id] = Holding(claim=claim, lease_ends=asked_at + self.lease_seconds, look_at=asked_at)
 
     def drop(self, cast_id: UUID) -> None:
         """Let go of a cast. Calls of it that are at work run on: what they cost must be known."""
@@ -87,8 +93,19 @@ class Holdings:
         if not turn.is_held:
             self.drop(cast_id)
             return
-        holding.claim = turn.state.claim
+        holding.claim, holding.starved, holding.waits = turn.state.claim, turn.starved, turn.waits
         holding.look_at = time.monotonic() + max(0.0, (turn.due_at() - turn.now).total_seconds())
+
+    def waiting(self, *, beside: Iterable[Claim] = ()) -> int:
+        """Return how many casts are held for nothing but room, without those of `beside`."""
+        looked_at = {claim.cast_id for claim in beside}
+        return sum(holding.waits and cast_id not in looked_at for cast_id, holding in self.casts.items())
+
+    def look_at_starved(self, *, most: int) -> None:
+        """Ask for another look at those casts that have waited longest for room."""
+        starved = (cast_id for cast_id, holding in self.casts.items() if holding.starved)
+        for cast_id in islice(starved, most):
+            self.look_in(cast_id)
 
     def rang(self, bells: dict[UUID, int]) -> bool:
         """Ask for another look at each cast that rang since its turn. Returns whether any did."""

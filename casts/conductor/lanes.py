@@ -35,13 +35,24 @@ def lane_of(tool: Tool, *, apart: bool = False) -> Lane:
     return Lane.LOOP if inspect.iscoroutinefunction(adapter.run) else Lane.THREAD
 
 
+# Casts that are held until there is room, for each thread.
+SEATS_PER_THREAD = 4
+
+
 class Lanes:
-    """How many calls are at work on each lane, and how many more may start."""
+    """How many calls are at work on each lane, how many more may start, and how many casts may be held until they can.
+
+    `short` are the lanes on which a cast found no room. `freed` counts the places that were left there since: as many
+    of those that wait may find room.
+    """
 
     def __init__(self, *, coroutines: int, threads: int, processes: int) -> None:
         """Take the room of each lane, in calls."""
         self.room = {Lane.LOOP: coroutines, Lane.THREAD: threads, Lane.PROCESS: processes}
         self.taken: Counter[Lane] = Counter()
+        self.seats = SEATS_PER_THREAD * threads
+        self.short: set[Lane] = set()
+        self.freed = 0
 
     def free(self) -> int:
         """Return for how many calls there is room on the lane that has most."""
@@ -50,6 +61,7 @@ class Lanes:
     def close(self) -> None:
         """Let no new call start. Polls, which ask after what runs elsewhere, need no room."""
         self.room = dict.fromkeys(Lane, 0)
+        self.seats = 0
 
     def occupy(self, lane: Lane, *, then: Callable[[], None]) -> "Place":
         """Take a place on a lane. `then` is called once it is free again."""
@@ -57,14 +69,17 @@ class Lanes:
 
         def free() -> None:
             self.taken[lane] -= 1
+            self.freed += lane in self.short
             then()
 
         return Place(on_free=free)
 
-    def reserve(self, *, beside: Iterable[Turn] = ()) -> "Reservation":
-        """Return the room that is free, without what the calls of turns `beside` will take."""
-        reservation = Reservation(free={lane: self.room[lane] - self.taken[lane] for lane in Lane})
+    def reserve(self, *, waiting: int = 0, beside: Iterable[Turn] = ()) -> "Reservation":
+        """Return the room that is free while so many casts wait, without what turns `beside` will take of it."""
+        free = {lane: self.room[lane] - self.taken[lane] for lane in Lane}
+        reservation = Reservation(free=free, seats=self.seats - waiting, short=self.short)
         for turn in beside:
+            reservation.seats -= turn.waits
             for call in turn.calls:
                 step = turn.state.step(call.step_id)
                 reservation.take(turn.state.tools[step.tool_id], apart=turn.is_apart_at((call.step_id, call.item)))
@@ -96,12 +111,21 @@ class Place:
 class Reservation:
     """The room that one transaction may fill. If the transaction fails, nothing has to be given back."""
 
-    def __init__(self, *, free: dict[Lane, int]) -> None:
-        """Take the calls that may start on each lane."""
+    def __init__(self, *, free: dict[Lane, int], seats: int, short: set[Lane]) -> None:
+        """Take the calls that may start on each lane, the casts that may wait, and where to note the lanes that are full."""
         self.left = free
+        self.seats = seats
+        self._short = short
 
     def has_room(self, tool: Tool, *, apart: bool) -> bool:
-        return self.left[lane_of(tool, apart=apart)] > 0
+        lane = lane_of(tool, apart=apart)
+        if self.left[lane] <= 0:
+            self._short.add(lane)
+        return self.left[lane] > 0
 
     def take(self, tool: Tool, *, apart: bool) -> None:
         self.left[lane_of(tool, apart=apart)] -= 1
+
+    def may_wait(self) -> bool:
+        self.seats -= 1
+        return self.seats >= 0

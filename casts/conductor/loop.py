@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 # Casts taken, and results settled, in one transaction.
 BATCH = 50
+# How long to claim nothing after casts were found for which there is no room; others behind them may need another lane.
+CROWDED_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,7 @@ class Conductor:
         self._wake = asyncio.Event()
         self._stopping = False
         self._poll_at = 0.0
+        self._crowded_until = 0.0
         self._bells_at = 0.0
         self._ticked_at = time.monotonic()
 
@@ -166,7 +169,7 @@ class Conductor:
         """Wait for news, for the next look at a cast of ours, or for the next poll."""
         if self._held.reports or self._held.to_look_at():
             return
-        poll_at = float("inf") if self._is_over else self._poll_at
+        poll_at = float("inf") if self._is_over else self._claim_at()
         moment = min(self._held.next_look(), poll_at, self._bells_at if self._held.casts else float("inf"), until)
         try:
             async with asyncio.timeout(max(0.001, moment - time.monotonic())):
@@ -200,43 +203,46 @@ class Conductor:
 
     async def _claim(self) -> bool:
         """Take due casts, and advance them. Returns whether there were any, or it is not yet time to look."""
-        if time.monotonic() < self._poll_at:
+        now = time.monotonic()
+        if now < self._claim_at():
             return True
-        asked_at = time.monotonic()
-        self._poll_at = asked_at + self.pace.poll
+        self._poll_at = now + self.pace.poll
         limit = min(BATCH, self._lanes.free())
         claims = await self._database.run(_claim_due, limit=limit, lease_seconds=self.pace.lease)
         if claims:
             if len(claims) == limit or claims[0].lost:
                 self._poll_at = 0.0  # there may be more
-            await self._advance(claims, asked_at=asked_at)
+            self._held.take(claims, asked_at=now)
+            await self._settle()
         return bool(claims)
 
-    async def _advance(self, claims: Sequence[Claim], *, asked_at: float) -> None:
-        self._held.take(claims, asked_at=asked_at)
-        for claim in claims:
-            self._held.look_in(claim.cast_id)
-        await self._settle()
+    def _claim_at(self) -> float:
+        """Return when to claim next: not while others wait for room already, unless they have done so for a while."""
+        return max(self._poll_at, self._crowded_until) if self._held.waiting() else self._poll_at
 
     async def _settle(self) -> None:
-        """Settle what came back, and look at those of our casts that need it."""
+        """Settle what came back, and look at those of our casts that need it: one set, so that claims are not held up."""
         if self._held.casts and time.monotonic() >= self._bells_at:
             self._bells_at = time.monotonic() + self.pace.bells
             self._held.rang(await self._database.run(engine.bells, cast_ids=list(self._held.casts)))
-        while True:
-            reports = self._held.reports[:BATCH]
-            looked_at = self._held.to_look_at()[:BATCH]
-            if not reports and not looked_at:
-                return
-            claimed = [*looked_at, *self._held.claims_for(reports)]
-            in_flight = self._held.in_flight(beside=reports)
-            settled = await self._database.run(settle, reports=reports, claimed=claimed, lanes=self._lanes, in_flight=in_flight)
-            del self._held.reports[: len(reports)]
-            self._take_in(settled)
+        self._held.look_at_starved(most=self._lanes.freed)
+        self._lanes.freed = 0
+        reports = self._held.reports[:BATCH]
+        claimed = [*self._held.to_look_at()[:BATCH], *self._held.claims_for(reports)]
+        if not reports and not claimed:
+            return
+        in_flight, waiting = self._held.in_flight(beside=reports), self._held.waiting(beside=claimed)
+        settled = await self._database.run(
+            settle, reports=reports, claimed=claimed, lanes=self._lanes, waiting=waiting, in_flight=in_flight
+        )
+        del self._held.reports[: len(reports)]
+        self._take_in(settled)
 
     def _take_in(self, settled: Settled) -> None:
         for cast_id in settled.gone:
             self._held.drop(cast_id)
+        if any(turn.starved and not turn.is_held for turn in settled.turns):
+            self._poll_at, self._crowded_until = 0.0, time.monotonic() + CROWDED_SECONDS
         for turn in settled.turns:
             self._held.settle(turn)
             for generation_id in turn.aborts():
@@ -286,7 +292,8 @@ class Conductor:
         await asyncio.gather(*helpers, return_exceptions=True)
         await asyncio.to_thread(keeper.stop)
         try:
-            await self._settle()  # what came back since
+            while self._held.reports:
+                await self._settle()
             claims = self._held.claims()
             if claims:
                 logger.warning("%d casts are handed back with calls in flight.", len(claims))

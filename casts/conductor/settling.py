@@ -36,10 +36,10 @@ class Settled:
     orders: list[Order] = field(default_factory=list)
 
 
-def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes, in_flight: Collection[UUID]) -> Settled:
+def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes, waiting: int = 0, in_flight: Collection[UUID]) -> Settled:
     """Settle reports and advance claimed casts, in one transaction if that works, else in halves.
 
-    One cast that no transaction can advance is given up with the reason; its neighbours go on. A database that cannot
+    `waiting` is the number of other casts that are held until there is room. One cast that no transaction can advance is given up with the reason; its neighbours go on. A database that cannot
     be reached is nobody's fault: its error is raised, and all is as it was.
     """
     settled = Settled()
@@ -49,7 +49,8 @@ def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes,
     while parts:
         some, of = parts.pop()
         try:
-            advanced = engine.settle_in_time(reports=of, claimed=some, slots=lanes.reserve(beside=settled.turns), in_flight=in_flight)
+            slots = lanes.reserve(waiting=waiting, beside=settled.turns)
+            advanced = engine.settle_in_time(reports=of, claimed=some, slots=slots, in_flight=in_flight)
         except Exception as error:
             if is_outage(error):
                 raise

@@ -26,11 +26,11 @@ def take_late(*, report: Report) -> None:
     """
     leases.ring(cast_id=report.claim.cast_id)
     state = _stand(report)
-    attempt = state.attempts.get(report.generation_id) if state else None
-    if state is None or attempt is None:
+    if state is None:
         return
     now = database_now()
-    if _explains(report, attempt, state):
+    attempt = state.attempts.get(report.generation_id)  # none, if it is done
+    if attempt is not None and _explains(report, attempt, state):
         _settle(report=report, state=state, attempt=attempt, now=now)
     else:
         _keep(report=report, state=state, now=now)

@@ -32,6 +32,9 @@ class Slots(Protocol):
     def take(self, tool: Tool, *, apart: bool) -> None:
         """Reserve room for one such call."""
 
+    def may_wait(self) -> bool:
+        """Tell whether one more cast that found no room may be held until there is some. Reserves its seat."""
+
 
 def start_ready(*, turns: Sequence[Turn], slots: Slots) -> None:
     """Start whatever is ready, and whatever becomes ready by a step that is skipped or has no items.
@@ -44,6 +47,8 @@ def start_ready(*, turns: Sequence[Turn], slots: Slots) -> None:
         ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
         _load(ready=ready, states=states)
         active = [turn for turn in active if _start(turn=turn, steps=ready[turn.state.cast.pk], slots=slots) and turn.may_start]
+    for turn in turns:
+        turn.waits = turn.starved and not turn.is_held and slots.may_wait()
     done = {turn.state.cast.pk: set(turn.state.plan.output_reads) for turn in turns if turn.state.all_done()}
     load_outputs(wanted=done, states=states)
 
@@ -62,7 +67,7 @@ def _ready(turn: Turn) -> Iterator[PlanStep]:
     state = turn.state
     for step in state.plan.steps:
         if all(state.is_done(state.step(id_)) for id_ in step.depends_on) and (
-            step.id not in state.counts or any(_is_startable(turn, attempt) for attempt in state.latest_of(step))
+            step.id not in state.counts or any(_is_startable(turn, attempt) for _, attempt in state.open_items(step))
         ):
             yield step
 
@@ -86,7 +91,7 @@ def _start(*, turn: Turn, steps: Sequence[PlanStep], slots: Slots) -> bool:
             more = True
             if not _expand(turn=turn, step=step, namespace=namespace):
                 continue
-        for item, attempt in enumerate(turn.state.latest_of(step)):
+        for item, attempt in turn.state.open_items(step):
             if room <= 0:
                 return more  # the end of any of them brings the next look
             if _is_startable(turn, attempt):
@@ -110,7 +115,7 @@ def _expand(*, turn: Turn, step: PlanStep, namespace: Mapping[str, Any]) -> bool
     try:
         items = step.items(namespace)
     except ExpressionError as error:
-        _insert_failed(turn=turn, step=step, item=0, previous=state.latest.get((step.id, 0)), error=_expression_error(error))
+        _insert_failed(turn=turn, step=step, item=0, previous=state.latest[step.id].get(0), error=_expression_error(error))
         if step.on_failure != OnFailure.CONTINUE:
             return False  # not stored: a retry of the cast evaluates anew
         items = []

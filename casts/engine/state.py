@@ -1,11 +1,13 @@
 """What the engine knows of the casts that it looks at: light rows, read after the wakeups were locked."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.db.models import Count, Exists, Max, OuterRef, Q
 
 from casts.models import Cast, FanOut
 from generations.models import LIVE, Generation, GenerationStatus
@@ -75,31 +77,50 @@ _ATTEMPT_COLUMNS = (
 
 @dataclass(slots=True)
 class CastState:
-    """One claimed cast: its row, its plan, and the latest attempt at each item of each step."""
+    """One claimed cast: its row, its plan, and the attempts at those items of its steps that are not done.
+
+    Of the items that are done, `done` has the number by step: a list of thousands costs no more than what is left of it.
+    Items begin in their order, so `begun`, the number of those with an attempt, says which they are.
+    """
 
     claim: Claim
     cast: Cast
     plan: Plan
     tools: Mapping[int, Tool]
     attempts: dict[UUID, Attempt] = field(default_factory=dict)
-    latest: dict[Place, Attempt] = field(default_factory=dict)
+    latest: dict[int, dict[int, Attempt]] = field(default_factory=lambda: defaultdict(dict))
     failures: Counter[Place] = field(default_factory=Counter)
     losses: Counter[Place] = field(default_factory=Counter)
     counts: dict[int, int] = field(default_factory=dict)
+    done: Counter[int] = field(default_factory=Counter)
+    begun: Counter[int] = field(default_factory=Counter)
     items: dict[int, list[Any]] = field(default_factory=dict)
     outputs: dict[Place, Any] = field(default_factory=dict)
+    loaded: set[int] = field(default_factory=set)
 
     def add(self, attempt: Attempt) -> None:
         self.attempts[attempt.id] = attempt
-        known = self.latest.get(attempt.place)
+        known = self.latest[attempt.step_id].get(attempt.item)
         if known is None or known.attempt < attempt.attempt:
-            self.latest[attempt.place] = attempt
+            self.latest[attempt.step_id][attempt.item] = attempt
+        self.begun[attempt.step_id] = max(self.begun[attempt.step_id], attempt.item + 1)
         if attempt.status == GenerationStatus.FAILED and attempt.round == self.cast.round:
             (self.losses if attempt.lost else self.failures)[attempt.place] += 1
 
-    def latest_of(self, step: PlanStep) -> list[Attempt | None]:
-        """Return the latest attempt at each item of an expanded step, None where there is none yet."""
-        return [self.latest.get((step.id, item)) for item in range(self.counts[step.id])]
+    def standing(self) -> Iterator[Attempt]:
+        """Yield the latest attempt at each item that was not done when the cast was read."""
+        for attempts in self.latest.values():
+            yield from attempts.values()
+
+    def live(self) -> list[Attempt]:
+        return [attempt for attempt in self.standing() if attempt.is_live]
+
+    def open_items(self, step: PlanStep) -> Iterator[tuple[int, Attempt | None]]:
+        """Yield the items of an expanded step that were not done, in order, with the latest attempt at each, if any."""
+        begun, count = self.begun[step.id], self.counts[step.id]
+        yield from sorted((item, attempt) for item, attempt in self.latest[step.id].items() if item < count)
+        for item in range(begun, count):
+            yield item, None
 
     def has_failed(self, attempt: Attempt) -> bool:
         """Tell whether this attempt failed for good: no retry is due, and the cast was not retried since."""
@@ -109,16 +130,16 @@ class CastState:
         """Tell whether later steps may read this one's output."""
         if step.id not in self.counts:
             return False
-        return all(attempt is not None and self._settles(step, attempt) for attempt in self.latest_of(step))
+        settled = sum(self._settles(step, attempt) for attempt in self.latest[step.id].values())
+        return self.done[step.id] + settled >= self.counts[step.id]
 
     def _settles(self, step: PlanStep, attempt: Attempt) -> bool:
         return attempt.status in DONE or (step.on_failure == OnFailure.CONTINUE and self.has_failed(attempt))
 
     def culprit(self) -> Attempt | None:
         """Return the first attempt whose failure ends the cast, in the order of the plan, or None."""
-        failed = [attempt for attempt in self.latest.values() if self.has_failed(attempt)]
         order = {step.id: place for place, step in enumerate(self.plan.steps) if step.on_failure != OnFailure.CONTINUE}
-        fatal = [attempt for attempt in failed if attempt.step_id in order]
+        fatal = [attempt for attempt in self.standing() if attempt.step_id in order and self.has_failed(attempt)]
         return min(fatal, key=lambda attempt: (order[attempt.step_id], attempt.item), default=None)
 
     def all_done(self) -> bool:
@@ -127,11 +148,8 @@ class CastState:
     def tool_of(self, attempt: Attempt) -> Tool:
         return self.tools[self.step(attempt.step_id).tool_id]
 
-    def live(self) -> list[Attempt]:
-        return [attempt for attempt in self.latest.values() if attempt.is_live]
-
     def step(self, step_id: int) -> PlanStep:
-        return next(step for step in self.plan.steps if step.id == step_id)
+        return self.plan.step(step_id)
 
     def namespace(self, reads: Iterable[int]) -> dict[str, Any]:
         """Return what an expression sees of the cast. The outputs of `reads` must have been loaded."""
@@ -144,7 +162,7 @@ class CastState:
 
 
 def load(*, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
-    """Lock the casts of these claims, in order, and read what stands of them. Four queries, whatever the number.
+    """Lock the casts of these claims, in order, and read what stands of them. Five queries, whatever the number.
 
     `FOR NO KEY UPDATE`: a plain lock would block whoever inserts a generation under its foreign key.
     """
@@ -159,29 +177,33 @@ def load(*, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
         state.counts = {step.id: 1 for step in state.plan.steps if not step.has_for_each}
     for cast_id, step_id, count in FanOut.objects.filter(cast_id__in=states).values_list("cast_id", "step_id", "count"):
         states[cast_id].counts[step_id] = count
-    for row in Generation.objects.filter(cast_id__in=states).order_by("attempt").values_list(*_ATTEMPT_COLUMNS):
+    _load_attempts(states)
+    return states
+
+
+def _load_attempts(states: Mapping[UUID, CastState]) -> None:
+    """Read how many items of each step are done, and all attempts at those that are not."""
+    attempts = Generation.objects.filter(cast_id__in=states)
+    summary = attempts.values_list("cast_id", "step_id").annotate(last=Max("item"), done=Count("id", filter=Q(status__in=DONE)))
+    for cast_id, step_id, last, done in summary:
+        states[cast_id].begun[step_id], states[cast_id].done[step_id] = last + 1, done
+    same_item = {name: OuterRef(name) for name in ("cast_id", "step_id", "item")}
+    is_done = Exists(Generation.objects.filter(**same_item, status__in=DONE))
+    for row in attempts.exclude(status__in=DONE).exclude(is_done).order_by("attempt").values_list(*_ATTEMPT_COLUMNS):
         attempt = Attempt(*row)
         states[attempt.cast_id].add(attempt)
-    return states
 
 
 def load_outputs(*, wanted: Mapping[UUID, set[int]], states: Mapping[UUID, CastState]) -> None:
     """Read the outputs of `wanted` steps, by cast, into their states. One query, or none."""
-    missing: dict[UUID, set[int]] = {}
-    for cast_id, step_ids in wanted.items():
-        state = states[cast_id]
-        lacking = {
-            step_id
-            for step_id in step_ids
-            for item in range(state.counts.get(step_id, 0))
-            if (step_id, item) not in state.outputs and state.latest[step_id, item].status in DONE
-        }
-        if lacking:
-            missing[cast_id] = lacking
-    if not missing:
+    missing = {cast_id: step_ids - states[cast_id].loaded for cast_id, step_ids in wanted.items()}
+    casts = [cast_id for cast_id, step_ids in missing.items() if any(states[cast_id].done[step_id] for step_id in step_ids)]
+    for cast_id, step_ids in missing.items():
+        states[cast_id].loaded |= step_ids
+    if not casts:
         return
-    steps = set().union(*missing.values())
-    rows = Generation.objects.filter(cast_id__in=missing, step_id__in=steps, status__in=DONE)
+    steps = set().union(*(missing[cast_id] for cast_id in casts))
+    rows = Generation.objects.filter(cast_id__in=casts, step_id__in=steps, status__in=DONE)
     for cast_id, step_id, item, output in rows.values_list("cast_id", "step_id", "item", "output"):
         states[cast_id].outputs.setdefault((step_id, item), output)
 

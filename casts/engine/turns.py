@@ -4,7 +4,6 @@ A turn computes; nothing here writes. All expressions are evaluated before the f
 spell that cannot be evaluated fails its own cast and no other.
 """
 
-import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,8 +19,8 @@ from spells.models import Effects
 from .state import Attempt, CastState, Place
 from .verdicts import LOSSES_BEFORE_APART, Change, abandoned, overdue
 
-# How soon to look again for a slot, in seconds.
-STARVED_SECONDS = (0.2, 0.6)
+# How soon to look again at a held cast that waits for room. Whoever holds it knows sooner when there is some.
+STARVED_SECONDS = 1.0
 # How soon to look again at a held cast of which no timer runs: its calls, or a ring, ask for a look before.
 IDLE_SECONDS = 60.0
 
@@ -42,6 +41,7 @@ class Turn:
 
     `in_flight` are the calls and polls that this conductor has at work for it. `inserts` are new generations, those of
     them to call now also stand in `calls`. `polls` are attempts to ask their provider for, `aborts` calls to stop.
+    A cast is `starved` while there was no room for a call of it; it `waits` if it is held for that alone.
     """
 
     state: CastState
@@ -53,6 +53,7 @@ class Turn:
     calls: list[Generation] = field(default_factory=list)
     end: End | None = None
     starved: bool = False
+    waits: bool = False
 
     @property
     def is_cancelled(self) -> bool:
@@ -117,6 +118,8 @@ class Turn:
     @property
     def is_held(self) -> bool:
         """Tell whether the claim must be kept: a call or a poll of ours is, or is about to be, at work."""
+        if self.waits:
+            return True
         at_work = any(attempt.status == GenerationStatus.RUNNING or attempt.id in self.in_flight for attempt in self.state.live())
         return self.end is None and (at_work or bool(self.polls()))
 
@@ -127,13 +130,15 @@ class Turn:
         """
         times = [self.state.cast.deadline_at]
         may_start = self.may_start
-        for attempt in self.state.latest.values():
+        for attempt in self.state.standing():
             if attempt.status == GenerationStatus.SUBMITTED:
                 times += [time for time in (attempt.poll_at, attempt.deadline_at) if time]
             elif attempt.retry_at and attempt.round == self.state.cast.round and may_start:
                 times.append(attempt.retry_at)
+        if self.starved and not self.is_held:
+            return self.now  # somebody else may have room
         if self.starved:
-            times.append(self.now + timedelta(seconds=random.uniform(*STARVED_SECONDS)))  # noqa: S311 - spreads waiters, guards nothing
+            times.append(self.now + timedelta(seconds=STARVED_SECONDS))
         return min((time for time in times if time > self.now), default=self.now + timedelta(seconds=IDLE_SECONDS))
 
 
@@ -202,7 +207,7 @@ def _error_of(turn: Turn, culprit: Attempt) -> dict[str, Any]:
 
 
 def _deadline_error(state: CastState) -> dict[str, Any]:
-    unknown = [attempt for attempt in state.latest.values() if attempt.status == GenerationStatus.UNKNOWN]
+    unknown = [attempt for attempt in state.standing() if attempt.status == GenerationStatus.UNKNOWN]
     message = "The cast did not finish before its deadline."
     if unknown:
         named = ", ".join(f"{state.step(attempt.step_id).key} (item {attempt.item}, attempt {attempt.attempt})" for attempt in unknown)

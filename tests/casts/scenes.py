@@ -62,18 +62,26 @@ class Unlimited:
     def take(self, tool: Tool, *, apart: bool) -> None:
         pass
 
+    def may_wait(self) -> bool:
+        return False
+
 
 @dataclass
 class Limited:
-    """Slots for so many calls."""
+    """Slots for so many calls, and seats for so many casts that wait for one."""
 
     left: int
+    seats: int = 0
 
     def has_room(self, tool: Tool, *, apart: bool) -> bool:
         return self.left > 0
 
     def take(self, tool: Tool, *, apart: bool) -> None:
         self.left -= 1
+
+    def may_wait(self) -> bool:
+        self.seats -= 1
+        return self.seats >= 0
 
 
 @dataclass

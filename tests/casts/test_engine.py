@@ -238,11 +238,24 @@ def test_a_waiting_cast_is_due_at_its_deadline_at_the_latest():
     assert Wakeup.objects.get().due_at == hand.cast.deadline_at
 
 
-def test_a_cast_without_slots_is_looked_at_again_soon_and_starts_nothing_meanwhile():
+def test_a_cast_without_slots_is_left_to_whoever_has_some_and_starts_nothing_meanwhile():
     hand = Hand(cast({"key": "one"}), slots=Limited(0))
     hand.look()
     assert not hand.cast.generations.exists()
-    assert timedelta() < Wakeup.objects.get().due_at - database_now() < timedelta(seconds=1)
+    assert hand.claim is None
+    hand.slots = Limited(1)
+    hand.look()
+    assert hand.called() == [("one", 0)]
+
+
+def test_a_cast_without_slots_is_held_while_there_is_a_seat():
+    hand = Hand(cast({"key": "one"}), slots=Limited(0, seats=1))
+    turn = hand.look()
+    assert turn.is_held
+    assert timedelta() < turn.due_at() - turn.now <= timedelta(seconds=1)
+    hand.slots = Limited(1)
+    hand.look()
+    assert hand.called() == [("one", 0)]
 
 
 def test_a_fan_out_starts_as_many_items_as_there_are_slots():

@@ -308,7 +308,7 @@ def test_a_call_that_takes_its_worker_down_twice_is_made_apart_and_fails_in_the_
             clock.advance(seconds=60)
             hand.look()
         assert hand.claim is not None
-        apart.append(hand.last.is_apart_at(next(iter(hand.last.state.latest))))
+        apart.append(hand.last.is_apart_at((hand.generation("one").step_id, 0)))
         lose(hand, clock)
     assert apart == [False, False, True, True, True]
     last = Hand(poison)

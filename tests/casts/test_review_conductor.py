@@ -23,7 +23,7 @@ from generations.tools.contract import Adapter, Cost, Progress, Request, Result,
 from tests.offering import offer
 
 from . import adapters
-from .scenes import billed, cast, statuses, tool
+from .scenes import billed, cast, statuses, tool, user, version
 from .test_conductor import conducting, ended, using, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
@@ -239,3 +239,42 @@ def test_a_call_that_kills_its_worker_fails_in_the_end_and_its_neighbours_succee
     for neighbour in neighbours:
         neighbour.refresh_from_db()
         assert neighbour.status == "succeeded", statuses(neighbour)
+
+
+def test_a_place_that_is_left_is_taken_at_once(gate):
+    pinned = version(using(adapters.Echo, key="one"), using(adapters.Echo, key="two", params={"after": "{{ steps.one }}"}))
+    started = [engine.start(version=pinned, initiator_id=user().pk, inputs={}, now=database_now()).cast for _ in range(60)]
+    begun = time.monotonic()
+    with conducting(threads=2, poll=60.0):
+        wait_for(lambda: not Cast.objects.live().exists(), what="all casts end")
+    assert time.monotonic() - begun < 20
+    assert {cast.status for cast in Cast.objects.all()} == {"succeeded"}
+    assert len(started) == 60
+
+
+def test_a_crowd_that_waits_for_room_is_looked_at_now_and_then(gate, looks):
+    pinned = version(using(adapters.ThreadGate, key="one"))
+    for _ in range(100):
+        engine.start(version=pinned, initiator_id=user().pk, inputs={}, now=database_now())
+    other = version(using(adapters.AsyncEcho, key="one"), slug="other")
+    with conducting(threads=1):
+        assert gate.entered.acquire(timeout=60)
+        before = len(looks)
+        threading.Event().wait(2.0)
+        assert len(looks) - before < 40
+        on_another_lane = engine.start(version=other, initiator_id=user().pk, inputs={}, now=database_now()).cast
+        wait_for(lambda: ended(on_another_lane), what="a cast that needs another lane passes by")
+        gate.open.set()
+        wait_for(lambda: not Cast.objects.live().exists(), what="all casts end")
+
+
+def test_a_large_fan_out_leaves_room_for_its_neighbours():
+    large = cast(using(adapters.AsyncEcho, key="each", for_each="{{ range(6000) | list }}", params={"n": "{{ item }}"}))
+    with conducting():
+        wait_for(lambda: Generation.objects.filter(status="succeeded").exists(), what="the fan-out is under way")
+        small = cast(using(adapters.Echo, key="one"), slug="small")
+        wait_for(lambda: ended(small), what="the neighbour ends")
+        assert not ended(large)
+        engine.cancel(cast_id=large.pk, actor_id=None, now=database_now())
+        wait_for(lambda: ended(large), what="the fan-out ends")
+    assert large.status == "cancelled"

@@ -74,7 +74,7 @@ def test_a_retry_that_is_due_but_has_no_slot_waits_as_long_as_any_other(clock):
     hand.look()
     hand.answer("one", refusal("busy", retry_after=20))
     clock.advance(seconds=30)
-    hand.slots = Limited(0)
+    hand.slots = Limited(0, seats=1)
     turn = hand.look()
     assert turn.due_at() > turn.now + timedelta(seconds=0.1)
 
