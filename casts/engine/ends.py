@@ -6,7 +6,7 @@ from datetime import datetime
 from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Notification, NotificationChannel, NotificationKind, Wakeup
 
 from .retrying import LostUpdateError
-from .turns import Turn
+from .turns import End, Turn
 
 EVENTS = {
     CastStatus.SUCCEEDED: EventKind.SUCCEEDED,
@@ -28,8 +28,13 @@ def end(*, turns: Sequence[Turn], now: datetime) -> None:
     """
     for turn in turns:
         _end(turn=turn, now=now)
-    CastEvent.objects.bulk_create([_event(turn, now) for turn in turns])
-    Notification.objects.bulk_create([_notification(turn, now) for turn in turns], ignore_conflicts=True)
+    tell(ended=[(turn.state.cast, turn.end) for turn in turns if turn.end is not None], now=now)
+
+
+def tell(*, ended: Sequence[tuple[Cast, End]], now: datetime) -> None:
+    """Write the event and the notification of each end. Same transaction as the end itself."""
+    CastEvent.objects.bulk_create([_event(cast, end, now) for cast, end in ended])
+    Notification.objects.bulk_create([_notification(cast, end, now) for cast, end in ended], ignore_conflicts=True)
 
 
 def _end(*, turn: Turn, now: datetime) -> None:
@@ -49,19 +54,15 @@ def _end(*, turn: Turn, now: datetime) -> None:
         raise LostUpdateError(f"Cast {cast.pk} was ended under its lock.")
 
 
-def _event(turn: Turn, now: datetime) -> CastEvent:
-    assert turn.end is not None
-    data = {"error": turn.end.error} if turn.end.error else {}
-    return CastEvent(cast_id=turn.state.cast.pk, kind=EVENTS[turn.end.status], data=data, at=now)
+def _event(cast: Cast, end: End, now: datetime) -> CastEvent:
+    return CastEvent(cast_id=cast.pk, kind=EVENTS[end.status], data={"error": end.error} if end.error else {}, at=now)
 
 
-def _notification(turn: Turn, now: datetime) -> Notification:
-    assert turn.end is not None
-    cast = turn.state.cast
+def _notification(cast: Cast, end: End, now: datetime) -> Notification:
     return Notification(
         cast_id=cast.pk,
         round=cast.round,
-        kind=NOTIFICATIONS[turn.end.status],
+        kind=NOTIFICATIONS[end.status],
         channel=NotificationChannel.INBOX,
         target=str(cast.initiator_id),
         created_at=now,

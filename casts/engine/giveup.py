@@ -1,14 +1,16 @@
 """The last resort: a cast that the engine itself cannot advance."""
 
 from casts.clock import database_now
-from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Notification, NotificationChannel, NotificationKind, Wakeup
+from casts.models import LIVE, Cast, CastStatus, Wakeup
 from generations.models import Generation, GenerationStatus
 from generations.outputs import clean_text
 from spells.models import Effects
 
 from . import claims as leases
+from . import ends
 from .claims import Claim
 from .retrying import in_one_transaction
+from .turns import End
 
 MAX_MESSAGE_CHARACTERS = 2_000
 
@@ -34,8 +36,5 @@ def give_up(*, claim: Claim, message: str) -> bool:
     ended = {"error": error, "poll_at": None, "finished_at": now}
     live.filter(step__tool__effects=Effects.BILLED, started_at__isnull=False).update(status=GenerationStatus.UNKNOWN, **ended)
     live.update(status=GenerationStatus.FAILED, **ended)
-    CastEvent.objects.create(cast=cast, kind=EventKind.FAILED, data={"error": error}, at=now)
-    notification = Notification(cast=cast, round=cast.round, kind=NotificationKind.FAILED, channel=NotificationChannel.INBOX)
-    notification.target, notification.created_at, notification.delivered_at = str(cast.initiator_id), now, now
-    Notification.objects.bulk_create([notification], ignore_conflicts=True)
+    ends.tell(ended=[(cast, End(status=CastStatus.FAILED, error=error))], now=now)
     return True
