@@ -36,16 +36,7 @@ def _translated_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | 
     return address.ipv4_mapped
 
 
-def resolve(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host name. Blocks on DNS. Raises `httpx2.ConnectError` when it has none."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise httpx2.ConnectError(f"{host} has no address: {error}") from error
-    return _addresses(found)
-
-
-async def resolve_async(host: str, port: int, *, timeout_seconds: float) -> list[str]:
+async def resolve(host: str, port: int, *, timeout_seconds: float) -> list[str]:
     """Return the IP addresses of a host name. Raises `httpx2.ConnectError` or `ConnectTimeout`."""
     try:
         async with asyncio.timeout(timeout_seconds):

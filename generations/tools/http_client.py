@@ -32,29 +32,7 @@ def certificates() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-class CheckedTransport(httpx2.BaseTransport):
-    """Connects to public addresses only. Blocks; for use outside of the event loop."""
-
-    def __init__(self) -> None:
-        """Open no connection yet."""
-        self._inner = httpx2.HTTPTransport(verify=certificates(), limits=_NO_KEEPALIVE)
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        found = addresses.resolve(request.url.host, _port(request.url))
-        addresses.require_public(request.url.host, found)
-        *others, last = _pinned(request, found)
-        for pinned in others:
-            try:
-                return self._inner.handle_request(pinned)
-            except (httpx2.ConnectError, httpx2.ConnectTimeout):
-                continue
-        return self._inner.handle_request(last)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class CheckedAsyncTransport(httpx2.AsyncBaseTransport):
+class CheckedTransport(httpx2.AsyncBaseTransport):
     """Connects to public addresses only."""
 
     def __init__(self) -> None:
@@ -62,7 +40,7 @@ class CheckedAsyncTransport(httpx2.AsyncBaseTransport):
         self._inner = httpx2.AsyncHTTPTransport(verify=certificates(), limits=_NO_KEEPALIVE)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        found = await addresses.resolve_async(request.url.host, _port(request.url), timeout_seconds=CONNECT_TIMEOUT_SECONDS)
+        found = await addresses.resolve(request.url.host, _port(request.url), timeout_seconds=CONNECT_TIMEOUT_SECONDS)
         addresses.require_public(request.url.host, found)
         *others, last = _pinned(request, found)
         for pinned in others:
@@ -156,7 +134,7 @@ def _client(outgoing: Outgoing) -> httpx2.AsyncClient:
     if outgoing.allow_private_addresses:
         transport: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(verify=certificates(), limits=_NO_KEEPALIVE)
     else:
-        transport = CheckedAsyncTransport()
+        transport = CheckedTransport()
     return httpx2.AsyncClient(
         transport=transport,
         timeout=httpx2.Timeout(outgoing.timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, outgoing.timeout_seconds)),
