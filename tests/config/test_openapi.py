@@ -105,7 +105,11 @@ def test_every_body_but_bytes_and_files_has_an_example_that_fits(document):
 
 
 def test_problems_are_described_with_an_example_that_fits(document):
-    for response in document["components"]["responses"].values():
+    problems = document["components"]["responses"]
+    assert {"400", "404", "422"} <= {
+        str(response["content"]["application/problem+json"]["example"]["status"]) for response in problems.values()
+    }
+    for response in problems.values():
         media = response["content"]["application/problem+json"]
         schema = {**document["components"]["schemas"]["Problem"]}
         Draft202012Validator(schema).validate(media["example"])

@@ -112,6 +112,7 @@ def test_a_draft_beside_a_published_version_can_be_changed(version: SpellVersion
     draft = SpellVersionFactory.create(spell=version.spell, number=2)
     StepFactory(version=draft, tool=ToolFactory())
     draft.delete()
+    assert list(version.spell.versions.all()) == [version]
 
 
 def installed() -> set[str]:
