@@ -75,6 +75,7 @@ def _clean_error(error: ToolError) -> ToolError:
         permanent=bool(error.permanent),
         retry_after=None if error.retry_after is None else _wait(error.retry_after),
         ambiguous=bool(error.ambiguous),
+        outage=bool(error.outage),
         cost=_clean_cost(error.cost),
         details=details,
     )

@@ -57,7 +57,10 @@ async def run(*, adapter_key: str, request: Request) -> Result | Submitted:
 
 def _written(adapter_key: str, request: Request) -> dict[str, Any]:
     readable = {str(id_): _stored(stored) for id_, stored in request.workbench.readable.items()}
-    plain = {name: getattr(request, name) for name in ("tool", "config", "pricing", "inputs", "attempt", "timeout_seconds")}
+    plain = {
+        name: getattr(request, name)
+        for name in ("tool", "config", "pricing", "inputs", "attempt", "timeout_seconds", "callback_url", "job_handle", "price_table")
+    }
     ids = {name: str(getattr(request, name)) for name in ("generation_id", "cast_id", "idempotency_key")}
     return {"adapter": adapter_key, "plain": plain, "ids": ids, "readable": readable}
 
@@ -109,7 +112,7 @@ def _told(answer: Answer) -> dict[str, Any]:
     shared = {"cost": cost and {"usd": str(cost.usd), "basis": dict(cost.basis)}}
     if isinstance(answer, Result):
         return {"kind": "result", "output": answer.output, **shared}
-    names = ("message", "code", "permanent", "retry_after", "ambiguous", "details")
+    names = ("message", "code", "permanent", "retry_after", "ambiguous", "outage", "details")
     return {"kind": "error", "error": {name: getattr(answer, name) for name in names}, **shared}
 
 

@@ -1,8 +1,8 @@
 """The contract between Grimoire and the code that makes a call.
 
 An adapter is a class with one method that matters, `run`. It returns a `Result` when the call is done, `Submitted`
-when a provider took it as a job, and raises `ToolError` when it failed. `run` and `poll` may be plain functions (they
-get a thread) or `async def` (they share the event loop); all else is the engine's: retries, deadlines, accounting.
+when a provider took it as a job, and raises `ToolError` when it failed. Each method may be a plain function (it gets a
+thread) or `async def` (it shares the event loop); all else is the engine's: retries, deadlines, accounting.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,8 +36,21 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteFile:
+    """A file that a provider made, still over there: an http(s) URL, or a `data:` URI.
+
+    It may stand anywhere in a `Result.output` and as a `Progress.preview`. It is fetched and kept before the answer is
+    stored, and a reference to the artefact takes its place. `mime_type` is what the provider says, if it does.
+    """
+
+    url: str
+    name: str = ""
+    mime_type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A call that is done. `output` is a JSON object; bytes go through `Request.keep` and appear in it by reference."""
+    """A call that is done. `output` is a JSON object; bytes stand in it as a `RemoteFile` or by what `Request.keep` returned."""
 
     output: Mapping[str, Json]
     cost: Cost | None = None
@@ -45,28 +58,48 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A call that a provider took as a job: its id there, and the seconds after which to ask for it."""
+    """A call that a provider took as a job: its id there, and the seconds after which to ask for it.
+
+    `handle` is what else is needed to ask, like the URLs that the provider named: `Request.job_handle` brings it back.
+    """
 
     job_id: str
     poll_after: float = 5.0
+    handle: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A job that is still at work. `percent` is 0 to 100; `poll_after` is in seconds."""
+    """A job that is still at work. `percent` is 0 to 100; `poll_after` is in seconds.
+
+    `preview` is a picture of the unfinished work: a `RemoteFile` or the reference to an artefact.
+    """
 
     percent: float | None = None
     stage: str = ""
     poll_after: float = 5.0
+    preview: "RemoteFile | Mapping[str, Json] | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackUpdate:
-    """What a provider's webhook said of a job. `None` as news means: ask the provider, by `poll`."""
+class Lost:
+    """A provider's definite word that it knows of no such job, in words for the initiator."""
 
-    delivery_id: str
-    job_id: str
-    news: "Result | Progress | ToolError | None"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A webhook as it came in: header names in lower case, the raw body, and the configuration of the tool it is for."""
+
+    tool: str
+    config: Mapping[str, Json]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class CallbackRefusedError(Exception):
+    """A webhook whose signature or form is not its provider's."""
 
 
 class ToolError(Exception):
@@ -74,8 +107,9 @@ class ToolError(Exception):
 
     `permanent`: trying again cannot help. `retry_after`: seconds that the provider asked us to wait. `ambiguous`: the
     request may have reached the provider and its answer was lost, so a billed call must not be sent again blindly.
-    `cost`: what the failure cost all the same. `code` is a short machine-readable word, `details` what the provider
-    said beyond the message.
+    `cost`: what the failure cost all the same. `outage`: the provider as a whole is at fault (it cannot be reached, or
+    answers 5xx), which tells nothing of this call. `code` is a short machine-readable word, `details` what the
+    provider said beyond the message.
     """
 
     def __init__(
@@ -86,6 +120,7 @@ class ToolError(Exception):
         permanent: bool = False,
         retry_after: float | None = None,
         ambiguous: bool = False,
+        outage: bool = False,
         cost: Cost | None = None,
         details: Json = None,
     ) -> None:
@@ -96,6 +131,7 @@ class ToolError(Exception):
         self.permanent = permanent
         self.retry_after = retry_after
         self.ambiguous = ambiguous
+        self.outage = outage
         self.cost = cost
         self.details = details
 
@@ -106,7 +142,9 @@ class Request:
 
     `inputs` have been checked against the tool's schema and filled with its defaults. `idempotency_key` is the same
     for each try of one call whose answer was lost, and new for a try after a definite failure. `timeout_seconds` is
-    what the engine allows the call; an adapter hands it on to its client.
+    what the engine allows the call; an adapter hands it on to its client. `callback_url` is where the provider may tell
+    us of the job; empty when it could not reach us. `job_handle` is the `handle` of the job that is asked for.
+    `price_table` is the number of the tool's price table that `pricing` holds.
     """
 
     tool: str
@@ -119,6 +157,9 @@ class Request:
     idempotency_key: UUID
     timeout_seconds: float
     workbench: Workbench
+    callback_url: str = ""
+    job_handle: Mapping[str, str] = field(default_factory=dict)
+    price_table: int = 1
     on_progress: Callable[[Progress], None] = lambda progress: None  # noqa: ARG005 - nobody listens unless told to
 
     def read(self, reference: Mapping[str, Json]) -> bytes:
@@ -158,29 +199,42 @@ class Adapter:
         """Make the call."""
         raise NotImplementedError
 
-    def poll(self, request: Request, job_id: str) -> Result | Progress | ToolError | Awaitable[Result | Progress | ToolError]:
+    def poll(self, request: Request, job_id: str) -> Result | Progress | Lost | ToolError | Awaitable[Result | Progress | Lost | ToolError]:
         """Ask the provider for a job. An empty `job_id` means: look it up by `request.idempotency_key`.
 
         A job that failed is told by a returned ToolError. One that is raised says nothing of the job: that the
-        provider could not be asked, which is tried again, or, if it is permanent, that it knows of no such job.
+        provider could not be asked, which is tried again.
         """
         raise NotImplementedError
 
     def cancel(self, request: Request, job_id: str) -> Awaitable[None] | None:
-        """Ask the provider to stop a job, best effort."""
+        """Ask the provider to stop a job, best effort. A job that has ended is no error."""
         raise NotImplementedError
 
-    def read_callback(self, headers: Mapping[str, str], body: bytes) -> CallbackUpdate:
-        """Verify the signature of a webhook and read what it says."""
-        raise NotImplementedError
+    def verify_callback(self, delivery: Delivery) -> str | Awaitable[str]:
+        """Check that a webhook is its provider's, and return the sender's id of the delivery; empty if it has none.
+
+        Without a scheme of its own, the signed address that the webhook came to is what shows that it is genuine.
+
+        Raises:
+            CallbackRefusedError: it is not.
+        """
+        return ""
+
+    def read_callback(self, request: Request, payload: Json) -> Result | Progress | ToolError | None:
+        """Return what a verified webhook says of the job. None: it is only a hint, ask by `poll`. Reads, and calls nobody."""
+        return None
 
 
 __all__ = [
     "Adapter",
-    "CallbackUpdate",
+    "CallbackRefusedError",
     "Cost",
+    "Delivery",
     "Json",
+    "Lost",
     "Progress",
+    "RemoteFile",
     "Request",
     "Result",
     "StoredArtifact",

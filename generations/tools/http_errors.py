@@ -54,10 +54,10 @@ def transport_error(error: Exception, *, host: str, repeatable: bool = False) ->
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.InvalidURL):
         return ToolError(f"The request to {host} cannot be made{why}", code="bad_request", permanent=True)
     if isinstance(error, _BEFORE_SENDING):
-        return ToolError(f"{host} cannot be reached{why}", code="unreachable")
+        return ToolError(f"{host} cannot be reached{why}", code="unreachable", outage=True)
     if isinstance(error, httpx2.TimeoutException | TimeoutError):
-        return ToolError(f"{host} did not answer in time.", code="timeout", ambiguous=not repeatable)
-    return ToolError(f"The connection to {host} was lost{why}", code="connection_lost", ambiguous=not repeatable)
+        return ToolError(f"{host} did not answer in time.", code="timeout", ambiguous=not repeatable, outage=True)
+    return ToolError(f"The connection to {host} was lost{why}", code="connection_lost", ambiguous=not repeatable, outage=True)
 
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, *, host: str, now: datetime | None = None) -> ToolError:
@@ -82,6 +82,7 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, *, host: 
         code=code,
         permanent=permanent,
         retry_after=None if permanent else retry_after_seconds(headers, now=now),
+        outage=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
         details=details,
     )
 

@@ -1,10 +1,10 @@
 """Prices of a tool, as its row has them."""
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
-from .contract import MAX_USD, ToolError
+from .contract import MAX_USD, Cost, Request, ToolError
 
 
 def price(pricing: Mapping[str, Any], unit: str, *, default: Decimal | None = None) -> Decimal:
@@ -26,3 +26,33 @@ def price(pricing: Mapping[str, Any], unit: str, *, default: Decimal | None = No
             f"The tool's price of {unit} is {pricing[unit]!r}, which is no amount in US dollars.", code="bad_pricing", permanent=True
         )
     return usd
+
+
+MILLION = Decimal(1_000_000)
+
+
+def charge(request: Request, quantities: Mapping[str, Decimal | int | float]) -> Cost | None:
+    """Return what a call cost, by the quantities that the provider counted and the tool's prices of them.
+
+    `quantities` are keyed as prices are: `per_second`, `per_image`, `input_per_million` ... None, which means unknown,
+    when the tool has none of these prices. The basis is `{"unit", "quantity", "price", "table"}`; of several units,
+    `{"lines": [{"unit", "quantity", "price"}], "table"}`.
+
+    Raises:
+        ToolError: permanent, `bad_pricing`.
+    """
+    lines, usd = [], Decimal(0)
+    for unit, counted in quantities.items():
+        if unit in request.pricing:
+            each, quantity = price(request.pricing, unit), Decimal(str(counted))
+            usd += quantity * each / (MILLION if unit.endswith("_per_million") else 1)
+            lines.append({"unit": unit.removeprefix("per_"), "quantity": plain(quantity), "price": plain(each)})
+    if not lines:
+        return None
+    told = lines[0] if len(lines) == 1 else {"lines": lines}
+    return Cost(usd=usd, basis={**told, "table": request.price_table})
+
+
+def plain(number: Decimal) -> str:
+    """Return a number in plain digits, without an exponent and without trailing zeros."""
+    return format(number.normalize(Context(prec=40)), "f")

@@ -1,0 +1,142 @@
+"""HTTP calls to one provider, as its tool's row configures them: address, key, time, size.
+
+The key goes to the provider's own origin and nowhere else, also when an answer names other addresses.
+"""
+
+import json as json_text
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from .configuration import read_secret
+from .contract import Request, ToolError
+from .definition import integer_schema, object_schema
+from .http_client import SAFE_METHODS, Answer, Outgoing, exchange
+from .http_errors import status_error
+from .json_parse import BadJson, parse_json
+
+MAX_ANSWER_BYTES = 20 * 2**20
+URL_PATTERN = "^https?://[^\\s]+$"
+ENV_PATTERN = "^([A-Z][A-Z0-9_]*)?$"
+
+
+def provider_schema(properties: Mapping[str, Any], *, base_url: str, api_key_env: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the schema of a configuration: what all providers have, and `properties` beside it."""
+    shared = {
+        "base_url": {"type": "string", "description": "Where the API is.", "pattern": URL_PATTERN, "maxLength": 500, "default": base_url},
+        "api_key_env": {
+            "type": "string",
+            "description": "The environment variable with the API key. Empty for a server that wants none.",
+            "pattern": ENV_PATTERN,
+            "default": api_key_env,
+        },
+        "poll_seconds": {
+            "type": "number",
+            "description": "How soon to ask for a job; each further question waits longer.",
+            "minimum": 0.1,
+            "maximum": 3600,
+            "default": 3,
+        },
+        "max_output_bytes": integer_schema("The largest file that is kept of an output.", minimum=1, maximum=2**30, default=100 * 2**20),
+        "allow_private_addresses": {
+            "type": "boolean",
+            "description": "Fetch outputs also from this machine and its network. The provider's own address is always allowed.",
+            "default": False,
+        },
+    }
+    return object_schema({**shared, **properties}, required=required)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderApi:
+    """One provider, for one call. `base_url` is an operator's word and may be anywhere, also on this machine."""
+
+    base_url: str
+    timeout_seconds: float
+    secret_headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, request: Request, config: Mapping[str, Any], *, scheme: str = "Bearer", timeout_seconds: float | None = None
+    ) -> "ProviderApi":
+        """Read address and key from a tool's configuration. `scheme` stands before the key in `Authorization`.
+
+        Raises:
+            ToolError: permanent, `secret_missing`.
+        """
+        secret = {}
+        if config["api_key_env"]:
+            secret["Authorization"] = f"{scheme} {read_secret(config['api_key_env'], tool=request.tool)}".strip()
+        return cls(
+            base_url=config["base_url"].rstrip("/"), timeout_seconds=timeout_seconds or request.timeout_seconds, secret_headers=secret
+        )
+
+    @property
+    def host(self) -> str:
+        return httpx2.URL(self.base_url).host
+
+    def url(self, path: str) -> str:
+        """Return the address of a path below `base_url`, or a whole address that the provider named, if it is its own.
+
+        Raises:
+            ToolError: `bad_answer`: the address is somebody else's, who must not get our key.
+        """
+        if not path.startswith(("http://", "https://")):
+            return f"{self.base_url}/{path.lstrip('/')}"
+        home, named = httpx2.URL(self.base_url), httpx2.URL(path)
+        if (home.scheme, home.host, home.port) != (named.scheme, named.host, named.port):
+            raise ToolError(f"{home.host} names an address at {named.host}, which is not its own.", code="bad_answer", permanent=True)
+        return path
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        expected: Collection[int] = (),
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Answer:
+        """Make a request and return its answer: a status of 2xx, or one that is `expected`.
+
+        Raises:
+            ToolError: any other status, or no answer (see `http_errors`). Ambiguous only for methods that change something.
+        """
+        if json is not None:
+            content = json_text.dumps(json, ensure_ascii=False, allow_nan=False).encode()
+        outgoing = Outgoing(
+            method=method,
+            url=self.url(path),
+            headers={**({"Content-Type": "application/json"} if json is not None else {}), **self.headers, **(headers or {})},
+            secret_headers=self.secret_headers,
+            content=content,
+            max_bytes=max_bytes,
+            timeout_seconds=self.timeout_seconds,
+            allow_private_addresses=True,
+        )
+        answer = await exchange(outgoing)
+        if not 200 <= answer.status < 300 and answer.status not in expected:  # noqa: PLR2004 - the success statuses of HTTP
+            raise status_error(answer.status, answer.headers, answer.body, host=self.host)
+        return answer
+
+    async def ask(self, method: str, path: str, **options: Any) -> Any:
+        """Make a request and return the JSON of its answer. Takes what `send` takes.
+
+        Raises:
+            ToolError: as `send`; `bad_answer`: it is no JSON, which is ambiguous when the request may have changed something.
+        """
+        return self.json_of(await self.send(method, path, **options), repeatable=method in SAFE_METHODS)
+
+    def json_of(self, answer: Answer, *, repeatable: bool = True) -> Any:
+        """Return the JSON of an answer. Raises ToolError as `ask`."""
+        try:
+            return parse_json(answer.body)
+        except BadJson as error:
+            details = {"body": answer.body[:2000].decode(errors="replace")}
+            message = f"The answer of {self.host} is not JSON: {error}."
+            raise ToolError(message, code="bad_answer", ambiguous=not repeatable, details=details) from error
