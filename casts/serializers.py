@@ -69,8 +69,17 @@ class CastListSerializer(serializers.ListSerializer[Any]):
 PROGRESS = {
     "type": "object",
     "description": "How many items have ended for good, of those known so far: a step, or each item of its `for_each`.",
-    "properties": {"done": {"type": "integer", "minimum": 0}, "total": {"type": "integer", "minimum": 0}},
-    "required": ["done", "total"],
+    "properties": {
+        "done": {"type": "integer", "minimum": 0},
+        "total": {"type": "integer", "minimum": 0},
+        "percent": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 100,
+            "description": "How far it is, with what providers say of calls at work. All steps weigh the same. Never falls but by a retry.",
+        },
+    },
+    "required": ["done", "total", "percent"],
 }
 
 

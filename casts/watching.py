@@ -10,8 +10,10 @@ from uuid import UUID
 
 from casts.clock import database_now
 from casts.models import ENDED, Cast, FanOut
-from casts.progress import with_shown_status
+from casts.progress import progress_of, with_shown_status
+from generations.models import LIVE as LIVE_GENERATIONS
 from generations.models import Generation, GenerationStatus
+from generations.progress import CallProgress, read_progress
 from spells.models import Step
 
 WAITING = "waiting"
@@ -35,7 +37,8 @@ _DONE = (GenerationStatus.SUCCEEDED, GenerationStatus.SKIPPED)
 class StepLine:
     """One step. `total` is None while its list is not evaluated; `took` is None before its first call.
 
-    `state` is `waiting`, `retrying`, or the status of generations that tells most. `note` says what went wrong last.
+    `state` is `waiting`, `retrying`, or the status of generations that tells most. `percent`, 0 to 100, is how far its
+    calls at work are, on average of those that tell; `stage` is what one of them is at. `note` says what went wrong last.
     """
 
     key: str
@@ -45,6 +48,8 @@ class StepLine:
     total: int | None
     took: timedelta | None
     cost_usd: Decimal
+    percent: float | None = None
+    stage: str = ""
     note: str = ""
 
 
@@ -55,6 +60,7 @@ class Watched:
     id: UUID
     spell: str
     status: str
+    percent: int
     took: timedelta
     cost_usd: Decimal
     outputs: dict[str, Any] | None
@@ -72,13 +78,14 @@ class _Items:
     """What stands of one step: the latest attempt at each item, and the sums of all."""
 
     latest: dict[int, tuple[str, str]]  # state and note, by item
+    at_work: dict[int, CallProgress]  # by item, of those that tell
     cost_usd: Decimal = Decimal(0)
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
 
 def look(*, cast_id: UUID) -> Watched:
-    """Read how a cast stands now. Five queries. Raises Cast.DoesNotExist."""
+    """Read how a cast stands now. At most nine queries. Raises Cast.DoesNotExist."""
     now = database_now()
     cast = with_shown_status(Cast.objects.select_related("version__spell")).get(pk=cast_id)
     steps = Step.objects.filter(version=cast.version_id).order_by("position").select_related("tool")
@@ -88,6 +95,7 @@ def look(*, cast_id: UUID) -> Watched:
         id=cast.pk,
         spell=f"{cast.version.spell.slug}@{cast.version.number}",
         status=cast.shown_status,
+        percent=progress_of([cast])[cast.pk].percent,
         took=(cast.finished_at or now) - cast.created_at,
         cost_usd=cast.cost_usd,
         outputs=cast.outputs,
@@ -98,12 +106,15 @@ def look(*, cast_id: UUID) -> Watched:
 
 
 def _items(cast: Cast) -> dict[int, _Items]:
-    items: dict[int, _Items] = defaultdict(lambda: _Items(latest={}))
+    items: dict[int, _Items] = defaultdict(lambda: _Items(latest={}, at_work={}))
     rows = Generation.objects.filter(cast=cast).order_by("attempt")
-    for step_id, item, status, cost_usd, started_at, finished_at, retry_at, error in rows.values_list(
-        "step_id", "item", "status", "cost_usd", "started_at", "finished_at", "retry_at", "error"
+    for step_id, item, status, cost_usd, started_at, finished_at, retry_at, error, told in rows.values_list(
+        "step_id", "item", "status", "cost_usd", "started_at", "finished_at", "retry_at", "error", "progress"
     ):
         step = items[step_id]
+        progress = read_progress(told)
+        if progress is not None and status in LIVE_GENERATIONS:
+            step.at_work[item] = progress
         step.latest[item] = (RETRYING if retry_at else status, (error or {}).get("message", ""))
         step.cost_usd += cost_usd or 0
         step.started_at = min(filter(None, (step.started_at, started_at)), default=None)
@@ -117,7 +128,19 @@ def _line(step: Step, items: _Items, total: int | None, now: datetime) -> StepLi
     took = None
     if items.started_at:
         took = (items.finished_at if items.finished_at and state not in _GOING_ON else now) - items.started_at
-    return StepLine(key=step.key, tool=step.tool.slug, state=state, done=done, total=total, took=took, cost_usd=items.cost_usd, note=note)
+    percents = [told.percent for told in items.at_work.values() if told.percent is not None]
+    return StepLine(
+        key=step.key,
+        tool=step.tool.slug,
+        state=state,
+        done=done,
+        total=total,
+        took=took,
+        cost_usd=items.cost_usd,
+        percent=sum(percents) / len(percents) if percents else None,
+        stage=next((told.stage for told in items.at_work.values() if told.stage), ""),
+        note=note,
+    )
 
 
 _GOING_ON = (RETRYING, RUNNING, GenerationStatus.PENDING, GenerationStatus.SUBMITTED)

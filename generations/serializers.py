@@ -1,13 +1,17 @@
 """Generations and artefacts as clients see them."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from generations.artifacts import REFERENCE_KEY
 from generations.models import Artifact, Generation, GenerationStatus
+from generations.progress import read_progress
 from spells.fields import choice_field, json_field
 
 OBJECT = {"type": "object", "additionalProperties": True}
@@ -59,6 +63,11 @@ class OptionalMoneyField(MoneyField):
     """Money, or null while it is not known."""
 
 
+def address_of(artifact_id: UUID | str, *, context: Mapping[str, Any]) -> str:
+    """Return the address of the bytes of an artefact."""
+    return reverse("api:artifact", kwargs={"artifact_id": artifact_id}, request=context["request"])
+
+
 class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
     """Bytes that a tool made: what they are, and where to get them."""
 
@@ -71,14 +80,38 @@ class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
 
     @extend_schema_field({"type": "string", "format": "uri", "description": "The bytes. Works with your own key."})
     def get_url(self, artifact: Artifact) -> str:
-        return reverse("api:artifact", kwargs={"artifact_id": artifact.pk}, request=self.context["request"])
+        return address_of(artifact.pk, context=self.context)
 
 
 PROGRESS = {
     "type": ["object", "null"],
     "description": "How far the call is, when its provider tells.",
-    "properties": {"percent": {"type": ["number", "null"]}, "stage": {"type": "string"}},
+    "properties": {
+        "percent": {"type": ["number", "null"], "minimum": 0, "maximum": 100},
+        "stage": {"type": "string", "description": "What it is at, in the provider's words."},
+        "preview": {
+            "type": ["object", "null"],
+            "description": "A picture of the unfinished work: a reference, and where its bytes are.",
+            "properties": {"artifact": {"type": "string", "format": "uuid"}, "url": {"type": "string", "format": "uri"}},
+            "required": ["artifact", "url"],
+        },
+    },
+    "required": ["percent", "stage", "preview"],
 }
+
+
+@extend_schema_field(PROGRESS)
+class ProgressField(serializers.JSONField):
+    """How far a call is. The preview gets an address."""
+
+    def to_representation(self, value: Any) -> Any:
+        """Return percent, stage and preview, each also when nobody told it."""
+        progress = read_progress(value)
+        return progress and {
+            "percent": progress.percent,
+            "stage": progress.stage,
+            "preview": progress.preview and {**progress.preview, "url": address_of(progress.preview[REFERENCE_KEY], context=self.context)},
+        }
 
 
 class GenerationSerializer(serializers.ModelSerializer[Generation]):
@@ -93,7 +126,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
     output = json_field(OBJECT_OR_NULL)
     error = ErrorField()
     cost_usd = OptionalMoneyField()
-    progress = json_field(PROGRESS)
+    progress = ProgressField(read_only=True)
     job_id = serializers.CharField(help_text="The provider's own id of the job, if it is one.")
     artifacts = ArtifactSerializer(many=True)
 

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from generations.admin.pictures import artifact_figure, picture_of
 from generations.models import LIVE, Artifact, Generation, GenerationStatus
+from generations.progress import CallProgress, read_progress
 from spells.admin.json_html import cut_json_html, json_html
 
 # Attempts that one page reads, without payloads. More exist only under very large fan-outs that failed again and again.
@@ -71,9 +72,14 @@ class Payload:
     error_shown: SafeString | None
     reason: str
     job_id: str
-    progress: Mapping[str, Any]
+    progress: CallProgress | None
     deadline_at: datetime | None
     figures: list[SafeString] = field(default_factory=list)
+
+    @property
+    def preview(self) -> SafeString | None:
+        """Return the picture of the unfinished work, if there is one."""
+        return json_html(self.progress.preview, picture=picture_of) if self.progress and self.progress.preview else None
 
     @property
     def message(self) -> str:
@@ -87,7 +93,6 @@ def payloads_of(ids: Collection[UUID], *, limit: int) -> dict[UUID, Payload]:
     columns = ("id", "reason", "job_id", "progress", "deadline_at", *cut)
     told = {}
     for row in Generation.objects.filter(pk__in=ids).annotate(**cut).values(*columns):
-        progress = row["progress"] if isinstance(row["progress"], dict) else {}
         error = _error(row["error_text"], limit=limit)
         told[row["id"]] = Payload(
             inputs=cut_json_html(row["inputs_text"], limit=limit, picture=picture_of),
@@ -97,7 +102,7 @@ def payloads_of(ids: Collection[UUID], *, limit: int) -> dict[UUID, Payload]:
             error_shown=cut_json_html(row["error_text"], limit=limit) if error is None and row["error_text"] else json_html(error),
             reason=row["reason"],
             job_id=row["job_id"],
-            progress=progress,
+            progress=read_progress(row["progress"]),
             deadline_at=row["deadline_at"],
         )
     _add_figures(told)

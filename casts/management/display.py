@@ -18,6 +18,10 @@ from casts.watching import StepLine, Watched
 
 LOOK_SECONDS = 0.2
 MAX_NOTE = 200
+MAX_STAGE = 60
+BAR_CELLS = 10
+# Plain lines tell of a call each time that it has got on so far.
+TOLD_PERCENT = 25
 COLOURS = {
     "succeeded": "green",
     "skipped": "green",
@@ -63,7 +67,7 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         """Take where the lines go."""
         self._console = console
-        self._told: dict[str, tuple[str, int]] = {}
+        self._told: dict[str, tuple[str, int, int]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +77,7 @@ class PlainLines:
 
     def show(self, watched: Watched) -> None:
         for step in watched.steps:
-            stands = (step.state, step.done)
+            stands = (step.state, step.done, int(step.percent or 0) // TOLD_PERCENT)
             if step.state != watching.WAITING and self._told.get(step.key) != stands:
                 self._told[step.key] = stands
                 self._console.print(plain(step), markup=False, highlight=False, soft_wrap=True)
@@ -101,16 +105,34 @@ def table(watched: Watched) -> Table:
     columns.add_column("")
     for step in watched.steps:
         state = Text(step.state, style=COLOURS.get(step.state, "dim"))
-        columns.add_row(
-            Text(step.key), Text(step.tool), state, items(step), seconds(step.took), dollars(step.cost_usd), Text(step.note[:MAX_NOTE])
-        )
+        word = Text(step.note[:MAX_NOTE]) if step.note else at_work(step)
+        columns.add_row(Text(step.key), Text(step.tool), state, items(step), seconds(step.took), dollars(step.cost_usd), word)
     total = Text(watched.status, style=COLOURS.get(watched.status, ""))
-    columns.add_row(Text(watched.spell, style="bold"), "", total, "", seconds(watched.took), dollars(watched.cost_usd), "")
+    columns.add_row(
+        Text(watched.spell, style="bold"), "", total, f"{watched.percent} %", seconds(watched.took), dollars(watched.cost_usd), ""
+    )
     return columns
 
 
+def at_work(step: StepLine) -> Text:
+    """Return a bar, the percent and the stage of a step whose calls tell of them."""
+    words = Text()
+    if step.percent is not None:
+        full = round(step.percent / 100 * BAR_CELLS)
+        words.append("━" * full, style="cyan").append("━" * (BAR_CELLS - full), style="bright_black").append(f" {step.percent:.0f} %  ")
+    return words.append(printable(step.stage), style="dim")
+
+
+def printable(stage: str) -> str:
+    """Return what a provider said of a stage, on one line and without what would steer a terminal."""
+    line = " ".join(stage.split())
+    return "".join(character for character in line if character.isprintable())[:MAX_STAGE]
+
+
 def plain(step: StepLine) -> str:
-    parts = [f"{step.key} ({step.tool}): {step.state}", items(step), seconds(step.took), dollars(step.cost_usd), step.note[:MAX_NOTE]]
+    percent = "" if step.percent is None else f"{step.percent:.0f} %"
+    word = step.note[:MAX_NOTE] if step.note else printable(step.stage)
+    parts = [f"{step.key} ({step.tool}): {step.state}", items(step), percent, seconds(step.took), dollars(step.cost_usd), word]
     return ", ".join(part for part in parts if part)
 
 

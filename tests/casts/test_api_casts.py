@@ -62,7 +62,7 @@ def test_casting_answers_201_with_the_cast_and_its_address():
     assert (told["spell"], told["version"], told["status"]) == ("story", 1, "queued")
     assert told["inputs"] == {"theme": "sea"}
     assert (told["cost_usd"], told["max_cost_usd"]) == ("0", "0.5")
-    assert told["progress"] == {"done": 0, "total": 1}
+    assert told["progress"] == {"done": 0, "total": 1, "percent": 0}
     assert (told["outputs"], told["error"], told["started_at"], told["finished_at"]) == (None, None, None, None)
     assert told["created_at"].endswith("Z")
     assert told["generations"] == f"https://testserver/api/v1/casts/{told['id']}/generations/"

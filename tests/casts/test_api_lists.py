@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from casts.models import Cast
 from casts.progress import Progress, progress_of, with_shown_status
-from generations.models import GenerationStatus
+from generations.models import Generation, GenerationStatus
 from spells.models import OnFailure, Step
 from tests.api import assert_problem, client_of, get
 from tests.casts.factories import NOON, ArtifactFactory, CastEventFactory, CastFactory, FanOutFactory, GenerationFactory
@@ -58,10 +58,10 @@ def test_progress_counts_steps_and_the_items_of_their_lists():
     GenerationFactory.create(cast=cast, step=story, status="succeeded")
     GenerationFactory.create(cast=cast, step=art, item=0, status="succeeded")
     GenerationFactory.create(cast=cast, step=art, item=1, status="running")
-    assert progress_of([cast]) == {cast.pk: Progress(done=2, total=5)}
+    assert progress_of([cast]) == {cast.pk: Progress(done=2, total=5, percent=44)}
     GenerationFactory.create(cast=cast, step=art, item=2, status="skipped")
     GenerationFactory.create(cast=cast, step=sheet, status="cancelled")
-    assert progress_of([cast]) == {cast.pk: Progress(done=4, total=5)}
+    assert progress_of([cast]) == {cast.pk: Progress(done=4, total=5, percent=88)}
 
 
 def test_an_item_that_will_be_tried_again_is_not_done():
@@ -70,11 +70,51 @@ def test_an_item_that_will_be_tried_again_is_not_done():
     first = GenerationFactory.create(cast=cast, step=step, status="failed", retry_at=NOON)
     assert progress_of([cast])[cast.pk].done == 0
     GenerationFactory.create(cast=cast, step=step, status="failed", attempt=2)
-    assert progress_of([cast])[cast.pk] == Progress(done=1, total=1)
+    assert progress_of([cast])[cast.pk] == Progress(done=1, total=1, percent=100)
     Cast.objects.filter(pk=cast.pk).update(round=1)  # retried since
     cast.refresh_from_db()
     assert progress_of([cast])[cast.pk].done == 0
     assert first.status == GenerationStatus.FAILED
+
+
+def percent_of(cast):
+    cast.refresh_from_db()
+    return progress_of([cast])[cast.pk].percent
+
+
+def test_the_percent_weighs_steps_alike_and_does_not_fall_when_a_list_turns_out_to_be_long():
+    cast = CastFactory.create(status="running")
+    first, each = (StepFactory.create(version=cast.version, key=key) for key in ("first", "each"))
+    GenerationFactory.create(cast=cast, step=first, status="succeeded")
+    assert percent_of(cast) == 50
+    FanOutFactory.create(cast=cast, step=each, items=list("abcd"))
+    assert percent_of(cast) == 50
+    GenerationFactory.create(cast=cast, step=each, item=0, status="succeeded")
+    assert percent_of(cast) == 62
+
+
+def test_the_percent_counts_a_call_at_work_as_far_as_its_provider_says():
+    cast = cast_with("submitted", progress={"percent": 40, "stage": "painting"})
+    assert percent_of(cast) == 40
+    Generation.objects.update(progress={"percent": None, "stage": "waiting"})
+    assert percent_of(cast) == 0
+    Generation.objects.update(progress={"percent": 10**9})
+    assert percent_of(cast) == 100
+
+
+def test_the_percent_does_not_fall_when_a_call_is_made_again_but_in_another_round():
+    cast = cast_with("failed", progress={"percent": 80}, retry_at=NOON)
+    step = cast.version.steps.get()
+    assert percent_of(cast) == 80
+    Generation.objects.update(retry_at=None)
+    second = GenerationFactory.create(cast=cast, step=step, attempt=2, status="running", progress={"percent": 5})
+    Generation.objects.filter(attempt=1).update(retry_at=NOON)
+    assert percent_of(cast) == 80
+    Generation.objects.filter(pk=second.pk).update(status="succeeded", output={}, finished_at=NOON)
+    assert percent_of(cast) == 100
+    Generation.objects.filter(pk=second.pk).update(status="failed", output=None, error={"message": "no"})
+    Cast.objects.filter(pk=cast.pk).update(round=1)
+    assert percent_of(cast) == 0
 
 
 def test_a_list_that_could_not_be_evaluated_does_not_make_more_done_than_there_is():
@@ -82,7 +122,7 @@ def test_a_list_that_could_not_be_evaluated_does_not_make_more_done_than_there_i
     step = StepFactory.create(version=cast.version, for_each="{{ inputs.no }}", on_failure=OnFailure.CONTINUE)
     FanOutFactory.create(cast=cast, step=step, items=[])
     GenerationFactory.create(cast=cast, step=step, status="failed")
-    assert progress_of([cast])[cast.pk] == Progress(done=0, total=0)
+    assert progress_of([cast])[cast.pk] == Progress(done=0, total=0, percent=100)
 
 
 def test_the_list_shows_the_newest_first_page_by_page():

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from casts.models import Cast, CastEvent
-from generations.models import GenerationStatus
+from generations.models import Generation, GenerationStatus
 from tests.api import assert_problem, client_of, get, people, post
 from tests.casts.factories import ArtifactFactory, CastEventFactory, CastFactory, GenerationFactory, WakeupFactory
 from tests.factories import StepFactory, ToolFactory, UserFactory, published
@@ -170,6 +170,33 @@ def test_the_generations_of_a_cast_are_told_in_full():
     url = f"https://testserver/api/v1/artifacts/{artifact.pk}/"
     (shown,) = two["artifacts"]
     assert shown.items() >= {"id": str(artifact.pk), "sha256": artifact.sha256, "mime_type": "image/png", "size": 12, "url": url}.items()
+
+
+def test_a_generation_tells_how_far_it_is_with_the_address_of_its_preview():
+    ada = UserFactory.create()
+    generation = GenerationFactory.create(cast=standing(ada), status="submitted")
+    artifact = ArtifactFactory.create(owner=ada, generation=None)
+    reference = {"artifact": str(artifact.pk), "sha256": artifact.sha256, "mime_type": "image/png", "size": 12}
+    shown = {"percent": 41.5, "stage": "painting", "preview": {**reference, "url": f"https://testserver/api/v1/artifacts/{artifact.pk}/"}}
+    Generation.objects.filter(pk=generation.pk).update(progress={"percent": 41.5, "stage": "painting", "preview": reference})
+    assert get(client_of(ada), f"/generations/{generation.pk}/").json()["progress"] == shown
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        (None, None),
+        ({}, {"percent": None, "stage": "", "preview": None}),
+        ({"percent": 3}, {"percent": 3, "stage": "", "preview": None}),
+        ({"percent": True, "stage": 4, "preview": {"artifact": "no id"}}, {"percent": None, "stage": "", "preview": None}),
+        ({"percent": 250, "stage": "x", "preview": "no"}, {"percent": 100, "stage": "x", "preview": None}),
+        ([1], None),
+    ],
+)
+def test_progress_of_any_form_is_shown_in_one(kept, shown):
+    ada = UserFactory.create()
+    generation = GenerationFactory.create(cast=standing(ada), status="submitted", progress=kept)
+    assert get(client_of(ada), f"/generations/{generation.pk}/").json()["progress"] == shown
 
 
 def test_the_events_of_a_cast_are_told_in_order_with_who_did_it():

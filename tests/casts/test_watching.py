@@ -104,7 +104,7 @@ def test_looking_asks_as_many_queries_for_many_items_as_for_one(django_assert_nu
     hand = Hand(scenes.cast(*LIST_AND_EACH))
     hand.look()
     hand.answer("list", {"items": list(range(30))})
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(9):
         watching.look(cast_id=hand.cast.pk)
 
 
@@ -145,6 +145,49 @@ def test_watch_moves_a_table_where_there_is_a_terminal():
     assert out.getvalue().endswith("\x1b[?25h")  # the cursor is back
 
 
+def painting(hand: Hand, percent: float | None, stage: str) -> Callable[[], object]:
+    return lambda: hand.cast.generations.filter(status="running").update(progress={"percent": percent, "stage": stage})
+
+
+@pytest.mark.django_db
+def test_watch_shows_how_far_a_call_is_and_what_it_is_at():
+    hand = Hand(scenes.cast({"key": "one"}))
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, width=120, legacy_windows=False)
+    script = playing(hand.look, painting(hand, 42.4, "step 11\nof 25\x1b[2J"), lambda: hand.answer("one", {}))
+    display.watch(cast_id=hand.cast.pk, console=console, pause=script)
+    assert "42 %" in out.getvalue()
+    assert "step 11 of 25[2J" in out.getvalue()
+    assert "\x1b[2J" not in out.getvalue()
+
+
+@pytest.mark.django_db
+def test_plain_lines_tell_of_a_call_each_quarter():
+    hand = Hand(scenes.cast({"key": "one"}))
+    out = StringIO()
+    told = [painting(hand, percent, "painting") for percent in (3, 24.9, 25, 30, 80)]
+    script = playing(hand.look, *told, lambda: hand.answer("one", {}))
+    display.watch(cast_id=hand.cast.pk, console=Console(file=out), pause=script)
+    lines = [line for line in out.getvalue().splitlines() if "painting" in line]
+    assert [line.split(", ")[2] for line in lines] == ["25 %", "80 %"]
+
+
+@pytest.mark.django_db
+def test_a_step_is_as_far_as_its_calls_at_work_are_on_average():
+    hand = Hand(scenes.cast(*LIST_AND_EACH))
+    hand.look()
+    hand.answer("list", {"items": ["a", "b", "c"]})
+    assert lines(hand)["each"].percent is None
+    each = hand.cast.generations.filter(step__key="each")
+    each.filter(item=0).update(progress={"percent": 20, "stage": ""})
+    each.filter(item=1).update(progress={"percent": 60, "stage": "upscaling"})
+    each.filter(item=2).update(progress={"percent": None, "stage": ""})
+    assert (lines(hand)["each"].percent, lines(hand)["each"].stage) == (40, "upscaling")
+    assert watching.look(cast_id=hand.cast.pk).percent == int(100 / 3 + 100 / 3 * 0.8 / 3)
+    hand.answer("each", {}, item=1)
+    assert lines(hand)["each"].percent == 20
+
+
 @pytest.mark.django_db
 def test_whoever_stops_watching_gets_the_terminal_back():
     hand = Hand(scenes.cast({"key": "one"}))
@@ -159,7 +202,8 @@ def test_whoever_stops_watching_gets_the_terminal_back():
 
 
 def ended(status: str, **values: object) -> Watched:
-    given = {"outputs": None, "error": None, "reason": "", "steps": (), "cost_usd": Decimal("0.125"), "took": timedelta(seconds=83.2)}
+    given = {"outputs": None, "error": None, "reason": "", "steps": (), "cost_usd": Decimal("0.125")}
+    given |= {"took": timedelta(seconds=83.2), "percent": 100}
     return Watched(id=None, spell="story@1", status=status, **{**given, **values})  # type: ignore[arg-type]
 
 
