@@ -43,6 +43,7 @@ def _request(call: Call, workbench: Workbench) -> Request:
         tool=call.tool.slug,
         config=call.tool.config,
         pricing=call.tool.pricing,
+        price_table=call.tool.price_table,
         inputs=call.inputs,
         generation_id=call.generation_id,
         cast_id=call.cast_id,

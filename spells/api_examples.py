@@ -96,6 +96,7 @@ TOOL = OpenApiExample(
         "input_schema": {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]},
         "output_schema": {"type": "object", "properties": {"image": _IMAGE}, "required": ["image"]},
         "pricing": {},
+        "price_table": 1,
         "max_attempts": 3,
         "run_timeout_seconds": 60,
         "deadline_seconds": 3600,

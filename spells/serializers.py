@@ -145,6 +145,9 @@ class ToolSerializer(serializers.ModelSerializer[Tool]):
     input_schema = json_field(SCHEMA)
     output_schema = json_field(SCHEMA)
     pricing = json_field({"type": "object"}, help_text="Prices by unit, as decimal strings in US dollars.")
+    price_table = serializers.IntegerField(
+        min_value=1, read_only=True, help_text="The number of these prices: each change makes the next. Costs name it in their basis."
+    )
 
     class Meta:
         model = Tool
@@ -157,6 +160,7 @@ class ToolSerializer(serializers.ModelSerializer[Tool]):
             "input_schema",
             "output_schema",
             "pricing",
+            "price_table",
             "max_attempts",
             "run_timeout_seconds",
             "deadline_seconds",

@@ -1,4 +1,4 @@
-"""Triggers that keep a published version as it was published, on both databases.
+"""Triggers that keep a published version as it was published, on both databases; beside them, those of `price_triggers`.
 
 A version's row cannot be changed or removed once `published_at` is set; nor can its steps and their edges be added,
 changed or removed. `TRUNCATE` on PostgreSQL, and a flush on SQLite, are not asked: they empty a whole database.
@@ -15,6 +15,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
+from spells import price_triggers
 from spells.models import SpellVersion, Step, StepDependency
 
 _VERSION = SpellVersion._meta.db_table
@@ -33,11 +34,12 @@ def install(*, using: str, **_signal: Any) -> None:
     """Create or renew the triggers in one database. Called by `post_migrate`."""
     connection = connections[using]
     tables = set(connection.introspection.table_names())
-    if not {_VERSION, *(part._meta.db_table for part in _PARTS)} <= tables:
+    if not {_VERSION, price_triggers.TABLE, *(part._meta.db_table for part in _PARTS)} <= tables:
         return  # migrated back to nothing
-    statements = _postgresql() if connection.vendor == "postgresql" else [*_lifting(connection), *_sqlite()]
+    published = _postgresql() if connection.vendor == "postgresql" else [*_lifting(connection), *_sqlite()]
     with transaction.atomic(using=using), connection.cursor() as cursor:
-        for statement in statements:
+        price_triggers.catch_up(cursor)
+        for statement in (*published, *price_triggers.statements(connection.vendor)):
             cursor.execute(statement)
 
 

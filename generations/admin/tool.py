@@ -6,16 +6,18 @@ from django import forms
 from django.contrib import admin
 from django.db.models import JSONField, Q
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from generations.tools import registry
-from generations.tools.contract import ToolDefinition, ToolError
-from generations.tools.pricing import price
+from generations.tools.contract import ToolDefinition
 from generations.tools.registry import AdapterNotFound
+from spells.admin.formats import moment
 from spells.admin.json_field import StrictJSONField
 from spells.admin.json_html import json_html
 from spells.admin.records import ListAdmin
 from spells.models import Tool
+from spells.prices import validate_prices
 from spells.schemas import check
 
 POLICY = ("max_attempts", "backoff_seconds", "max_backoff_seconds", "run_timeout_seconds", "deadline_seconds")
@@ -30,6 +32,7 @@ MOST = {
     "max_in_flight": 1_000_000,
     "max_per_minute": 1_000_000,
 }
+MAX_TABLES_SHOWN = 100
 COPIED = ("input_schema", "output_schema", "effects", "recovery")
 
 
@@ -79,13 +82,9 @@ class ToolForm(forms.ModelForm[Tool]):
         return config
 
     def clean_pricing(self) -> Any:
-        pricing = self.cleaned_data["pricing"]
-        if not isinstance(pricing, dict):
-            raise forms.ValidationError('Prices are an object by unit, like {"call": "0.002"}.')
-        problems = [problem for unit in pricing if (problem := _price_problem(pricing, unit))]
-        if problems:
-            raise forms.ValidationError(problems)
-        return pricing
+        """Check also an empty list or text, at which the model's own check does not look."""
+        validate_prices(self.cleaned_data["pricing"])
+        return self.cleaned_data["pricing"]
 
     def clean(self) -> dict[str, Any]:
         """Check the bounds, and what two fields say together."""
@@ -99,16 +98,6 @@ class ToolForm(forms.ModelForm[Tool]):
         elif first is not None and longest is not None and longest < first:
             self.add_error("max_backoff_seconds", "The longest wait cannot be shorter than the first.")
         return cleaned
-
-
-def _price_problem(pricing: dict[str, Any], unit: str) -> str:
-    if not isinstance(pricing[unit], str):
-        return f'pricing.{unit}: write the amount as text, like "0.002", so that it stays exact.'
-    try:
-        price(pricing, unit)
-    except ToolError as error:
-        return error.message
-    return ""
 
 
 @admin.register(Tool)
@@ -126,13 +115,21 @@ class ToolAdmin(ListAdmin[Tool]):
     actions = None
     unlisted = ("config", "input_schema", "output_schema", "pricing", "description")
     empty_list = "No tools match. The built-in ones come in with: manage.py sync_tools"
-    readonly_fields = ("adapter_shown", "config_schema_shown", "input_schema_shown", "output_schema_shown", "created_at", "updated_at")
+    readonly_fields = (
+        "adapter_shown",
+        "config_schema_shown",
+        "prices_shown",
+        "input_schema_shown",
+        "output_schema_shown",
+        "created_at",
+        "updated_at",
+    )
 
     def matches(self, word: str) -> Q:
         return Q(slug__icontains=word) | Q(name__icontains=word) | Q(category__iexact=word) | Q(adapter__iexact=word)
 
     def get_fieldsets(self, request: HttpRequest, obj: Tool | None = None) -> Any:
-        settings = ("config", "pricing") if obj is None else ("config", "config_schema_shown", "pricing")
+        settings = ("config", "pricing") if obj is None else ("config", "config_schema_shown", "pricing", "prices_shown")
         who = ("slug", "adapter", *WORDS) if obj is None else ("enabled", "slug", "adapter_shown", *WORDS, "effects", "recovery")
         schemas = ("input_schema_shown", "output_schema_shown", "created_at", "updated_at")
         return [
@@ -182,6 +179,15 @@ class ToolAdmin(ListAdmin[Tool]):
             return json_html(dict(registry.get(tool.adapter).config_schema))
         except AdapterNotFound:
             return json_html(None)
+
+    @admin.display(description="price tables")
+    def prices_shown(self, tool: Tool) -> SafeString:
+        """Show what the tool costs and cost, newest first: the basis of a call's cost names the number."""
+        tables = tool.price_tables.order_by("-number")[:MAX_TABLES_SHOWN]
+        rows = ((table.number, moment(table.created_at), json_html(table.prices)) for table in tables)
+        row = "<tr><td>{}</td><td>{}</td><td>{}</td></tr>"
+        head = "<thead><tr><th>number</th><th>since</th><th>prices</th></tr></thead>"
+        return format_html("<table>{}<tbody>{}</tbody></table>", mark_safe(head), format_html_join("", row, rows))  # noqa: S308 - a constant
 
     @admin.display(description="inputs")
     def input_schema_shown(self, tool: Tool) -> SafeString:

@@ -4,7 +4,6 @@ import codecs
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, ClassVar
 
 from generations.outputs import clean_text
@@ -17,7 +16,7 @@ from .file_fetch import mime_type_of
 from .http_client import SAFE_METHODS, Answer, Outgoing, exchange
 from .http_errors import status_error
 from .json_parse import BadJson, parse_json
-from .pricing import price
+from .pricing import charge
 from .threads import keep_async
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -56,6 +55,10 @@ _SHOWN_HEADERS = [
     "x-ratelimit-remaining",
     "x-ratelimit-reset",
 ]
+
+
+# Errors of an answer that came: the call was made.
+_ANSWERED = frozenset({"too_large", "bad_answer"})
 
 
 class HttpRequest(Adapter):
@@ -128,13 +131,16 @@ class HttpRequest(Adapter):
 
     async def run(self, request: Request) -> Result:
         config = read_config(request, self.config_schema)
-        answer = await exchange(_outgoing(request, config))
+        outgoing, cost = _outgoing(request, config), charge(request, {"per_call": 1})
+        try:
+            answer = await exchange(outgoing)
+        except ToolError as error:
+            error.cost = cost if error.code in _ANSWERED else None
+            raise
         if answer.status >= 400 and request.inputs["fail_on_error"]:  # noqa: PLR2004 - the error statuses of HTTP
             raise status_error(answer.status, answer.headers, answer.body, host=answer.url.host)
         headers = {name: clean_text(answer.headers[name][:2000]) for name in _SHOWN_HEADERS if name in answer.headers}
-        output = {"status": answer.status, "headers": headers, **await _body(request, answer)}
-        usd = price(request.pricing, "per_call", default=Decimal(0))
-        return Result(output=output, cost=Cost(usd=usd, basis={"calls": 1}))
+        return Result(output={"status": answer.status, "headers": headers, **await _body(request, answer, cost)}, cost=cost)
 
 
 def _outgoing(request: Request, config: Mapping[str, Any]) -> Outgoing:
@@ -178,8 +184,8 @@ def _configured_headers(request: Request, config: Mapping[str, Any]) -> dict[str
     }
 
 
-async def _body(request: Request, answer: Answer) -> dict[str, Any]:
-    """Return the body as `json`, `text` or `file`; nothing when there is none."""
+async def _body(request: Request, answer: Answer, cost: Cost | None) -> dict[str, Any]:
+    """Return the body as `json`, `text` or `file`; nothing when there is none. `cost` has been paid, also for one that is unusable."""
     if not answer.body:
         return {}
     claimed = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -190,7 +196,7 @@ async def _body(request: Request, answer: Answer) -> dict[str, Any]:
             # Sent again, a request that changes something would change it twice.
             permanent = request.inputs["method"] not in SAFE_METHODS
             message = f"{answer.url.host} calls its answer JSON, but it is not: {error}."
-            raise ToolError(message, code="bad_answer", permanent=permanent) from error
+            raise ToolError(message, code="bad_answer", permanent=permanent, cost=cost) from error
     if not claimed or claimed.startswith("text/") or claimed.endswith(_TEXT_ENDINGS):
         try:
             return {"text": clean_text(answer.body.decode(_charset(answer)))}

@@ -1,7 +1,6 @@
 """openai.chat: a language model behind OpenAI's chat API, or any that speaks it."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import httpx2
@@ -18,7 +17,7 @@ from .definition import integer_schema, object_schema, text_schema
 from .http_client import CONNECT_TIMEOUT_SECONDS, certificates
 from .http_errors import status_error, transport_error
 from .json_parse import BadJson, parse_json
-from .pricing import price
+from .pricing import token_cost
 
 _FORMATS = ("text", "json")
 _RESPONSE_FORMAT_SCHEMA = {
@@ -132,7 +131,7 @@ class OpenAIChat(Adapter):
         body = await _body(request, config)
         answer = await _ask(request, config, body)
         completion = _read_completion(answer)
-        cost = _cost(completion, pricing=request.pricing)
+        cost = _cost(completion, request)
         return Result(output=_output(completion, wants_json=request.inputs["response_format"] != "text", cost=cost), cost=cost)
 
 
@@ -214,20 +213,9 @@ def _excerpt(answer: bytes) -> dict[str, str]:
     return {"body": clean_text(answer[:2000].decode(errors="replace"))}
 
 
-def _cost(completion: _Completion, *, pricing: Mapping[str, Any]) -> Cost | None:
+def _cost(completion: _Completion, request: Request) -> Cost | None:
     """Return what the tokens cost by the tool's prices; None when the provider counted none, or the tool has no prices."""
-    if completion.usage is None or "input_per_million" not in pricing:
-        return None
-    usage = _usage(completion.usage)
-    cached, fresh = usage["cached_tokens"], usage["prompt_tokens"] - usage["cached_tokens"]
-    full = price(pricing, "input_per_million")
-    usd = fresh * full + cached * price(pricing, "cached_input_per_million", default=full)
-    usd += usage["completion_tokens"] * price(pricing, "output_per_million", default=Decimal(0))
-    prices = {unit: str(amount) for unit, amount in pricing.items() if unit.endswith("_per_million")}
-    return Cost(
-        usd=usd / 1_000_000,
-        basis={"model": clean_text(completion.model[:200]), "usage": usage, "pricing": prices},
-    )
+    return None if completion.usage is None else token_cost(request, **_usage(completion.usage))
 
 
 def _usage(usage: _Usage) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Prices of a tool, as its row has them."""
+"""What calls cost, by the prices of their tool. Each change of these makes the next numbered table (`spells.price_triggers`)."""
 
 from collections.abc import Mapping
 from decimal import Context, Decimal, InvalidOperation
@@ -51,6 +51,21 @@ def charge(request: Request, quantities: Mapping[str, Decimal | int | float]) ->
         return None
     told = lines[0] if len(lines) == 1 else {"lines": lines}
     return Cost(usd=usd, basis={**told, "table": request.price_table})
+
+
+def token_cost(request: Request, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> Cost | None:
+    """Return what the tokens of a language model cost. Those that were cached cost as much as others unless they have a price.
+
+    `cached_tokens` are among the `prompt_tokens`. None without a price of input.
+
+    Raises:
+        ToolError: permanent, `bad_pricing`.
+    """
+    if "input_per_million" not in request.pricing:
+        return None
+    cached = cached_tokens if "cached_input_per_million" in request.pricing else 0
+    quantities = {"input_per_million": prompt_tokens - cached, "output_per_million": completion_tokens}
+    return charge(request, {**quantities, "cached_input_per_million": cached} if cached else quantities)
 
 
 def plain(number: Decimal) -> str:

@@ -1,5 +1,6 @@
 """What can be done: tools, and the spells that chain them."""
 
+from .price_table import PriceTable
 from .spell import Spell, SpellQuerySet, Visibility
 from .tool import Effects, Recovery, Tool
 from .version import OnFailure, SpellVersion, Step, StepDependency
@@ -7,6 +8,7 @@ from .version import OnFailure, SpellVersion, Step, StepDependency
 __all__ = [
     "Effects",
     "OnFailure",
+    "PriceTable",
     "Recovery",
     "Spell",
     "SpellQuerySet",

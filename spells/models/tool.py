@@ -4,6 +4,8 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from spells.prices import validate_prices
+
 
 class Effects(models.TextChoices):
     """What a call leaves behind outside of Grimoire."""
@@ -42,7 +44,14 @@ class Tool(models.Model):
     output_schema = models.JSONField(default=dict, help_text="JSON Schema of the output.")
     effects = models.CharField(max_length=10, choices=Effects, default=Effects.PURE)
     recovery = models.CharField(max_length=10, choices=Recovery, default=Recovery.NONE)
-    pricing = models.JSONField(default=dict, blank=True, help_text="Prices by unit, as decimal strings in US dollars.")
+    pricing = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_prices],
+        help_text='Prices by unit, as decimal strings in US dollars: {"per_second": "0.0012"}.',
+    )
+    # The database's: it counts the changes of `pricing`, whoever makes them.
+    price_table = models.PositiveIntegerField(default=1, editable=False, help_text="The number of the price table that holds now.")
     max_attempts = models.PositiveSmallIntegerField(default=3, validators=[MinValueValidator(1)])
     backoff_seconds = models.FloatField(default=1.0, help_text="First wait between attempts; it doubles with each.")
     max_backoff_seconds = models.FloatField(default=300.0, help_text="The longest wait between attempts.")

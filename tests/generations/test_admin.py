@@ -206,6 +206,17 @@ def test_an_operator_sets_policy_limits_prices_and_whether_a_tool_is_enabled(cha
     chat.refresh_from_db()
     assert (chat.enabled, chat.max_in_flight, chat.max_attempts, chat.backoff_seconds) == (False, 4, 5, 0.5)
     assert chat.pricing == {"input_tokens": "0.000001"}
+    assert chat.price_table == 2
+
+
+def test_the_page_of_a_tool_shows_what_it_cost_before(chat):
+    client = superuser()
+    for amount in ("0.125", "0.375"):
+        change(client, chat, pricing=json.dumps({"per_call": amount}))
+        chat.refresh_from_db()
+    text = page(client, "spells_tool_change", chat.pk)
+    assert chat.price_table == 3
+    assert text.rindex("0.375") < text.rindex("0.125")
 
 
 def test_what_code_declares_of_a_tool_cannot_change(chat):
@@ -229,10 +240,10 @@ def test_what_code_declares_of_a_tool_cannot_change(chat):
         {"config": '{"a": "\\u0000"}'},
         {"pricing": ""},
         {"pricing": "[]"},
-        {"pricing": '{"call": 0.1}'},
-        {"pricing": '{"call": "much"}'},
-        {"pricing": '{"call": "-1"}'},
-        {"pricing": '{"call": "NaN"}'},
+        {"pricing": '{"per_call": 0.1}'},
+        {"pricing": '{"per_call": "much"}'},
+        {"pricing": '{"per_call": "-1"}'},
+        {"pricing": '{"per_call": "NaN"}'},
         {"max_attempts": "0"},
         {"max_attempts": "99999999999"},
         {"max_attempts": "101"},

@@ -368,6 +368,20 @@ def test_a_refused_connection_is_definite():
     assert (error.value.code, error.value.ambiguous, error.value.permanent) == ("unreachable", False, False)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "usd"), [(200, b"{", "0.002"), (200, b"x" * 2000, "0.002"), (500, b"no", None), (404, b"no", None)]
+)
+def test_an_answer_that_cannot_be_used_is_paid_and_an_error_is_not(site, status, body, usd):
+    url = site.put("/a", body, status=status, headers={"Content-Type": "application/json"})
+    with pytest.raises(ToolError) as error:
+        ask(url, method="POST", config={**OPEN, "max_bytes": 1000}, pricing={"per_call": "0.002"})
+    assert (error.value.cost and error.value.cost.usd) == (usd and Decimal(usd))
+
+
+def test_without_a_price_the_cost_of_a_call_is_unknown(site):
+    assert ask(site.put("/a", {}), pricing={}).cost is None
+
+
 def test_a_request_sends_json_and_returns_it(site):
     url = site.put("/a", {"id": 7, "tags": ["ä"]}, status=201, headers={"ETag": "x", "Set-Cookie": "a=b", "Server": "s"})
     result = ask(url, method="POST", json={"title": "Größe", "n": None}, headers={"X-Trace": "t"}, pricing={"per_call": "0.002"})
@@ -375,6 +389,7 @@ def test_a_request_sends_json_and_returns_it(site):
     assert result.output["json"] == {"id": 7, "tags": ["ä"]}
     assert set(result.output["headers"]) == {"content-type", "content-length", "etag", "date"}
     assert result.cost.usd == Decimal("0.002")
+    assert result.cost.basis == {"unit": "call", "quantity": "1", "price": "0.002", "table": 1}
     seen = site.seen[0]
     assert (seen.method, seen.headers["content-type"], seen.headers["x-trace"]) == ("POST", "application/json", "t")
     assert seen.body.decode() == '{"title": "Größe", "n": null}'

@@ -67,8 +67,10 @@ def test_a_prompt_is_answered_and_paid(ask, peer):
         "usage": {"prompt_tokens": 1000, "completion_tokens": 50, "cached_tokens": 0},
     }  # fmt: skip
     assert result.cost.usd == Decimal("0.003")
-    assert result.cost.basis["usage"]["prompt_tokens"] == 1000
-    assert result.cost.basis["pricing"] == PRICES
+    assert result.cost.basis == {
+        "lines": [{"unit": "input_per_million", "quantity": "1000", "price": "2.5"}, {"unit": "output_per_million", "quantity": "50", "price": "10"}],
+        "table": 1,
+    }  # fmt: skip
     sent = peer.requests()[-1]
     assert sent["path"] == "/v1/chat/completions"
     assert {"model": "tale-1", "temperature": 0.5, "max_completion_tokens": 99}.items() <= sent["body"].items()
@@ -79,8 +81,10 @@ def test_cached_tokens_have_their_own_price(ask):
     result = ask(prompt="hello there", path="/api/v1")
     assert result.output["usage"]["cached_tokens"] == 400
     assert result.cost.usd == Decimal("0.0025")
+    assert result.cost.basis["lines"][-1] == {"unit": "cached_input_per_million", "quantity": "400", "price": "1.25"}
     cheap = ask(prompt="hello there", path="/api/v1", pricing={"input_per_million": "2.50"})
     assert cheap.cost.usd == Decimal("0.0025")
+    assert cheap.cost.basis == {"unit": "input_per_million", "quantity": "1000", "price": "2.5", "table": 1}
 
 
 def test_without_prices_the_cost_is_unknown_not_nothing(ask):

@@ -5,7 +5,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from spells.models import OnFailure, Recovery, SpellVersion, Step, StepDependency, Visibility
+from spells.models import OnFailure, PriceTable, Recovery, SpellVersion, Step, StepDependency, Visibility
 from tests.constraints import Violation, Violations, assert_refused, cases
 from tests.factories import SpellFactory, SpellVersionFactory, StepFactory, ToolFactory, UserFactory
 
@@ -47,7 +47,13 @@ def depend_on_itself() -> None:
     edge(version=step.version, step=step, depends_on=step)
 
 
+def write_a_price_table_twice() -> None:
+    tool = ToolFactory.create(pricing={"per_call": "1"})
+    PriceTable.objects.create(tool=tool, number=1, prices=tool.pricing, created_at=timezone.now())
+
+
 VIOLATIONS: Violations = {
+    "pricetable_number_is_unique_per_tool": [write_a_price_table_twice],
     "tool_effects_are_known": [partial(ToolFactory, effects="wild")],
     "tool_recovery_is_known": [partial(ToolFactory, recovery="prayer")],
     "tool_has_at_least_one_attempt": [partial(ToolFactory, max_attempts=0)],
