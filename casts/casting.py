@@ -15,7 +15,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from casts import engine
-from casts.engine import InvalidInputsError, NotPublishedError, Started
+from casts.engine import IdempotencyKeyReusedError, InvalidInputsError, NotPublishedError, Started, ToolDisabledError
+from casts.metrics.counters import CASTS_STARTED
 from casts.models import Cast
 from generations.artifacts import REFERENCE_KEY, readable_by
 from spells import schemas
@@ -46,6 +47,10 @@ class Order:
         return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+# What a client did wrong, and no fault of ours.
+REFUSALS = (ProblemsError, Tool.DoesNotExist, InvalidInputsError, NotPublishedError, ToolDisabledError, IdempotencyKeyReusedError)
+
+
 def place(*, order: Order, user: User, now: datetime, idempotency_key: str | None = None) -> Started:
     """Start the cast that `user` ordered, or return the one that the same order started before under the same key.
 
@@ -55,6 +60,16 @@ def place(*, order: Order, user: User, now: datetime, idempotency_key: str | Non
         UnknownSpellError, Tool.DoesNotExist: there is nothing of that name for this user.
         InvalidInputsError, NotPublishedError, ToolDisabledError, IdempotencyKeyReusedError: as `engine.start` does.
     """
+    try:
+        started = _place(order=order, user=user, now=now, idempotency_key=idempotency_key)
+    except Exception as error:
+        CASTS_STARTED.labels("refused" if isinstance(error, REFUSALS) else "failed").inc()
+        raise
+    CASTS_STARTED.labels("created" if started.created else "repeated").inc()
+    return started
+
+
+def _place(*, order: Order, user: User, now: datetime, idempotency_key: str | None) -> Started:
     digest = order.digest()
     if idempotency_key is not None:
         earlier = Cast.objects.filter(initiator=user.pk, idempotency_key=idempotency_key).first()
@@ -96,7 +111,7 @@ def _version_of_spell(named: str, user: User) -> SpellVersion:
 def _version_of_tool(slug: str, now: datetime) -> SpellVersion:
     tool = Tool.objects.get(slug=slug)
     if not tool.enabled:
-        raise engine.ToolDisabledError(f"The tool {slug} is disabled.")
+        raise ToolDisabledError(f"The tool {slug} is disabled.")
     return version_for(tool=tool, now=now)
 
 

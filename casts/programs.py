@@ -125,7 +125,10 @@ class WebProbe:
             response = httpx2.get(self._url + self._path, headers=self._headers, timeout=2.0, trust_env=False)
         except httpx2.HTTPError:
             return False
-        if response.status_code == httpx2.codes.OK:
+        # casts that wait for a conductor are no reason to hold the web process up: one may start after it
+        if response.is_success or (
+            response.headers.get("content-type") == "application/json" and response.json().get("casts") == "waiting"
+        ):
             self._path = "/healthz"
             return True
         return False

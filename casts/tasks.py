@@ -9,6 +9,7 @@ from casts.clock import database_now
 from casts.conductor import Conductor
 from casts.conductor.loop import Pace
 from casts.doorbell import ask_for_a_shift
+from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import ConductorKind
 
@@ -31,6 +32,7 @@ def continue_casts() -> None:
 def reap() -> None:
     """Restore what must hold of every unfinished cast."""
     engine.reap(now=database_now())
+    tallies.hand_in()
 
 
 def answer_canary() -> None:

@@ -21,6 +21,7 @@ from casts.casting import Order, place
 from casts.clock import database_now
 from casts.filters import CastFilter
 from casts.headers import IDEMPOTENCY_KEY, MAX_WAIT_SECONDS, idempotency_key_of, preferred_wait
+from casts.metrics import tallies
 from casts.models import Cast, CastEvent
 from casts.progress import with_shown_status
 from casts.serializers import CAST_ORDER, TOOL_ORDER, CastEventSerializer, CastSerializer, order_of
@@ -84,7 +85,10 @@ class CastsView(GenericViewSet[Cast]):
     def order(self, request: Request, order: Order) -> Response:
         """Place an order, wait as the client prefers, and answer with the cast."""
         key, wait = idempotency_key_of(request), preferred_wait(request)
-        started = place(order=order, user=user_of(request), now=database_now(), idempotency_key=key)
+        try:
+            started = place(order=order, user=user_of(request), now=database_now(), idempotency_key=key)
+        finally:
+            tallies.hand_in_when_due()
         url = reverse("api:cast", kwargs={"pk": started.cast.pk}, request=request)
         headers = {"Location": url}
         if wait is not None and wait_for_end(cast_id=started.cast.pk, seconds=wait):

@@ -3,11 +3,14 @@
 from functools import cache
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from casts.metrics.gauges import wakeup_lag_seconds
 
 log = structlog.get_logger(__name__)
 
@@ -26,18 +29,20 @@ def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - every view 
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - every view gets it
-    """Answer 200 when the database can be reached and its migrations are applied, else 503 and which of them is not so."""
+    """Answer 200 when the database can be reached, its migrations are applied and somebody conducts; else 503 and what is not so."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
         require_migrations()
+        lag = wakeup_lag_seconds()
     except DatabaseError:
         log.exception("readiness.database_unreachable")
         return JsonResponse({"status": "unavailable", "database": "unreachable"}, status=503)
     except UnappliedMigrationsError as error:
         log.warning("readiness.migrations_missing", migrations=error.args)
         return JsonResponse({"status": "unavailable", "database": "ok", "migrations": "missing"}, status=503)
-    return JsonResponse({"status": "ok", "database": "ok", "migrations": "ok"})
+    if lag > settings.GRIMOIRE_MAX_WAKEUP_LAG_SECONDS:
+        log.warning("readiness.nobody_conducts", lag_seconds=lag)
+        return JsonResponse({"status": "unavailable", "database": "ok", "migrations": "ok", "casts": "waiting"}, status=503)
+    return JsonResponse({"status": "ok", "database": "ok", "migrations": "ok", "casts": "ok"})
 
 
 @cache

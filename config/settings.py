@@ -103,7 +103,7 @@ SECURE_SSL_REDIRECT = _tls and not DEBUG
 SECURE_HSTS_SECONDS = 31_536_000 if _tls and not DEBUG else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = bool(SECURE_HSTS_SECONDS)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _tls
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
@@ -271,6 +271,11 @@ SPECTACULAR_SETTINGS = {
 
 # For how many seconds a conductor holds a cast without renewing its claim: after a crash, others wait as long.
 LEASE_SECONDS = env.float("GRIMOIRE_LEASE_SECONDS", default=30.0, validate=validate.Range(min=2, max=3600))
+
+# Who has it may read /metrics. Empty: staff alone.
+GRIMOIRE_METRICS_TOKEN = env.str("GRIMOIRE_METRICS_TOKEN", default="")
+# /readyz fails when a due wakeup has waited for longer than this.
+GRIMOIRE_MAX_WAKEUP_LAG_SECONDS = env.float("GRIMOIRE_MAX_WAKEUP_LAG_SECONDS", default=300.0, validate=validate.Range(min=5))
 
 LOGGING = logs.configuration(
     level=env.str("GRIMOIRE_LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),

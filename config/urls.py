@@ -5,11 +5,13 @@ from django.urls import URLPattern, URLResolver, path
 
 from config import api
 from config.health import healthz, readyz
+from config.metrics import metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     *api.urlpatterns,
 ]
 

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from casts import engine
 from casts.clock import database_now
+from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import SILENCE_SECONDS
 
@@ -67,6 +68,7 @@ class Keeper(threading.Thread):
             while not self._stop_asked.wait(pause):
                 try:
                     self._beat()
+                    tallies.hand_in_when_due()
                     if time.monotonic() >= renew_at - pause / 2:
                         self._renew()
                         renew_at = time.monotonic() + self._lease_seconds / 3

@@ -21,6 +21,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from casts import engine
 from casts.clock import database_now
 from casts.engine import Aborted, Claim, Report, Via
+from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import SILENCE_SECONDS, ConductorKind
 
@@ -299,6 +300,7 @@ class Conductor:
                 logger.warning("%d casts are handed back with calls in flight.", len(claims))
             await self._database.run(engine.hand_back, claims=claims)
             await self._database.run(ConductorProcess.objects.filter(pk=row.pk).delete)
+            await self._database.run(tallies.hand_in)
         except (DatabaseError, InterfaceError):
             logger.warning("The database cannot be reached: the claims run out by themselves.", exc_info=True)
         finally:

@@ -7,10 +7,12 @@ from uuid import UUID
 
 from casts import engine
 from casts.engine import Claim, Report, Turn
+from casts.metrics.counters import CONTINUATIONS, SETTLEMENTS
 from generations.calls import Call, prepare
 from generations.models import Generation
 from generations.tools.contract import Request
 
+from . import measuring
 from .database import is_outage
 from .lanes import Lanes
 
@@ -57,10 +59,12 @@ def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes,
             if len(some) > 1:
                 parts += _halves(some, of)
                 continue
+            CONTINUATIONS.labels("failed").inc()
             _give_up(some[0], error)
             settled.gone.add(some[0].cast_id)
             late += of
         else:
+            measuring.count(turns=advanced.turns, fenced=len(advanced.fenced), reports=len(of), late=len(advanced.late))
             settled.turns += advanced.turns
             settled.gone |= set(advanced.fenced)
             late += advanced.late
@@ -96,6 +100,7 @@ def _take_late(report: Report) -> None:
     except Exception as error:
         if is_outage(error):
             raise
+        SETTLEMENTS.labels("failed").inc()
         logger.exception("Late news of generation %s cannot be kept: %r", report.generation_id, report.news)
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from casts.doorbell import knock
+from casts.metrics.counters import HEALED
 from casts.models import LIVE, Cast, CastEvent, ConductorProcess, EventKind, Wakeup
 
 from . import claims as leases
@@ -36,6 +37,8 @@ def reap(*, now: datetime, dry_run: bool = False) -> Reaped:
         stranded = [cast_id for cast_id in stranded if _give_a_wakeup(cast_id=cast_id, now=now)]
         late = [cast_id for cast_id in late if _ring(cast_id=cast_id)]
         ConductorProcess.objects.dead().delete()
+        for reason, healed in (("wakeup_missing", stranded), ("deadline_passed", late), ("conductor_dead", dead)):
+            HEALED.labels(reason).inc(len(healed))
     return Reaped(given_a_wakeup=stranded, rung=late, dead_conductors=dead)
 
 

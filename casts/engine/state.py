@@ -40,6 +40,7 @@ class Attempt:
     poll_at: datetime | None
     retry_at: datetime | None
     deadline_at: datetime | None
+    started_at: datetime | None
     booked_at: datetime | None
 
     @classmethod
@@ -71,6 +72,7 @@ _ATTEMPT_COLUMNS = (
     "poll_at",
     "retry_at",
     "deadline_at",
+    "started_at",
     "cost_booked_at",
 )
 

@@ -5,6 +5,7 @@ from .conductor import ConductorProcess
 from .event import CastEvent, EventKind
 from .fanout import FanOut
 from .notification import Notification, NotificationChannel, NotificationKind
+from .tally import Tally
 from .wakeup import Wakeup
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "Notification",
     "NotificationChannel",
     "NotificationKind",
+    "Tally",
     "Wakeup",
 ]

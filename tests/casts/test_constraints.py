@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, transaction
 
-from casts.models import LIVE, CastStatus, EventKind, FanOut
+from casts.models import LIVE, CastStatus, EventKind, FanOut, Tally
 from casts.models.conductor import ConductorKind
 from casts.models.notification import NotificationChannel, NotificationKind
 from tests.casts.factories import (
@@ -34,6 +34,11 @@ def use_an_idempotency_key_twice() -> None:
     CastFactory.create_batch(2, initiator=ada, idempotency_key="again")
 
 
+def keep_a_tally_twice() -> None:
+    for _ in range(2):
+        Tally.objects.create(name="grimoire_healed_total", labels="{}")
+
+
 def evaluate_a_fan_out_twice() -> None:
     first = FanOutFactory()
     FanOutFactory(cast=first.cast, step=first.step)
@@ -45,6 +50,8 @@ def notify_twice() -> None:
 
 
 VIOLATIONS: Violations = {
+    "tally_is_unique_per_name_and_labels": [keep_a_tally_twice],
+    "tally_is_not_negative": [partial(Tally.objects.create, name="grimoire_healed_total", labels="{}", value=-1)],
     "cast_status_is_known": [partial(CastFactory, status="resting")],
     "cast_is_unique_with_its_version": [write_the_same_cast_again],
     "cast_idempotency_key_is_unique_per_initiator": [use_an_idempotency_key_twice],

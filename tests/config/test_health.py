@@ -6,7 +6,9 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
+from casts.models import Wakeup
 from config import health
+from tests.casts.factories import CastFactory
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,7 @@ def test_a_process_is_healthy_without_its_database(client: Client):
 
 def test_a_process_is_ready_when_its_database_is_up_to_date(client: Client, db: None):
     response = client.get("/readyz")
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "database": "ok", "migrations": "ok"})
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "database": "ok", "migrations": "ok", "casts": "ok"})
 
 
 def test_a_process_is_not_ready_before_all_migrations_are_applied(client: Client, db: None):
@@ -39,7 +41,7 @@ def test_a_process_is_not_ready_before_all_migrations_are_applied(client: Client
 
 def test_a_ready_process_does_not_read_its_migrations_again(client: Client, db: None, django_assert_num_queries):
     client.get("/readyz")
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # the clock, and the oldest due wakeup
         assert client.get("/readyz").status_code == 200
 
 
@@ -63,3 +65,12 @@ def test_health_answers_without_tls(client: Client, db: None, settings):
     settings.SECURE_SSL_REDIRECT = True
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 200
+
+
+def test_a_process_is_not_ready_while_nobody_conducts(client: Client, clock, settings):
+    settings.GRIMOIRE_MAX_WAKEUP_LAG_SECONDS = 60
+    Wakeup.objects.create(cast=CastFactory.create(), due_at=clock.now())
+    assert client.get("/readyz").status_code == 200
+    clock.advance(seconds=61)
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["casts"]) == (503, "waiting")

@@ -6,6 +6,7 @@ from casts import engine
 from casts.clock import database_now
 from casts.engine import Reaped
 from casts.management.teaching import TeachingCommand
+from casts.metrics import tallies
 
 
 class Command(TeachingCommand):
@@ -26,6 +27,7 @@ examples:
     def handle(self, *, dry_run: bool, **_options: Any) -> None:
         for line in _told(engine.reap(now=database_now(), dry_run=dry_run), dry_run=dry_run):
             self.stdout.write(line)
+        tallies.hand_in()
 
 
 def _told(reaped: Reaped, *, dry_run: bool) -> list[str]:
