@@ -11,10 +11,16 @@ from uuid import UUID
 
 from django.db import connection
 
+from casts.models import Cast, Wakeup
+
 from . import sql
 from .retrying import in_one_transaction
 
 LEASE_SECONDS = 30.0
+
+# By how much the epochs of a wakeup that is made anew lie beyond all that its predecessor can have given out: at a
+# thousand claims a second of this one cast, seven weeks' worth.
+EPOCH_STRIDE = 2**32
 
 # A cast whose holders vanished twice in a row, before their first look at it was done, may be what made them vanish.
 _SUSPICION = "claimed_until IS NOT NULL AND lost >= 1"
@@ -87,6 +93,18 @@ def _claim(*, limit: int, lease_seconds: float, suspects: bool) -> list[Claim]:
         {"limit": limit, "lease": lease_seconds},
     )
     return [Claim(cast_id=sql.uuid_of(id_), epoch=epoch, bell=bell, lost=lost) for id_, epoch, bell, lost in rows]
+
+
+def wake_anew(*, cast: Cast, now: datetime) -> None:
+    """Insert a wakeup for a cast that had one before. The cast's row must be locked, so that no other does the same.
+
+    How far the last one had counted may be known to nobody but a holder that still stands. So the new epochs begin a
+    stride beyond the beginning of the last ones, which the cast keeps.
+    """
+    epoch = cast.last_epoch + EPOCH_STRIDE
+    Wakeup.objects.create(cast=cast, due_at=now, epoch=epoch)
+    Cast.objects.filter(pk=cast.pk).update(last_epoch=epoch)
+    cast.last_epoch = epoch
 
 
 def latest_claims(claims: Iterable[Claim]) -> dict[UUID, Claim]:

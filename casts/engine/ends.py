@@ -21,7 +21,7 @@ NOTIFICATIONS = {
 
 
 def end(*, turns: Sequence[Turn], now: datetime) -> None:
-    """End the casts of these turns. Their epochs are kept on the casts: a retry counts on from there.
+    """End the casts of these turns.
 
     Raises:
         LostUpdateError: a cast was ended, or a claim taken, under its lock.
@@ -45,7 +45,6 @@ def _end(*, turn: Turn, now: datetime) -> None:
         outputs=turn.end.outputs,
         error=turn.end.error,
         reason=turn.end.reason,
-        last_epoch=claim.epoch,
         started_at=cast.started_at or now,
         finished_at=now,
     )

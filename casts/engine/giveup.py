@@ -28,9 +28,7 @@ def give_up(*, claim: Claim, message: str) -> bool:
     told = clean_text(message)[:MAX_MESSAGE_CHARACTERS]
     error = {"code": "engine_error", "message": told, "step": None, "attempt": None, "provider": None}
     Wakeup.objects.filter(pk=cast.pk, epoch=claim.epoch).delete()
-    if not Cast.objects.filter(pk=cast.pk, status__in=LIVE).update(
-        status=CastStatus.FAILED, error=error, reason="", last_epoch=claim.epoch, finished_at=now
-    ):
+    if not Cast.objects.filter(pk=cast.pk, status__in=LIVE).update(status=CastStatus.FAILED, error=error, reason="", finished_at=now):
         return False
     live = Generation.objects.live().filter(cast_id=cast.pk)
     ended = {"error": error, "poll_at": None, "finished_at": now}

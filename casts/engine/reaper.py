@@ -44,12 +44,11 @@ def reap(*, now: datetime, dry_run: bool = False) -> Reaped:
 
 @in_one_transaction
 def _give_a_wakeup(*, cast_id: UUID, now: datetime) -> bool:
-    """Insert the missing wakeup of an unfinished cast. Its epochs count on from the last one."""
+    """Insert the missing wakeup of an unfinished cast."""
     cast = Cast.objects.select_for_update(no_key=True).filter(pk=cast_id, status__in=LIVE).first()
     if cast is None or Wakeup.objects.filter(pk=cast_id).exists():
         return False
-    latest = cast.generations.order_by("-epoch").exclude(epoch=None).values_list("epoch", flat=True).first() or 0
-    Wakeup.objects.bulk_create([Wakeup(cast_id=cast_id, due_at=now, epoch=max(cast.last_epoch, latest))], ignore_conflicts=True)
+    leases.wake_anew(cast=cast, now=now)
     CastEvent.objects.create(cast=cast, kind=EventKind.REAPED, data={"healed": "wakeup"}, at=now)
     knock(cast_id=cast_id)
     return True

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 
 from casts.doorbell import knock
-from casts.models import ENDED, Cast, CastEvent, CastStatus, EventKind, Wakeup
+from casts.models import ENDED, Cast, CastEvent, CastStatus, EventKind
 
 from . import claims as leases
 from .retrying import in_one_transaction
@@ -63,7 +64,7 @@ def resume(*, cast_id: UUID, actor_id: int | None, now: datetime) -> Cast:
 def retry(*, cast_id: UUID, actor_id: int | None, now: datetime, deadline: timedelta = DEADLINE) -> Cast:
     """Go on with a failed or cancelled cast from where it failed, keeping what succeeded.
 
-    Its epochs count on, its deadline is renewed. Raises TransitionRefusedError unless it failed or was cancelled.
+    Its deadline is renewed. Raises TransitionRefusedError unless it failed or was cancelled.
     """
     cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
     moved = Cast.objects.filter(pk=cast_id, status__in=[CastStatus.FAILED, CastStatus.CANCELLED]).update(
@@ -72,12 +73,13 @@ def retry(*, cast_id: UUID, actor_id: int | None, now: datetime, deadline: timed
         error=None,
         reason="",
         cancel_requested_at=None,
+        started_at=Coalesce("started_at", Value(now)),
         finished_at=None,
         deadline_at=now + deadline,
     )
     if not moved:
         raise TransitionRefusedError("retried", cast.status)
-    Wakeup.objects.create(cast_id=cast_id, due_at=now, epoch=cast.last_epoch)
+    leases.wake_anew(cast=cast, now=now)
     cast.refresh_from_db()
     _note(cast, EventKind.RETRIED, actor_id, now, round=cast.round)
     return cast

@@ -48,8 +48,8 @@ class Cast(models.Model):
     """One run. Its version never changes; its status changes only by the engine's guarded updates.
 
     `cost_usd` is the sum of the booked costs of its generations. `request_digest` tells a repeated request from
-    another one under the same `idempotency_key`. `round` counts retries after an end. `last_epoch` keeps the count
-    of claims while no wakeup stands. `error` is `{"code", "message", "step", "item", "attempt", "provider"}`.
+    another one under the same `idempotency_key`. `round` counts retries after an end. `last_epoch` is where
+    the epochs of its present or last wakeup began. `error` is `{"code", "message", "step", "item", "attempt", "provider"}`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

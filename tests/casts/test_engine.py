@@ -368,7 +368,7 @@ def test_a_cancelled_cast_can_be_retried():
     assert hand.status() == "succeeded"
 
 
-def test_the_reaper_gives_a_stranded_cast_a_wakeup_whose_epochs_count_on():
+def test_the_reaper_gives_a_stranded_cast_a_wakeup_with_a_new_epoch():
     hand = Hand(cast({"key": "one"}))
     hand.look()
     epoch = hand.claim.epoch
@@ -377,7 +377,7 @@ def test_the_reaper_gives_a_stranded_cast_a_wakeup_whose_epochs_count_on():
     assert dry.given_a_wakeup == [hand.cast.pk]
     assert not Wakeup.objects.exists()
     assert engine.reap(now=database_now()).given_a_wakeup == [hand.cast.pk]
-    assert Wakeup.objects.get().epoch == epoch
+    assert Wakeup.objects.get().epoch > epoch
     assert engine.reap(now=database_now()).is_empty
     assert "reaped" in hand.cast.events.values_list("kind", flat=True)
 
@@ -389,3 +389,13 @@ def test_give_up_ends_a_cast_that_cannot_be_advanced_and_keeps_billed_calls_unkn
     assert hand.status() == "failed"
     assert hand.cast.error["code"] == "engine_error"
     assert statuses(hand.cast) == {"one": ["failed"], "paid": ["unknown"]}
+
+
+def test_a_cast_that_was_given_up_before_its_first_step_can_be_retried():
+    hand = Hand(cast({"key": "one"}))
+    hand.take()
+    assert engine.give_up(claim=hand.claim, message="KeyError: 'x'")
+    engine.retry(cast_id=hand.cast.pk, actor_id=None, now=database_now())
+    hand.claim = None
+    hand.look()
+    assert hand.called() == [("one", 0)]

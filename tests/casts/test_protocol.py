@@ -435,10 +435,44 @@ def test_epochs_count_on_over_a_retry_so_a_zombie_of_the_last_round_stays_fenced
     engine.retry(cast_id=zombie.cast.pk, actor_id=None, now=database_now())
     next_round = Hand(zombie.cast)
     next_round.look()
-    assert next_round.claim.epoch > other.cast.last_epoch
+    assert next_round.claim.epoch > max(zombie.cast.generations.filter(round=0).values_list("epoch", flat=True))
     engine.settle(reports=[report], slots=Unlimited(), in_flight=set(next_round.calls))
     assert next_round.status() == "running"
     assert Wakeup.objects.get().claimed_until is not None
+
+
+def test_a_wakeup_that_is_made_anew_gives_out_no_epoch_that_a_holder_may_still_have(db, clock):
+    hand = Hand(cast({"key": "one", "tool": billed()}))
+    hand.look()
+    hand.answer("one", Submitted(job_id="job-1", poll_after=1))
+    for _ in range(3):  # polls leave no trace of their claims
+        clock.advance(seconds=3)
+        hand.look()
+        hand.answer("one", Progress(poll_after=1), via=Via.POLL)
+    clock.advance(seconds=3)
+    hand.look()
+    zombie = hand.report("one", 0, Progress(percent=90), via=Via.POLL)
+    Wakeup.objects.all().delete()
+    seen = {zombie.claim.epoch}
+    for _ in range(2):
+        assert engine.reap(now=database_now()).given_a_wakeup == [hand.cast.pk]
+        for _ in range(6):
+            (taken,) = engine.claim(limit=1, lease_seconds=0) or engine.claim(limit=1, lease_seconds=0, suspects=True)
+            assert taken.epoch > max(seen)
+            seen.add(taken.epoch)
+        assert not engine.settle(reports=[zombie], slots=Unlimited()).turns
+        Wakeup.objects.all().delete()
+
+
+def test_a_retry_gives_out_no_epoch_that_a_holder_may_still_have(db):
+    hand = Hand(cast({"key": "one"}))
+    hand.take()
+    zombie = hand.claim
+    Wakeup.objects.all().delete()
+    Cast.objects.update(status="cancelled", reason="By hand.", finished_at=database_now())
+    engine.retry(cast_id=hand.cast.pk, actor_id=None, now=database_now())
+    (claim,) = engine.claim(limit=1)
+    assert claim.epoch > zombie.epoch
 
 
 def test_cancel_does_not_end_a_cast_whose_billed_call_is_at_work(db):
