@@ -1,0 +1,82 @@
+"""The fake provider as a whole: an ASGI program of all dialects, and what they share."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from .control import Control
+from .dialects import Dialect
+from .instructions import Rules
+from .jobs import Job, JobBook
+from .ledger import Ledger
+from .openai import OpenAI
+from .pictures import Shelf
+from .replicate import Replicate
+from .settings import Settings
+from .webhooks import Post
+
+DIALECTS: tuple[type[Dialect], ...] = (Replicate, OpenAI)
+
+
+class Fake:
+    """All that is alive while the fake provider runs. `app` is the ASGI program; it needs its lifespan."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the settings, and open the log if there is one."""
+        self.settings = settings
+        self.rules = Rules()
+        self.ledger = Ledger(settings.log, fsync=settings.fsync)
+        self.shelf = Shelf(seconds=settings.file_seconds, max_side=settings.max_picture_side)
+        self.post = Post(settings)
+        self.book = JobBook(settings, made=self._made, told=self._told)
+        self.dialects = {dialect.name: dialect(self) for dialect in DIALECTS}
+        self.answers = 0
+        mounts = [Mount(f"/{name}", routes=dialect.routes()) for name, dialect in self.dialects.items()]
+        files = Route("/files/{token}/{name}", self._file)
+        self.app = Starlette(routes=[*Control(self).routes(), files, *mounts], lifespan=self._lifespan)
+
+    def next_answer(self) -> int:
+        """Return the number of the next answer that is no job."""
+        self.answers += 1
+        return self.answers
+
+    def repeat_mail(self, job: Job) -> int:
+        """Send once more what a job's end brought, and return how many webhooks that were."""
+        mails = list(self.dialects[job.order.dialect].mails(job, "completed"))
+        for mail in mails:
+            self.post.again(job, mail)
+        return len(mails)
+
+    def _made(self, job: Job) -> Any:
+        return self.dialects[job.order.dialect].output(job)
+
+    def _told(self, job: Job, event: str) -> None:
+        dialect = self.dialects[job.order.dialect]
+        if event == "completed" and (lines := dialect.bill(job)):
+            order = job.order
+            tags = {**order.tags, "callback": order.callback}
+            self.ledger.bill(dialect=order.dialect, id=job.id, model=order.model, status=job.phase, lines=lines, tags=tags)
+        for mail in dialect.mails(job, event):
+            self.post.send(job, mail)
+
+    async def _file(self, request: Request) -> Response:
+        told = self.rules.take(dialect="", place="file", text=request.url.path)
+        if told.status:
+            return PlainTextResponse("This was asked for.", status_code=told.status)
+        found = await asyncio.to_thread(self.shelf.get, request.path_params["token"])
+        if found is None:
+            return PlainTextResponse("There is no such file, or none any more.", status_code=HTTPStatus.NOT_FOUND)
+        return Response(found[0], media_type=found[1])
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        yield
+        await self.post.close()
+        self.ledger.close()

@@ -1,0 +1,62 @@
+"""The server of the fake provider: uvicorn, and a way to cut a connection without an answer."""
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .dialects import CONNECTION
+from .fake import Fake
+
+BACKLOG = 4096
+# Requests that are never answered do not hold up the end.
+GRACEFUL_SECONDS = 1
+
+
+class CuttableProtocol(H11Protocol):
+    """HTTP/1.1 whose program can reach the connection."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Take what uvicorn gives."""
+        super().__init__(*arguments, **options)
+        app = self.app
+
+        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[CONNECTION] = self.transport
+            await app(scope, receive, send)
+
+        self.app = with_connection
+
+
+def listen(port: int, *, host: str = "127.0.0.1") -> socket.socket:
+    """Take a port of this machine; 0 is any that is free. Raises OSError."""
+    listener = socket.create_server((host, port), backlog=BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def server_of(fake: Fake) -> uvicorn.Server:
+    """Return the server of a fake provider; `serve` it on a listener."""
+    config = uvicorn.Config(
+        fake.app,
+        http=CuttableProtocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        backlog=BACKLOG,
+    )
+    return uvicorn.Server(config)
+
+
+def run(fake: Fake, listener: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    asyncio.run(server_of(fake).serve(sockets=[listener]))

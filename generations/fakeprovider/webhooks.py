@@ -1,0 +1,124 @@
+"""The sender of webhooks: real signatures, tries as each provider makes them, and what goes wrong on the way."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import httpx2
+
+from .jobs import Job
+from .settings import Settings
+from .signatures import Signer
+
+AT_ONCE = 64
+TIMEOUT_SECONDS = 15.0
+REMEMBERED = 20_000
+# A `completed` that goes out of order is this much ahead of what came before it.
+REORDER_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """One webhook. `waits` are the seconds before each further try; `is_last` tells that it says how the job ended."""
+
+    url: str
+    event: str
+    body: bytes
+    sign: Signer
+    waits: Sequence[float] = ()
+    is_last: bool = True
+
+
+class Post:
+    """Sends mails on the event loop, so many at once. `counts` tells what became of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the settings; nothing is opened before the first mail."""
+        self._settings = settings
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._client: httpx2.AsyncClient | None = None
+        self.counts: Counter[str] = Counter()
+        self.tries: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
+
+    def send(self, job: Job, mail: Mail) -> None:
+        """Send a mail about a job, the way that was drawn for the job or told."""
+        route = job.order.told.webhooks or self._route(job.number)
+        self.counts["mails"] += 1
+        if route == "lose" and mail.is_last:
+            self.counts["lost"] += 1
+            return
+        wait = 0.0
+        if route == "late" and mail.is_last:
+            self.counts["late"] += 1
+            wait = self._settings.late.at(self._settings.chance(job.number, "late seconds"))
+        if route == "reorder" and not mail.is_last:
+            self.counts["reordered"] += 1
+            wait = job.latency + REORDER_SECONDS
+        self._go(job, mail, wait=wait)
+        if route == "double" and mail.is_last:
+            self.counts["doubled"] += 1
+            self._go(job, mail, wait=0.0)
+
+    def again(self, job: Job, mail: Mail) -> None:
+        """Send a mail once more, because somebody asked for it."""
+        self.counts["repeated"] += 1
+        self._go(job, mail, wait=0.0)
+
+    def _route(self, number: int) -> str:
+        settings, drawn = self._settings, self._settings.chance(number, "webhooks")
+        for route, share in (
+            ("lose", settings.lose_webhooks),
+            ("double", settings.double_webhooks),
+            ("late", settings.late_webhooks),
+            ("reorder", settings.reorder_webhooks),
+        ):
+            if drawn < share:
+                return route
+            drawn -= share
+        return "normal"
+
+    def _go(self, job: Job, mail: Mail, *, wait: float) -> None:
+        task = asyncio.create_task(self._deliver(job.id, job.order.dialect, mail, wait=wait))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, job_id: str, dialect: str, mail: Mail, *, wait: float) -> None:
+        await asyncio.sleep(wait)
+        for pause in (*mail.waits, None):
+            status = await self._try(mail)
+            self.tries.append({"job": job_id, "dialect": dialect, "event": mail.event, "url": mail.url, "status": status})
+            if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+                self.counts["delivered"] += 1
+                return
+            self.counts["refused" if status else "unreachable"] += 1
+            if status == HTTPStatus.GONE or pause is None:
+                break
+            await asyncio.sleep(pause * self._settings.retry_pace)
+        self.counts["given_up"] += 1
+
+    async def _try(self, mail: Mail) -> int:
+        """Return the status of the answer; 0 when there was none."""
+        if self._client is None:
+            limits = httpx2.Limits(max_connections=AT_ONCE)
+            self._client = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, limits=limits, trust_env=False)
+        headers = {"Content-Type": "application/json", "User-Agent": "fakeprovider", **mail.sign(datetime.now(UTC), mail.body)}
+        async with self._places:
+            self.counts["tries"] += 1
+            try:
+                response = await self._client.post(mail.url, content=mail.body, headers=headers)
+            except (httpx2.HTTPError, httpx2.InvalidURL):
+                return 0
+        return response.status_code
+
+    async def close(self) -> None:
+        """Drop what is still on its way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()

@@ -1,0 +1,123 @@
+"""A fake provider for tests, on a port of this machine, and a receiver of webhooks."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx2
+
+from generations.fakeprovider import server
+from generations.fakeprovider.fake import Fake
+from generations.fakeprovider.settings import DEFAULT_KEY, Settings, Span
+from tests.processes import wait_for
+
+QUICK = Span(least=0.02, most=0.05)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A fake provider that is served. `url` has no path; each dialect has its own below it."""
+
+    url: str
+    settings: Settings
+    key: str = DEFAULT_KEY
+
+    def control(self, name: str, told: Any = None, *, method: str = "") -> Any:
+        """Ask or tell it something below `/__fake/`."""
+        method = method or ("GET" if told is None else "POST")
+        response = httpx2.request(method, f"{self.url}/__fake/{name}", json=told, trust_env=False, timeout=30)
+        assert response.is_success, response.text
+        return response.json()
+
+    def tell(self, *, dialect: str = "", place: str = "submit", match: str = "", count: int = 1, **do: Any) -> None:
+        """Set a rule for the next requests."""
+        self.control("rules", {"dialect": dialect, "place": place, "match": match, "count": count, "do": do})
+
+    def ledger(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.control("ledger")["entries"]
+        return entries
+
+    def request(self, method: str, path: str, *, key: str | None = None, scheme: str = "Bearer", **options: Any) -> httpx2.Response:
+        """Make a request below the fake's address. `key=""`: without one."""
+        key = self.key if key is None else key
+        headers = {**({"Authorization": f"{scheme} {key}"} if key else {}), **options.pop("headers", {})}
+        return httpx2.request(method, self.url + path, headers=headers, trust_env=False, timeout=30, **options)
+
+    def file(self, url: str) -> bytes:
+        """Fetch an output by its address."""
+        response = self.request("GET", url.removeprefix(self.url), key="")
+        assert response.is_success, response.text
+        return response.content
+
+
+@contextmanager
+def fake_provider(**settings: Any) -> Iterator[Serving]:
+    """Serve a fake provider in a thread until the block is left. Jobs are quick and webhooks tried again at once, unless told otherwise."""
+    chosen = Settings(**{"latency": QUICK, "retry_pace": 0.01, "late": QUICK, **settings})
+    listener = server.listen(0)
+    serving = server.server_of(Fake(chosen))
+    thread = threading.Thread(target=lambda: asyncio.run(serving.serve(sockets=[listener])), name="fake provider")
+    thread.start()
+    try:
+        wait_for("the fake provider serves", lambda: serving.started)
+        yield Serving(url=f"http://127.0.0.1:{listener.getsockname()[1]}", settings=chosen)
+    finally:
+        serving.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@dataclass(frozen=True)
+class Received:
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Mailbox:
+    """Where webhooks arrive. `statuses` are answered in turn, then 200."""
+
+    url: str
+    received: list[Received] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+
+    def wait(self, count: int) -> list[Received]:
+        wait_for(f"{count} webhooks", lambda: len(self.received) >= count, seconds=30)
+        return self.received
+
+
+@contextmanager
+def mailbox() -> Iterator[Mailbox]:
+    """Receive webhooks until the block is left."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            box.received.append(Received(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(box.statuses.pop(0) if box.statuses else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Keep the tests quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
+        receiver.daemon_threads = True
+        box = Mailbox(url=f"http://127.0.0.1:{receiver.server_address[1]}/hook")
+        thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield box
+        finally:
+            receiver.shutdown()
+            thread.join()
