@@ -5,19 +5,25 @@ the result. A file whose rows never came is swept up later; a row without its fi
 """
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, Self
 from uuid import UUID
 
-from django.core.files.base import ContentFile
-from django.core.files.storage import Storage, storages
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage, Storage, storages
 from uuid_utils.compat import uuid7
 
 from .models import Artifact
 
 REFERENCE_KEY = "artifact"
+# Where files on their way in stand: beside the others, so that a rename takes them to their place.
+INCOMING_FOLDER = "incoming"
+HEAD_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +38,12 @@ class StoredArtifact:
     source_url: str = ""
 
     def reference(self) -> dict[str, Any]:
-        """Return what stands for the bytes in inputs and outputs: `{"artifact", "sha256", "mime_type", "size"}`."""
-        return {REFERENCE_KEY: str(self.id), "sha256": self.sha256, "mime_type": self.mime_type, "size": self.size}
+        """Return what stands for the bytes in inputs and outputs: `{"artifact", "sha256", "mime_type", "size"}`.
+
+        Bytes that a provider had put somewhere have their `source_url` beside these.
+        """
+        known = {REFERENCE_KEY: str(self.id), "sha256": self.sha256, "mime_type": self.mime_type, "size": self.size}
+        return {**known, "source_url": self.source_url} if self.source_url else known
 
 
 def storage() -> Storage:
@@ -45,13 +55,68 @@ def path_of(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
+class Incoming:
+    """Bytes on their way into the storage: hashed as they come, and under their own name only once they are whole.
+
+    A context manager. What is not kept when the block is left is gone. `head` are the first bytes, which tell the type.
+    """
+
+    def __init__(self) -> None:
+        """Open a file beside the stored ones; for a storage that is no folder, in the system's own for such files."""
+        folder = None
+        where = storage()
+        if isinstance(where, FileSystemStorage):
+            folder = Path(where.location) / INCOMING_FOLDER
+            folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder)
+        self._path = Path(name)
+        self._file = os.fdopen(handle, "w+b")
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.head = b""
+
+    def __enter__(self) -> Self:
+        """Return the open file."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the file, unless it was kept."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def write(self, data: bytes | bytearray) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+        if len(self.head) < HEAD_BYTES:
+            self.head += data[: HEAD_BYTES - len(self.head)]
+
+    def keep(self, *, mime_type: str, name: str = "", source_url: str = "") -> StoredArtifact:
+        """Move the bytes to their place, once however often they are made."""
+        sha256 = self._hash.hexdigest()
+        path = path_of(sha256)
+        if not storage().exists(path):
+            self._file.flush()
+            self._file.seek(0)
+            saved = storage().save(path, _Whole(self._file, name=str(self._path)))
+            if saved != path:
+                storage().delete(saved)  # somebody else brought the same bytes first
+        return StoredArtifact(id=uuid7(), sha256=sha256, mime_type=mime_type, size=self.size, name=name, source_url=source_url)
+
+
+class _Whole(File[bytes]):
+    """A file that a storage of folders may take as it is, instead of copying it."""
+
+    def temporary_file_path(self) -> str:
+        assert self.name is not None
+        return self.name
+
+
 def store(data: bytes, *, mime_type: str, name: str = "", source_url: str = "") -> StoredArtifact:
     """Write bytes under their own hash, once however often they are made."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    path = path_of(sha256)
-    if not storage().exists(path):
-        storage().save(path, ContentFile(data))
-    return StoredArtifact(id=uuid7(), sha256=sha256, mime_type=mime_type, size=len(data), name=name, source_url=source_url)
+    with Incoming() as incoming:
+        incoming.write(data)
+        return incoming.keep(mime_type=mime_type, name=name, source_url=source_url)
 
 
 def open_stored(sha256: str) -> IO[bytes]:

@@ -61,6 +61,7 @@ def artifact_schema(description: str, *, kind: str = "") -> dict[str, Any]:
             "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The hash of its bytes."},
             "mime_type": {"type": "string", "maxLength": 127, "description": "Its MIME type."},
             "size": {"type": "integer", "minimum": 0, "description": "Its size in bytes."},
+            "source_url": {"type": "string", "maxLength": 8192, "description": "Where its provider had put it."},
         },
         "additionalProperties": False,
     }
