@@ -6,7 +6,7 @@ that answers differently the second time (DNS rebinding) gains nothing. The name
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
@@ -33,13 +33,16 @@ def certificates() -> ssl.SSLContext:
 
 
 class CheckedTransport(httpx2.AsyncBaseTransport):
-    """Connects to public addresses only."""
+    """Connects to public addresses only, and to one origin that is trusted wherever it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trusted_url: str = "") -> None:
         """Open no connection yet."""
         self._inner = httpx2.AsyncHTTPTransport(verify=certificates(), limits=_NO_KEEPALIVE)
+        self._trusted = origin(httpx2.URL(trusted_url)) if trusted_url else None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if origin(request.url) == self._trusted:
+            return await self._inner.handle_async_request(request)
         found = await addresses.resolve(request.url.host, _port(request.url), timeout_seconds=CONNECT_TIMEOUT_SECONDS)
         addresses.require_public(request.url.host, found)
         *others, last = _pinned(request, found)
@@ -72,7 +75,10 @@ def _pinned(request: httpx2.Request, found: list[str]) -> Iterator[httpx2.Reques
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A request to make. `secret_headers` go to the first origin alone; no redirect takes them elsewhere."""
+    """A request to make. `secret_headers` go to the first origin alone; no redirect takes them elsewhere.
+
+    The origin of `trusted_url` may be called wherever it is, also when nothing else on a private address may.
+    """
 
     method: str
     url: str
@@ -82,6 +88,7 @@ class Outgoing:
     max_bytes: int
     timeout_seconds: float
     allow_private_addresses: bool = False
+    trusted_url: str = ""
     # Only these may be called, also by redirect; empty: any.
     hosts: tuple[str, ...] = ()
 
@@ -95,9 +102,18 @@ class Answer:
     body: bytes
     url: httpx2.URL
 
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300  # noqa: PLR2004 - the success statuses of HTTP
 
-async def exchange(outgoing: Outgoing) -> Answer:
+
+Sink = Callable[[bytes], Awaitable[None]]
+
+
+async def exchange(outgoing: Outgoing, *, sink: Sink | None = None) -> Answer:
     """Make a request, follow its redirects, and return the answer, whatever its status.
+
+    With a `sink`, the body of an answer of 2xx goes there as it comes, and the answer's own is empty.
 
     Raises:
         ToolError: the address is forbidden, the answer too large, or there was none (see `http_errors`).
@@ -106,7 +122,7 @@ async def exchange(outgoing: Outgoing) -> Answer:
     repeatable = outgoing.method in SAFE_METHODS
     try:
         async with asyncio.timeout(outgoing.timeout_seconds), _client(outgoing) as client:
-            return await _follow(client, outgoing, url)
+            return await _follow(client, outgoing, url, sink)
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         raise transport_error(error, host=url.host, repeatable=repeatable) from error
 
@@ -134,7 +150,7 @@ def _client(outgoing: Outgoing) -> httpx2.AsyncClient:
     if outgoing.allow_private_addresses:
         transport: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(verify=certificates(), limits=_NO_KEEPALIVE)
     else:
-        transport = CheckedTransport()
+        transport = CheckedTransport(trusted_url=outgoing.trusted_url)
     return httpx2.AsyncClient(
         transport=transport,
         timeout=httpx2.Timeout(outgoing.timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, outgoing.timeout_seconds)),
@@ -145,16 +161,16 @@ def _client(outgoing: Outgoing) -> httpx2.AsyncClient:
     )
 
 
-async def _follow(client: httpx2.AsyncClient, outgoing: Outgoing, url: httpx2.URL) -> Answer:
+async def _follow(client: httpx2.AsyncClient, outgoing: Outgoing, url: httpx2.URL, sink: Sink | None) -> Answer:
     first, method, content = url, outgoing.method, outgoing.content
     for _ in range(MAX_REDIRECTS + 1):
-        headers = _headers_for(outgoing, at_home=_origin(url) == _origin(first), with_body=content is not None)
+        headers = _headers_for(outgoing, at_home=origin(url) == origin(first), with_body=content is not None)
         request = client.build_request(method, url, headers=headers, content=content)
         response = await client.send(request, stream=True)
         try:
             target = response.headers["location"] if response.has_redirect_location else None
             if target is None:
-                body = await _read(response, max_bytes=outgoing.max_bytes)
+                body = await _read(response, max_bytes=outgoing.max_bytes, sink=sink if response.is_success else None)
                 return Answer(status=response.status_code, headers=response.headers, body=body, url=url)
         finally:
             await response.aclose()
@@ -167,7 +183,8 @@ async def _follow(client: httpx2.AsyncClient, outgoing: Outgoing, url: httpx2.UR
     raise ToolError(f"{first.host} redirects more than {MAX_REDIRECTS} times.", code="bad_redirect", permanent=True)
 
 
-def _origin(url: httpx2.URL) -> tuple[str, str, int]:
+def origin(url: httpx2.URL) -> tuple[str, str, int]:
+    """Return what makes two addresses one place: scheme, host, port."""
     return url.scheme, url.host, _port(url)
 
 
@@ -184,8 +201,8 @@ def _headers_for(outgoing: Outgoing, *, at_home: bool, with_body: bool) -> dict[
     return headers
 
 
-async def _read(response: httpx2.Response, *, max_bytes: int) -> bytes:
-    """Read an answer's body, and stop as soon as it is too large."""
+async def _read(response: httpx2.Response, *, max_bytes: int, sink: Sink | None) -> bytes:
+    """Read an answer's body, or pour it into the sink, and stop as soon as it is too large."""
     too_large = ToolError(f"The answer is larger than {max_bytes} bytes.", code="too_large", permanent=True)
     told = response.headers.get("content-length", "")
     if told.isdecimal() and int(told[:20]) > max_bytes and response.request.method != "HEAD":
@@ -193,8 +210,13 @@ async def _read(response: httpx2.Response, *, max_bytes: int) -> bytes:
     if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise ToolError("The answer is compressed, though we asked for it not to be.", code="bad_answer", permanent=True)
     body = bytearray()
+    size = 0
     async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > max_bytes:
+        size += len(chunk)
+        if size > max_bytes:
             raise too_large
+        if sink is None:
+            body += chunk
+        else:
+            await sink(chunk)
     return bytes(body)
