@@ -222,6 +222,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("GRIMOIRE_MAX_BODY_BYTES", default=5 * 102
 # The largest file that a user may bring, in bytes.
 GRIMOIRE_MAX_UPLOAD_BYTES = env.int("GRIMOIRE_MAX_UPLOAD_BYTES", default=25 * 1024 * 1024, validate=validate.Range(min=1024))
 
+# A value of an output that is larger, in bytes of JSON, is kept as an artefact. Larger than the params of one call it is of no use as it is.
+LARGE_VALUE_BYTES = env.int("GRIMOIRE_LARGE_VALUE_BYTES", default=256 * 1024, validate=validate.Range(min=4096, max=1024 * 1024))
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "config.authentication.BearerAuthentication",  # first: a 401 asks for a key

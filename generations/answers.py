@@ -18,6 +18,7 @@ MAX_MESSAGE_CHARACTERS = 4_000
 MAX_CODE_CHARACTERS = 100
 MAX_STAGE_CHARACTERS = 200
 MAX_JOB_ID_CHARACTERS = 255
+MAX_PREVIEW_BYTES = 16 * 1024  # of the reference, not of the picture
 # A provider that asks for no pause at all is not asked without one.
 LEAST_WAIT_SECONDS = 0.05
 MOST_WAIT_SECONDS = 24 * 3600.0
@@ -39,6 +40,7 @@ def clean_answer(answer: Answer) -> Answer:
                 percent=None if percent is None else min(100.0, max(0.0, percent)),
                 stage=clean_text(str(answer.stage))[:MAX_STAGE_CHARACTERS],
                 poll_after=_wait(answer.poll_after),
+                preview=_clean_preview(answer.preview),
             )
         case ToolError():
             return _clean_error(answer)
@@ -59,6 +61,15 @@ def _clean_job(job: Submitted) -> Submitted | ToolError:
         # the provider has the job all the same
         return ToolError(f"The provider named its job {shown}, which is no id.", code="bad_job_id", ambiguous=True)
     return Submitted(job_id=job.job_id, poll_after=_wait(job.poll_after))
+
+
+def _clean_preview(preview: object) -> dict[str, Any] | None:
+    """Return the reference to a preview, which is a small picture of what is not finished; None for anything else."""
+    try:
+        return None if preview is None else clean_output(preview, max_bytes=MAX_PREVIEW_BYTES)
+    except ToolError as error:
+        logger.warning("A preview is left out: %s", error)
+        return None
 
 
 def _clean_error(error: ToolError) -> ToolError:

@@ -1,7 +1,8 @@
 """Calls in a process of their own: for adapters that may hang or crash, which a thread or a loop could not be saved from.
 
 The parent writes one JSON document to the child's standard input and reads one from its standard output; bytes travel
-through the storage of artefacts. A child that outlives its call's time is killed.
+through the storage of artefacts: the child keeps what it made, remote files too. A child that outlives its call's time
+is killed.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from uuid import UUID
 
 from .answers import Answer, clean_answer
 from .artifacts import StoredArtifact, Workbench
+from .keeping import keep
 from .tools import registry
 from .tools.contract import Adapter, Cost, Request, Result, Submitted, ToolError
 
@@ -90,7 +92,9 @@ def answer(order: Mapping[str, Any]) -> dict[str, Any]:
     ids: dict[str, Any] = {name: UUID(value) for name, value in order["ids"].items()}
     request = Request(**order["plain"], **ids, workbench=workbench)
     try:
-        told = _told(clean_answer(_outcome(registry.get(order["adapter"]), request)))
+        adapter = registry.get(order["adapter"])
+        outcome = _outcome(adapter, request)
+        told = _told(clean_answer(asyncio.run(keep(outcome, request=request, adapter=adapter, seconds=request.timeout_seconds))))
     except (Exception, SystemExit) as raised:  # noqa: BLE001 - the child's last words are all that its parent can tell the initiator
         told = _told(clean_answer(raised if isinstance(raised, ToolError) else _crash(raised)))
     return {**told, "made": [_stored(stored) for stored in workbench.made]}

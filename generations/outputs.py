@@ -5,10 +5,11 @@ output through `clean_output` before it stores it.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from generations.tools.contract import ToolError
+from generations.tools.contract import RemoteFile, ToolError
 from spells.schemas import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
 
 MAX_OUTPUT_BYTES = 1024 * 1024
@@ -25,10 +26,39 @@ def clean_text(text: str) -> str:
     return text.translate(_REPAIRS)
 
 
-def clean_output(output: object, *, max_bytes: int = MAX_OUTPUT_BYTES) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """A place in the clean copy of an output that waits for the reference to a file: in `holder`, under `name`."""
+
+    holder: Any
+    name: Any
+    file: RemoteFile
+
+    def fill(self, reference: Mapping[str, Any]) -> None:
+        self.holder[self.name] = dict(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSearch:
+    """What to do with the files in an output: `swap` gives what stands for a value, `places` collects where remote ones stand."""
+
+    swap: Callable[[object], object]
+    places: list[FilePlace] = field(default_factory=list)
+
+    def look(self, copy: Any, name: Any, value: object) -> object:
+        """Return what stands for a value in a copy: for a remote file nothing yet."""
+        value = self.swap(value)
+        if isinstance(value, RemoteFile):
+            self.places.append(FilePlace(copy, len(copy) if isinstance(copy, list) else name, value))
+            return None
+        return value
+
+
+def clean_output(output: object, *, max_bytes: int = MAX_OUTPUT_BYTES, files: FileSearch | None = None) -> dict[str, Any]:
     """Return a plain copy of an adapter's output: dicts, lists, strings, numbers, booleans and null.
 
     `max_bytes` bounds the output as compact JSON in UTF-8. Walks without recursion, so depth cannot exhaust the stack.
+    Files are looked for only with `files`; else they are refused.
 
     Raises:
         ToolError: permanent, `bad_output`; it names the path of what cannot be stored. Bytes belong into an artefact.
@@ -44,6 +74,8 @@ def clean_output(output: object, *, max_bytes: int = MAX_OUTPUT_BYTES) -> dict[s
             containers.pop()
             continue
         copy = containers[-1].copy
+        if files is not None:
+            value = files.look(copy, name, value)
         try:
             size += (1 if isinstance(copy, list) else _key_size(name)) + _value_size(value, depth=len(containers))
         except _Unstorable as error:
@@ -57,11 +89,15 @@ def clean_output(output: object, *, max_bytes: int = MAX_OUTPUT_BYTES) -> dict[s
         elif isinstance(value, list | tuple):
             containers.append(_Container(name, [], iter(enumerate(value))))
             value = containers[-1].copy
-        if isinstance(copy, list):
-            copy.append(value)
-        else:
-            copy[name] = value
+        _put(copy, name, value)
     return cleaned
+
+
+def _put(copy: Any, name: Any, value: Any) -> None:
+    if isinstance(copy, list):
+        copy.append(value)
+    else:
+        copy[name] = value
 
 
 class _Unstorable(Exception):

@@ -11,6 +11,7 @@ from typing import Any
 from casts.engine import News
 from generations import isolation
 from generations.answers import Answer, clean_answer
+from generations.keeping import keep
 from generations.tools import registry
 from generations.tools.contract import Adapter, Progress, Request, Result, Submitted, ToolError
 
@@ -73,7 +74,8 @@ async def _answer(
     if not isinstance(outcome, expected):
         names = " or ".join(kind.__name__ for kind in expected)
         raise ToolError(f"The adapter returned {type(outcome).__name__}, not {names}.", code="bad_output", permanent=True)
-    return clean_answer(outcome)
+    left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
+    return clean_answer(await keep(outcome, request=request, adapter=adapter, seconds=left))
 
 
 async def _invoke(method: Callable[..., Any], *arguments: Any, threads: Executor, place: Place) -> Any:

@@ -211,6 +211,10 @@ class Adapter:
         """Ask the provider to stop a job, best effort. A job that has ended is no error."""
         raise NotImplementedError
 
+    def file_headers(self, request: Request) -> Mapping[str, str]:
+        """Return the secret headers with which the provider's own origin hands out files. They are sent there alone."""
+        return {}
+
     def verify_callback(self, delivery: Delivery) -> str | Awaitable[str]:
         """Check that a webhook is its provider's, and return the sender's id of the delivery; empty if it has none.
 

@@ -40,6 +40,13 @@ def provider_schema(properties: Mapping[str, Any], *, base_url: str, api_key_env
             "default": 3,
         },
         "max_output_bytes": integer_schema("The largest file that is kept of an output.", minimum=1, maximum=2**30, default=100 * 2**20),
+        "output_types": {
+            "type": "array",
+            "description": "The MIME types that files of an output may have, like image/png or image/*. Empty: any.",
+            "items": {"type": "string", "pattern": "^[a-z]+/([a-z0-9.+-]+|\\*)$", "maxLength": 127},
+            "maxItems": 50,
+            "default": [],
+        },
         "allow_private_addresses": {
             "type": "boolean",
             "description": "Fetch outputs also from this machine and its network. The provider's own address is always allowed.",

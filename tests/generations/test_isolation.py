@@ -10,7 +10,7 @@ import pytest
 from generations import isolation
 from generations.artifacts import StoredArtifact, Workbench
 from generations.tools import registry
-from generations.tools.contract import Adapter, Request, Result, ToolError
+from generations.tools.contract import Adapter, RemoteFile, Request, Result, ToolError
 from tests.offering import offer
 
 
@@ -34,6 +34,8 @@ class Alone(Adapter):
             case "keep":
                 sys.stdout.write("noise on standard output\n")
                 return Result(output={"file": request.keep(b"made here", mime_type="text/plain")})
+            case "leave":
+                return Result(output={"file": RemoteFile(url="data:text/plain,made%20there")})
         return Result(output={"pid": os.getpid()})
 
 
@@ -73,6 +75,14 @@ def test_what_the_child_stores_is_on_the_parents_workbench_and_its_prints_do_no_
     (made,) = asked.workbench.made
     assert isinstance(made, StoredArtifact)
     assert outcome.output["file"] == made.reference()
+
+
+def test_the_child_keeps_the_files_that_its_provider_made():
+    asked = request(do="leave")
+    outcome = run(asked)
+    (made,) = asked.workbench.made
+    assert outcome.output["file"] == made.reference()
+    assert made.size == len("made there")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,10 @@ from typing import Any
 
 @dataclass
 class Page:
-    """What the server answers at a path. `hang` waits for the end of the test; `drop` closes the connection unanswered."""
+    """What the server answers at a path, after what it answers `before`, once each.
+
+    `hang` waits for the end of the test; `drop` closes the connection unanswered.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -19,6 +22,7 @@ class Page:
     hang: bool = False
     drop: bool = False
     cut_short: bool = False
+    before: list["Page"] = field(default_factory=list)
 
 
 @dataclass
@@ -63,6 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.seen.append(Seen(self.command, self.path, headers, self.rfile.read(length)))
         page = self.server.pages.get(self.path, Page(status=404, body=b"nothing here"))
+        page = page.before.pop(0) if page.before else page
         if page.hang:
             self.server.over.wait()
         if page.drop or page.hang:

@@ -1,0 +1,115 @@
+"""Keeping what a call made: no file is left with its provider, no bytes stand in JSON, nothing large in a row."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from spells.schemas import complete
+
+from .answers import Answer
+from .embedded import embedded_file
+from .large_values import shrink
+from .outputs import MAX_OUTPUT_BYTES, FileSearch, clean_output, clean_text
+from .remote_files import MAX_FILES, FileFetcher
+from .tools.contract import Adapter, Progress, RemoteFile, Request, Result, ToolError
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MAX_BYTES = 100 * 2**20
+# What was paid for is not given up because the call itself took nearly all of its time.
+LEAST_SECONDS = 60.0
+PREVIEW_SECONDS = 10.0
+MAX_PREVIEW_BYTES = 10 * 2**20
+# An output of no more has nothing in it that must become an artefact, but for remote files.
+SMALL_BYTES = 8 * 1024
+
+
+async def keep(answer: Answer, *, request: Request, adapter: Adapter, seconds: float) -> Answer:
+    """Return an answer with all that it brought kept in our storage, and references in its place.
+
+    Remote files are fetched; `data:` URIs and base64 of a known type are decoded; values that are too large become
+    artefacts with a preview. `seconds` is what is left of the call's time; there is a minute at least. What cannot be
+    kept makes an error of the result, which costs what the call did. Never raises but to be cancelled. A preview that
+    cannot be had is left out.
+    """
+    match answer:
+        case Result():
+            return await _keep_result(answer, request=request, adapter=adapter, seconds=max(seconds, LEAST_SECONDS))
+        case Progress(preview=RemoteFile() as preview):
+            return replace(answer, preview=await _keep_preview(preview, request=request, adapter=adapter))
+    return answer
+
+
+async def _keep_result(result: Result, *, request: Request, adapter: Adapter, seconds: float) -> Result | ToolError:
+    try:
+        return replace(result, output=clean_output(result.output, max_bytes=SMALL_BYTES))
+    except ToolError:
+        pass  # it is not small, not clean, or has files in it: what follows tells which
+    try:
+        return replace(result, output=await _kept_output(result.output, request=request, adapter=adapter, seconds=seconds))
+    except ToolError as error:
+        error.cost = result.cost
+        return error
+    except Exception as error:  # the storage may be any; whatever it raises, the call was made and has its cost
+        logger.exception("The output of generation %s cannot be kept", request.generation_id)
+        message = f"The output cannot be stored: {type(error).__name__}: {error}"
+        return ToolError(clean_text(message), code="output_not_kept", permanent=True, cost=result.cost)
+
+
+async def _kept_output(output: Mapping[str, Any], *, request: Request, adapter: Adapter, seconds: float) -> dict[str, Any]:
+    fetcher = _fetcher(request, adapter)
+    search = FileSearch(swap=_Embedded(request))
+    cleaned = await asyncio.to_thread(clean_output, output, max_bytes=max(fetcher.max_bytes, MAX_OUTPUT_BYTES), files=search)
+    if search.places:
+        references = await fetcher.fetch_all([place.file for place in search.places], seconds=seconds)
+        for place in search.places:
+            place.fill(references[place.file])
+    return await asyncio.to_thread(shrink, cleaned, keep=lambda data, mime_type, name: request.keep(data, mime_type=mime_type, name=name))
+
+
+async def _keep_preview(preview: RemoteFile, *, request: Request, adapter: Adapter) -> dict[str, Any] | None:
+    try:
+        fetcher = _fetcher(request, adapter, max_bytes=MAX_PREVIEW_BYTES, tries=1)
+        return (await fetcher.fetch_all([preview], seconds=PREVIEW_SECONDS))[preview]
+    except ToolError as error:
+        logger.warning("The preview of generation %s is left out: %s", request.generation_id, error.message)
+    except Exception:  # the storage may be any, and a picture of unfinished work is not worth an error
+        logger.exception("The preview of generation %s is left out", request.generation_id)
+    return None
+
+
+class _Embedded:
+    """Swaps texts that are files for references to them."""
+
+    def __init__(self, request: Request) -> None:
+        """Take the call that made them."""
+        self._request = request
+        self._count = 0
+
+    def __call__(self, value: object) -> object:
+        """Return the reference to the file that a text is, and all else as it is."""
+        embedded = embedded_file(value) if isinstance(value, str) else None
+        if embedded is None:
+            return value
+        self._count += 1
+        if self._count > MAX_FILES:
+            message = f"There are more than {MAX_FILES} files in the output."
+            raise ToolError(message, code="output_not_kept", permanent=True)
+        return self._request.keep(embedded.data, mime_type=embedded.mime_type)
+
+
+def _fetcher(request: Request, adapter: Adapter, *, max_bytes: int = 2**30, **options: Any) -> FileFetcher:
+    """Return what fetches the files of a call, as its tool's configuration wants it. Raises ToolError (`secret_missing`)."""
+    config = complete(request.config, adapter.config_schema)
+    largest, base_url, types = config.get("max_output_bytes"), config.get("base_url"), config.get("output_types")
+    return FileFetcher(
+        workbench=request.workbench,
+        max_bytes=min(max_bytes, largest if isinstance(largest, int) else DEFAULT_MAX_BYTES),
+        types=types if isinstance(types, list) else (),
+        base_url=base_url if isinstance(base_url, str) else "",
+        secret_headers=adapter.file_headers(request),
+        allow_private_addresses=config.get("allow_private_addresses") is True,
+        **options,
+    )

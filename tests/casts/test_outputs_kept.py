@@ -1,0 +1,84 @@
+"""The way of a provider's files through a cast: fetched when the answer comes, whoever brings it."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from generations import remote_files
+from generations.artifacts import open_stored
+from generations.models import Artifact, Generation
+from generations.tools import registry
+from generations.tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, Submitted
+from tests.generations.website import Page, website
+
+from .scenes import billed, cast
+from .test_conductor import conduct
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+
+COST = Cost(usd=Decimal("0.25"))
+CONFIG = {"allow_private_addresses": True}
+
+
+class Painter(Adapter):
+    """Leaves its picture on its own server: at once, or as a job."""
+
+    key = "test.painter"
+    config_schema = {"type": "object"}
+
+    async def run(self, request: Request) -> Result | Submitted:
+        return Submitted(job_id="job", poll_after=0.05) if request.inputs.get("later") else self._result(request)
+
+    async def poll(self, request: Request, job_id: str) -> Result | Progress:
+        return self._result(request)
+
+    def _result(self, request: Request) -> Result:
+        return Result(output={"images": [RemoteFile(url=request.inputs["url"])]}, cost=COST)
+
+
+@pytest.fixture(autouse=True)
+def painter(monkeypatch):
+    monkeypatch.setitem(registry.BUILT_IN, Painter.key, f"{__name__}:Painter")
+    monkeypatch.setattr(remote_files, "FIRST_WAIT_SECONDS", 0.01)
+    registry.forget()
+    yield
+    registry.forget()
+
+
+@pytest.fixture
+def site():
+    with website() as server:
+        yield server
+
+
+def paint(**inputs: Any) -> Any:
+    tool = billed(Painter.key, config=CONFIG, backoff_seconds=0.05, max_backoff_seconds=0.1)
+    started = cast({"key": "art", "tool": tool, "params": inputs}, outputs={"image": "{{ steps.art.images[0] }}"})
+    conduct()
+    started.refresh_from_db()
+    return started
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_files_of_a_result_are_artefacts_of_the_initiator(site, later):
+    url = site.put("/a.png", b"\x89PNG\r\n\x1a\n and so on", before=[Page(status=503)])
+    started = paint(url=url, later=later)
+    artifact = Artifact.objects.get()
+    assert started.status == "succeeded"
+    assert started.outputs["image"]["artifact"] == str(artifact.pk)
+    assert (artifact.owner_id, artifact.source_url, artifact.mime_type) == (started.initiator_id, url, "image/png")
+    assert started.outputs["image"]["source_url"] == url
+    with open_stored(artifact.sha256) as file:
+        assert file.read().endswith(b"and so on")
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_file_that_cannot_be_had_fails_the_step_once_and_its_cost_is_booked(site, later):
+    started = paint(url=site.put("/gone.png", b"", status=404), later=later)
+    assert (started.status, started.error["code"]) == ("failed", "output_not_kept")
+    assert "/gone.png could not be fetched: 127.0.0.1 answered 404" in started.error["message"]
+    assert started.cost_usd == COST.usd
+    generation = Generation.objects.get()
+    assert (generation.attempt, generation.cost_usd) == (1, COST.usd)
+    assert not Artifact.objects.exists()
