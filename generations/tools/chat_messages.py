@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .contract import Request, ToolError
-from .definition import artifact_schema, object_schema, text_schema
+from .definition import artifact_schema, integer_schema, object_schema, text_schema
 from .file_fetch import mime_type_of
+from .model_answers import FORMAT_SCHEMA
 from .threads import read_async
 
 SEEN_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
@@ -35,6 +36,31 @@ MESSAGE_SCHEMA = object_schema(
     },
     required=("role", "content"),
 )
+
+
+def conversation_schema() -> dict[str, Any]:
+    """Return the schema of the params by which a language model is asked, whichever API takes them."""
+    properties = {
+        "prompt": text_schema("What to ask. Not together with `messages`.", minLength=1),
+        "system": text_schema("How to behave. Not together with `messages`."),
+        "images": {
+            "type": "array",
+            "description": "Pictures that go with the prompt, by reference or by URL.",
+            "items": image_schema(),
+            "maxItems": 16,
+        },
+        "messages": {
+            "type": "array",
+            "description": "A whole conversation, instead of `prompt`.",
+            "items": MESSAGE_SCHEMA,
+            "minItems": 1,
+            "maxItems": 200,
+        },
+        "temperature": {"type": "number", "description": "How free to be.", "minimum": 0, "maximum": 2},
+        "max_tokens": integer_schema("The longest answer, in tokens.", minimum=1, maximum=200_000),
+        "response_format": FORMAT_SCHEMA,
+    }
+    return {**object_schema(properties), "anyOf": [{"required": ["prompt"]}, {"required": ["messages"]}]}
 
 
 async def built_messages(request: Request) -> list[dict[str, Any]]:

@@ -89,6 +89,8 @@ class Outgoing:
     timeout_seconds: float
     allow_private_addresses: bool = False
     trusted_url: str = ""
+    # None: an answer that leads elsewhere is returned as it is.
+    max_redirects: int = MAX_REDIRECTS
     # Only these may be called, also by redirect; empty: any.
     hosts: tuple[str, ...] = ()
 
@@ -163,12 +165,13 @@ def _client(outgoing: Outgoing) -> httpx2.AsyncClient:
 
 async def _follow(client: httpx2.AsyncClient, outgoing: Outgoing, url: httpx2.URL, sink: Sink | None) -> Answer:
     first, method, content = url, outgoing.method, outgoing.content
-    for _ in range(MAX_REDIRECTS + 1):
+    for _ in range(outgoing.max_redirects + 1):
         headers = _headers_for(outgoing, at_home=origin(url) == origin(first), with_body=content is not None)
         request = client.build_request(method, url, headers=headers, content=content)
         response = await client.send(request, stream=True)
         try:
-            target = response.headers["location"] if response.has_redirect_location else None
+            leads_on = response.has_redirect_location and outgoing.max_redirects
+            target = response.headers["location"] if leads_on else None
             if target is None:
                 body = await _read(response, max_bytes=outgoing.max_bytes, sink=sink if response.is_success else None)
                 return Answer(status=response.status_code, headers=response.headers, body=body, url=url)
@@ -180,7 +183,7 @@ async def _follow(client: httpx2.AsyncClient, outgoing: Outgoing, url: httpx2.UR
         if response.status_code not in (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT) and method not in SAFE_METHODS:
             method, content = "GET", None
         url = next_url
-    raise ToolError(f"{first.host} redirects more than {MAX_REDIRECTS} times.", code="bad_redirect", permanent=True)
+    raise ToolError(f"{first.host} redirects more than {outgoing.max_redirects} times.", code="bad_redirect", permanent=True)
 
 
 def origin(url: httpx2.URL) -> tuple[str, str, int]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx2
 
+from generations.outputs import clean_text
+
 from .configuration import read_secret
 from .contract import Request, ToolError
 from .definition import integer_schema, object_schema
-from .http_client import SAFE_METHODS, Answer, Outgoing, exchange
+from .http_client import MAX_REDIRECTS, SAFE_METHODS, Answer, Outgoing, exchange
 from .http_errors import status_error
 from .json_parse import BadJson, parse_json
 
@@ -22,9 +24,9 @@ URL_PATTERN = "^https?://[^\\s]+$"
 ENV_PATTERN = "^([A-Z][A-Z0-9_]*)?$"
 
 
-def provider_schema(properties: Mapping[str, Any], *, base_url: str, api_key_env: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the schema of a configuration: what all providers have, and `properties` beside it."""
-    shared = {
+def address_properties(*, base_url: str, api_key_env: str) -> dict[str, Any]:
+    """Return the properties of a configuration that say where a provider is, and with which key."""
+    return {
         "base_url": {"type": "string", "description": "Where the API is.", "pattern": URL_PATTERN, "maxLength": 500, "default": base_url},
         "api_key_env": {
             "type": "string",
@@ -32,6 +34,13 @@ def provider_schema(properties: Mapping[str, Any], *, base_url: str, api_key_env
             "pattern": ENV_PATTERN,
             "default": api_key_env,
         },
+    }
+
+
+def provider_schema(properties: Mapping[str, Any], *, base_url: str, api_key_env: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the schema of a configuration: what all providers have, and `properties` beside it."""
+    shared = {
+        **address_properties(base_url=base_url, api_key_env=api_key_env),
         "poll_seconds": {
             "type": "number",
             "description": "How soon to ask for a job; each further question waits longer.",
@@ -64,6 +73,7 @@ class ProviderApi:
     timeout_seconds: float
     secret_headers: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    max_redirects: int = MAX_REDIRECTS
 
     @classmethod
     def of(
@@ -125,6 +135,7 @@ class ProviderApi:
             max_bytes=max_bytes,
             timeout_seconds=self.timeout_seconds,
             allow_private_addresses=True,
+            max_redirects=self.max_redirects,
         )
         answer = await exchange(outgoing)
         if not 200 <= answer.status < 300 and answer.status not in expected:  # noqa: PLR2004 - the success statuses of HTTP
@@ -144,6 +155,6 @@ class ProviderApi:
         try:
             return parse_json(answer.body)
         except BadJson as error:
-            details = {"body": answer.body[:2000].decode(errors="replace")}
+            details = {"body": clean_text(answer.body[:2000].decode(errors="replace"))}
             message = f"The answer of {self.host} is not JSON: {error}."
             raise ToolError(message, code="bad_answer", ambiguous=not repeatable, details=details) from error

@@ -1,12 +1,17 @@
 """openai.chat against aimock, which others wrote, and against a server that answers as badly as it can."""
 
 import base64
+import json
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+from pydantic import TypeAdapter
 
 from generations.tools.contract import ToolError
+from generations.tools.provider_api import MAX_ANSWER_BYTES
 from tests.peers.aimock import aimock
 
 from .toolbox import keep, picture, problems_with, request_for, run
@@ -62,6 +67,7 @@ def ask(peer, monkeypatch):
 
 def test_a_prompt_is_answered_and_paid(ask, peer):
     result = ask(system="Be brief.", prompt="hello there", temperature=0.5, max_tokens=99)
+    assert result.output.pop("request_id").startswith("req-")
     assert result.output == {
         "text": "Hi there!", "finish_reason": "stop", "model": "tale-1",
         "usage": {"prompt_tokens": 1000, "completion_tokens": 50, "cached_tokens": 0},
@@ -156,6 +162,20 @@ def test_json_is_asked_for_and_read(ask, peer, wanted, sent):
     assert peer.requests()[-1]["body"]["response_format"] == sent
 
 
+def test_an_answer_that_does_not_fit_its_schema_is_refused_and_paid(oddity):
+    with pytest.raises(ToolError, match=r"does not fit its schema: answer\.title: 7 is not text") as raised:
+        oddity.ask(completion('{"title": 7}'), response_format={"schema": STORY, "strict": False})
+    assert (raised.value.code, raised.value.permanent, raised.value.cost.usd) == ("bad_answer", False, Decimal("0.000075"))
+
+
+def test_a_schema_that_no_answer_could_be_held_against_is_refused_before_anything_is_paid(ask, peer):
+    before = len(peer.requests())
+    with pytest.raises(ToolError, match=r"params\.response_format\.schema") as raised:
+        ask(prompt="as json", response_format={"schema": {"type": "story"}})
+    assert (raised.value.code, raised.value.permanent) == ("bad_schema", True)
+    assert len(peer.requests()) == before
+
+
 def test_an_answer_that_is_no_json_has_still_been_paid(ask):
     with pytest.raises(ToolError, match="answer is not JSON") as raised:
         ask(prompt="no json", response_format="json")
@@ -243,7 +263,7 @@ def test_no_answer_in_time_is_ambiguous(ask):
 
 
 def test_an_answer_that_is_no_json_at_all_is_told(ask):
-    with pytest.raises(ToolError, match="provider's answer is not JSON") as raised:
+    with pytest.raises(ToolError, match="is not JSON") as raised:
         ask(prompt="babble")
     assert (raised.value.code, raised.value.ambiguous) == ("bad_answer", False)
 
@@ -261,16 +281,16 @@ def test_servers_have_their_own_name_for_the_limit(ask, peer):
 
 
 @pytest.fixture
-def oddity():
+def oddity() -> Any:
     """A server that answers what it is told to, with a 200."""
     with website() as server:
 
-        def ask(body, **page):
-            server.put("/v1/chat/completions", body, **page)
-            config = {"base_url": server.url("/v1"), "api_key_env": "", "model": "m"}
-            return run(request_for("openai.chat", {"prompt": "hello"}, config=config, pricing=PRICES))
+        def ask(body, *, config=None, status=200, headers=None, **inputs):
+            server.put("/v1/chat/completions", body, status=status, headers=headers or {})
+            settings = {"base_url": server.url("/v1"), "api_key_env": "", "model": "m", **(config or {})}
+            return run(request_for("openai.chat", {"prompt": "hello", **inputs}, config=settings, pricing=PRICES))
 
-        yield ask
+        yield SimpleNamespace(ask=ask, server=server)
 
 
 def completion(content, **more):
@@ -281,18 +301,18 @@ def completion(content, **more):
 
 
 def test_texts_are_made_fit_for_the_database(oddity):
-    assert oddity(completion("a\0b\ud800")).output["text"] == "a\ufffdb\ufffd"
+    assert oddity.ask(completion("a\0b\ud800")).output["text"] == "a\ufffdb\ufffd"
 
 
 def test_a_refusal_is_told_and_paid(oddity):
     with pytest.raises(ToolError, match="refused: I must not") as raised:
-        oddity(completion(None, refusal="I must not."))
+        oddity.ask(completion(None, refusal="I must not."))
     assert raised.value.permanent
     assert raised.value.cost.usd == Decimal("0.000075")
 
 
 def test_a_server_without_usage_or_model_is_good_enough(oddity):
-    result = oddity({"choices": [{"message": {"content": "hi"}}]})
+    result = oddity.ask({"choices": [{"message": {"content": "hi"}}]})
     assert result.output == {"text": "hi", "finish_reason": "unknown", "model": "", "usage": {}}
     assert result.cost is None
 
@@ -308,8 +328,8 @@ def test_a_server_without_usage_or_model_is_good_enough(oddity):
     ],
 )  # fmt: skip
 def test_answers_of_another_shape_are_refused(oddity, body):
-    with pytest.raises(ToolError, match="provider's answer") as raised:
-        oddity(body)
+    with pytest.raises(ToolError, match=r"The answer of 127\.0\.0\.1 is n") as raised:
+        oddity.ask(body)
     assert (raised.value.code, raised.value.permanent, raised.value.ambiguous) == ("bad_answer", False, False)
     assert "body" in raised.value.details
 
@@ -349,3 +369,77 @@ def test_a_refused_connection_is_definite(monkeypatch):
 )
 def test_the_schema_refuses(inputs, path):
     assert problems_with("openai.chat", **inputs) == [path]
+
+
+def test_a_text_in_parts_is_put_together(oddity):
+    assert oddity.ask(completion([{"type": "text", "text": "It was "}, {"type": "text", "text": "dark."}])).output["text"] == "It was dark."
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        ({"message": "Rate limited upstream.", "code": 429}, 429, "rate_limited"),
+        ({"message": "No credits.", "code": 402}, 402, "payment_required"),
+        ({"message": "Upstream fell over.", "code": "odd"}, 502, "provider_error"),
+        ("Upstream fell over.", 502, "provider_error"),
+    ],
+)
+def test_an_error_that_a_router_sends_as_a_success_is_an_error(oddity, error, status, code):
+    with pytest.raises(ToolError, match=rf"answered {status} .*(upstream|credits|Upstream)") as raised:
+        oddity.ask({"error": error})
+    assert (raised.value.code, raised.value.cost) == (code, None)
+
+
+def test_fields_of_the_configuration_go_with_each_request_and_win_over_none_of_ours(oddity):
+    extra = {"reasoning_effort": "low", "model": "other", "messages": [], "provider": {"order": ["a"]}}
+    oddity.ask(completion("hi"), config={"extra_body": extra})
+    sent = json.loads(oddity.server.seen[-1].body)
+    assert sent == {
+        "reasoning_effort": "low",
+        "provider": {"order": ["a"]},
+        "model": "m",
+        "messages": [{"role": "user", "content": "hello"}],
+    }
+
+
+def test_a_model_that_thought_too_long_is_not_asked_again(oddity):
+    body = completion("")
+    body["choices"][0]["finish_reason"] = "length"
+    with pytest.raises(ToolError, match="left it no room") as raised:
+        oddity.ask(body)
+    assert (raised.value.code, raised.value.permanent, raised.value.cost.usd) == ("empty_answer", True, Decimal("0.000075"))
+
+
+def test_failures_keep_the_id_of_the_request(oddity):
+    with pytest.raises(ToolError) as raised:
+        oddity.ask(completion(" "), headers={"x-request-id": "req_7"})
+    assert raised.value.details == {"request_id": "req_7"}
+    assert oddity.ask(completion("hi"), headers={"x-request-id": "req_8"}).output["request_id"] == "req_8"
+
+
+def test_retry_after_in_milliseconds_goes_before_seconds(oddity):
+    with pytest.raises(ToolError) as raised:
+        oddity.ask({"error": {"message": "Slow down."}}, status=429, headers={"retry-after-ms": "1500", "retry-after": "7"})
+    assert raised.value.retry_after == 1.5
+
+
+def test_an_answer_without_end_is_not_read(oddity):
+    with pytest.raises(ToolError, match="larger than") as raised:
+        oddity.ask(b" " * (MAX_ANSWER_BYTES + 1))
+    assert (raised.value.code, raised.value.permanent) == ("too_large", True)
+
+
+@pytest.mark.parametrize("count", [10**13, -1, 1.5, True, "7", 1e400])
+def test_counts_that_no_model_uses_are_refused(oddity, count):
+    body = completion("hi")
+    body["usage"]["completion_tokens"] = count
+    with pytest.raises(ToolError) as raised:
+        oddity.ask(body)
+    assert raised.value.code == "bad_answer"
+
+
+def test_what_we_send_is_what_the_official_client_would_send(ask, peer):
+    image = keep(picture())
+    ask(system="Be brief.", prompt="as json", images=[image.reference()], readable={image.id: image}, temperature=1, max_tokens=9,
+        response_format={"schema": STORY})  # fmt: skip
+    TypeAdapter(CompletionCreateParamsNonStreaming).validate_python(peer.requests()[-1]["body"])

@@ -1,0 +1,44 @@
+"""What providers answer, read strictly: a shape of our own, in which each text and number is bounded."""
+
+import reprlib
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from generations.outputs import clean_text
+
+from .contract import ToolError
+
+M = TypeVar("M", bound=BaseModel)
+
+# What can stand in the path of a URL: an id is a provider's word, and must not lead to another address.
+JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}$")]
+Count = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+# Seconds or milliseconds that a machine worked.
+Duration = Annotated[float, Field(strict=True, ge=0, le=10**12, allow_inf_nan=False)]
+
+MAX_PLACES = 3
+
+_EXCERPT = reprlib.Repr()
+_EXCERPT.maxstring = _EXCERPT.maxother = 500
+
+
+def read_as(model: type[M], told: Any, *, host: str, what: str, ambiguous: bool = False) -> M:
+    """Return an answer in the shape that we read of it. `what` is what it should be, like `chat completion`.
+
+    `ambiguous`: it answers a request that may have begun a job.
+
+    Raises:
+        ToolError: `bad_answer`: it is of another shape; the message names the places.
+    """
+    try:
+        return model.model_validate(told)
+    except ValidationError as error:
+        places = ", ".join(".".join(map(str, fault["loc"])) or "all of it" for fault in error.errors()[:MAX_PLACES])
+        message = f"The answer of {host} is no {what}: wrong in {clean_text(places[:300])}."
+        raise ToolError(message, code="bad_answer", ambiguous=ambiguous, details={"body": clean_text(_EXCERPT.repr(told))}) from error
+
+
+def no_lookup(host: str) -> ToolError:
+    """Return the error of looking for a job whose id never came, at a provider that knows jobs by their ids alone."""
+    return ToolError(f"{host} can be asked for a job by its id only, and that was lost.", code="no_lookup", permanent=True)
