@@ -11,18 +11,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
+from .comfydeploy import ComfyDeploy
 from .control import Control
 from .dialects import Dialect
+from .fal import Fal
 from .instructions import Rules
 from .jobs import Job, JobBook
 from .ledger import Ledger
 from .openai import OpenAI
 from .pictures import Shelf
 from .replicate import Replicate
+from .runpod import RunPod
 from .settings import Settings
 from .webhooks import Post
 
-DIALECTS: tuple[type[Dialect], ...] = (Replicate, OpenAI)
+DIALECTS: tuple[type[Dialect], ...] = (Replicate, Fal, OpenAI, ComfyDeploy, RunPod)
 
 
 class Fake:

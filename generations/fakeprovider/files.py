@@ -112,12 +112,25 @@ def model_output(job: Job, *, shelf: Shelf, painted: bool, uploads: Uploads | No
     Raises:
         ValueError: an input picture cannot be read.
     """
+    if is_enlarger(job.order.model):
+        return job.order.origin + enlarged_path(job, shelf=shelf, uploads=uploads)
+    if is_writer(job.order.model):
+        return re.findall(r"\S+\s*", words.answer(str(job.order.inputs.get("prompt", ""))))
+    return picture_urls(job, shelf=shelf, painted=painted)
+
+
+def is_enlarger(model: str) -> bool:
+    return _ENLARGES.search(model) is not None
+
+
+def is_writer(model: str) -> bool:
+    return _WRITES.search(model) is not None
+
+
+def picture_urls(job: Job, *, shelf: Shelf, painted: bool) -> list[str]:
+    """Promise as many pictures as the inputs ask for (`num_outputs`), and return their addresses."""
     inputs, origin = job.order.inputs, job.order.origin
-    if _ENLARGES.search(job.order.model):
-        return origin + enlarged_path(job, shelf=shelf, uploads=uploads)
     prompt = str(inputs.get("prompt", ""))
-    if _WRITES.search(job.order.model):
-        return re.findall(r"\S+\s*", words.answer(prompt))
     size = size_of(inputs.get("size"), otherwise=(whole(inputs.get("width"), 512), whole(inputs.get("height"), 512)))
     count = max(1, min(MAX_OUTPUTS, whole(inputs.get("num_outputs", 1), 1)))
     seed = whole(inputs.get("seed"), job.number)

@@ -9,6 +9,7 @@ from typing import Any
 PREFIX = "x-fake-"
 DROPS = ("", "before", "after")
 PLACES = ("submit", "read", "cancel", "file")
+SWITCHES = ("hang", "garbage", "lose", "hold")
 ROUTES = ("", "normal", "lose", "double", "late", "reorder")
 MAX_RULES = 10_000
 
@@ -47,13 +48,13 @@ class Instruction:
         Raises:
             BadInstruction: a name is unknown, or a value is not of its kind.
         """
-        kinds = {field.name: field.type for field in fields(cls)}
+        known = [field.name for field in fields(cls)]
         values: dict[str, Any] = {}
         for name, value in told.items():
             plain = name.replace("-", "_")
-            if plain not in kinds:
-                raise BadInstruction(f"{name} is no instruction. Known are: {', '.join(kinds)}.")
-            values[plain] = _checked(plain, value, kind=str(kinds[plain]))
+            if plain not in known:
+                raise BadInstruction(f"{name} is no instruction. Known are: {', '.join(known)}.")
+            values[plain] = _checked(plain, value)
         return cls(**values)
 
     def over(self, other: "Instruction") -> "Instruction":
@@ -65,18 +66,22 @@ class Instruction:
 NOTHING = Instruction()
 
 
-def _checked(name: str, value: Any, *, kind: str) -> Any:
+def _checked(name: str, value: Any) -> Any:
     if name == "output":
         return value
-    if "float" in kind:
+    if name in ("latency", "retry_after"):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             raise BadInstruction(f"{name} is {value!r}, which is no number of seconds.")
         return float(value)
-    if kind == "int" and (isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599):  # noqa: PLR2004 - errors of HTTP
-        raise BadInstruction(f"{name} is {value!r}, which is no status from 400 to 599.")
-    if kind == "bool" and not isinstance(value, bool):
-        raise BadInstruction(f"{name} is {value!r}, which is neither true nor false.")
-    if kind == "str" and not isinstance(value, str):
+    if name == "status":
+        if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:  # noqa: PLR2004 - errors of HTTP
+            raise BadInstruction(f"{name} is {value!r}, which is no status from 400 to 599.")
+        return value
+    if name in SWITCHES:
+        if not isinstance(value, bool):
+            raise BadInstruction(f"{name} is {value!r}, which is neither true nor false.")
+        return value
+    if not isinstance(value, str):
         raise BadInstruction(f"{name} is {value!r}, which is no text.")
     choices = {"drop": DROPS, "webhooks": ROUTES}.get(name)
     if choices and value not in choices:

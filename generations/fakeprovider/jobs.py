@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 # The shares of a job's time: it waits in the queue, then works. One that fails does so halfway.
 QUEUED_SHARE = 0.2
 FAILING_SHARE = 0.5
+TOO_LONG = "The work took longer than it may."
 # As many requests are remembered to have failed once.
 MAX_REMEMBERED = 100_000
 
@@ -40,7 +41,10 @@ LIVE = frozenset({Phase.QUEUED, Phase.RUNNING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What somebody wants done. `origin` is the address under which they reach us, `events` what webhooks they want."""
+    """What somebody wants done. `origin` is the address under which they reach us, `events` what webhooks they want.
+
+    `longest` is how many seconds the work may take; None when there is no such limit.
+    """
 
     id: str
     dialect: str
@@ -51,6 +55,7 @@ class Order:
     callback: str = ""
     events: frozenset[str] = frozenset()
     tags: Mapping[str, Any] = field(default_factory=dict)
+    longest: float | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -81,9 +86,18 @@ class Job:
 
     @property
     def working_time(self) -> float:
-        """Return the seconds of work that were planned."""
-        share = (1 - QUEUED_SHARE) * (FAILING_SHARE if self.failure else 1)
-        return round(self.latency * share, 6)
+        """Return the seconds of work that were planned, and allowed."""
+        return self.order.longest if self.is_too_long and self.order.longest is not None else self._planned
+
+    @property
+    def is_too_long(self) -> bool:
+        """Tell whether the work would take longer than it may."""
+        return self.order.longest is not None and self._planned > self.order.longest
+
+    @property
+    def _planned(self) -> float:
+        breaks = self.failure not in ("", TOO_LONG)
+        return round(self.latency * (1 - QUEUED_SHARE) * (FAILING_SHARE if breaks else 1), 6)
 
     @property
     def percent(self) -> int:
@@ -181,6 +195,8 @@ class JobBook:
 
     def _finish(self, job: Job) -> None:
         job.seconds = Decimal(str(job.working_time))
+        if job.is_too_long:
+            job.failure = job.failure or TOO_LONG
         if job.failure:
             self._end(job, Phase.FAILED)
             return
@@ -198,9 +214,10 @@ class JobBook:
             job.timer.cancel()
         job.phase, job.ended_at = phase, datetime.now(UTC)
         self.live -= 1
-        self._later(job, self._settings.forget_seconds, self._forget)
+        self._later(job, self._settings.forget_seconds, self.forget)
         self._told(job, "completed")
         job.done.set()
 
-    def _forget(self, job: Job) -> None:
+    def forget(self, job: Job) -> None:
+        """Know nothing of a job any more. One that still works goes on unseen."""
         self._jobs.pop((job.order.dialect, job.id), None)

@@ -1,7 +1,11 @@
 """The server of the fake provider: uvicorn, and a way to cut a connection without an answer."""
 
 import asyncio
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -31,6 +35,22 @@ class CuttableProtocol(H11Protocol):
         self.app = with_connection
 
 
+class Server(uvicorn.Server):
+    """A server whose process ends by itself when it is told to stop, instead of by the signal."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def listen(port: int, *, host: str = "127.0.0.1") -> socket.socket:
     """Take a port of this machine; 0 is any that is free. Raises OSError."""
     listener = socket.create_server((host, port), backlog=BACKLOG)
@@ -38,7 +58,7 @@ def listen(port: int, *, host: str = "127.0.0.1") -> socket.socket:
     return listener
 
 
-def server_of(fake: Fake) -> uvicorn.Server:
+def server_of(fake: Fake) -> Server:
     """Return the server of a fake provider; `serve` it on a listener."""
     config = uvicorn.Config(
         fake.app,
@@ -54,7 +74,7 @@ def server_of(fake: Fake) -> uvicorn.Server:
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         backlog=BACKLOG,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def run(fake: Fake, listener: socket.socket) -> None:
