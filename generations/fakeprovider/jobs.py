@@ -74,6 +74,7 @@ class Job:
     seconds: Decimal = Decimal(0)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
+    deadline: asyncio.TimerHandle | None = None
     began: float = 0.0
 
     @property
@@ -118,6 +119,7 @@ class JobBook:
         self._told = told
         self._jobs: dict[tuple[str, str], Job] = {}
         self._failed_once: OrderedDict[bytes, None] = OrderedDict()
+        self._gathering: list[Job] = []
         self.accepted = 0
         self.live = 0
         self.peak = 0
@@ -134,7 +136,12 @@ class JobBook:
         self._jobs[order.dialect, order.id] = job
         self.live += 1
         self.peak = max(self.peak, self.live)
-        self._later(job, latency * QUEUED_SHARE, self._start)
+        self._gathering.append(job)
+        if number >= settings.gather:
+            for each in self._gathering:
+                if each.is_live:
+                    self._later(each, each.latency * QUEUED_SHARE, self._start)
+            self._gathering.clear()
         return job
 
     def find(self, dialect: str, id: str) -> Job | None:  # noqa: A002 - what it is
@@ -143,6 +150,10 @@ class JobBook:
     def of(self, dialect: str) -> list[Job]:
         """Return the jobs of a dialect, the newest first."""
         return sorted((job for (each, _), job in self._jobs.items() if each == dialect), key=lambda job: -job.number)
+
+    def cancel_after(self, job: Job, seconds: float) -> None:
+        """Stop a job when it has not ended by then."""
+        job.deadline = asyncio.get_running_loop().call_later(seconds, self.cancel, job)
 
     def cancel(self, job: Job) -> bool:
         """Stop a job. False: it had ended."""
@@ -210,8 +221,9 @@ class JobBook:
         self._end(job, Phase.SUCCEEDED)
 
     def _end(self, job: Job, phase: Phase) -> None:
-        if job.timer is not None:
-            job.timer.cancel()
+        for timer in (job.timer, job.deadline):
+            if timer is not None:
+                timer.cancel()
         job.phase, job.ended_at = phase, datetime.now(UTC)
         self.live -= 1
         self._later(job, self._settings.forget_seconds, self.forget)

@@ -93,7 +93,7 @@ class Replicate(Dialect):
             )
         )
         if lasts:
-            asyncio.get_running_loop().call_later(lasts, self.fake.book.cancel, job)
+            self.fake.book.cancel_after(job, lasts)
         if wait := _wait(call.header("prefer")):
             try:
                 async with asyncio.timeout(wait):

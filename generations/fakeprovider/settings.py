@@ -43,7 +43,7 @@ class Settings:
     `latency` is how long a job takes, `answer_latency` how long an answer that is no job. `fail` is the share of jobs
     that fail; the same request fails once only, unless `fail_always`. `lose_webhooks` and its neighbours are shares of
     the jobs whose webhooks go that way. `retry_pace` scales the waits between a sender's tries: 0.01 for tests.
-    `forget_seconds` is how long an ended job can be asked for, `file_seconds` how long a file.
+    `gather` is how many jobs come together before the first of them begins. `forget_seconds` is how long an ended job can be asked for, `file_seconds` how long a file.
     """
 
     seed: int = 1
@@ -57,6 +57,7 @@ class Settings:
     reorder_webhooks: float = 0.0
     late: Span = Span(least=5, most=30)
     retry_pace: float = 1.0
+    gather: int = 0
     forget_seconds: float = 3600.0
     file_seconds: float = 3600.0
     keys: frozenset[str] = frozenset({DEFAULT_KEY})

@@ -71,6 +71,7 @@ class Command(BaseCommand):
             parser.add_argument(f"--{name}", type=share, default=0.0, metavar="0..1", help=f"The share of {meaning}.")
         parser.add_argument("--fail-always", action="store_true", help="Let the same request fail each time.")
         parser.add_argument("--openai-webhook", default="", metavar="URL", help="Where the webhooks of OpenAI's responses go.")
+        parser.add_argument("--gather", type=int, default=0, metavar="N", help="Let N jobs come together before the first begins.")
         parser.add_argument("--forget-after", type=float, default=3600.0, metavar="S", help="How long an ended job can be asked for.")
         parser.add_argument("--files-expire", type=float, default=3600.0, metavar="S", help="How long a file can be fetched.")
         parser.add_argument("--old-comfydeploy-words", action="store_true", help="Speak of processing and completed, as its older API.")
@@ -105,7 +106,7 @@ def _settings(*, log: Path | None, **options: Any) -> Settings:
         "reorder_webhooks",
     )
     return Settings(
-        **{name: options[name] for name in (*named, "openai_webhook", "old_comfydeploy_words", "fsync")},
+        **{name: options[name] for name in (*named, "openai_webhook", "gather", "old_comfydeploy_words", "fsync")},
         late=options["late_seconds"],
         forget_seconds=options["forget_after"],
         file_seconds=options["files_expire"],
