@@ -85,6 +85,8 @@ def _declared() -> tuple[list[tuple[str, ToolDefinition]], dict[str, str]]:
 
 def _sync(key: str, definition: ToolDefinition, tool: Tool | None, *, write: bool) -> ToolChange:
     wanted = {"adapter": key, **{name: _plain(getattr(definition, name)) for name in DECLARED if name != "adapter"}}
+    if tool is not None and tool.adapter == key:
+        wanted |= declared_by_config(tool)
     if tool is None:
         if write:
             initial = {name: _plain(getattr(definition, name)) for name in INITIAL}
@@ -100,6 +102,18 @@ def _sync(key: str, definition: ToolDefinition, tool: Tool | None, *, write: boo
         tool.save(update_fields=[*changed, "updated_at"])
     outcome = Outcome.UPDATED if changed else Outcome.UNCHANGED
     return ToolChange(slug=tool.slug, outcome=outcome, detail=", ".join(changed), enabled=tool.enabled)
+
+
+def declared_by_config(tool: Tool) -> dict[str, Any]:
+    """Return what the configuration of a tool makes of it, by field: for some adapters, schemas, effects or recovery follow from it.
+
+    Nothing when the adapter is not here.
+    """
+    try:
+        adapter = registry.get(tool.adapter)
+    except registry.AdapterNotFound:
+        return {}
+    return {name: _plain(value) for name, value in adapter.declares(tool.config).items()}
 
 
 def _orphan(tool: Tool, broken: Mapping[str, str], *, write: bool) -> ToolChange | None:

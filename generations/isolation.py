@@ -61,7 +61,18 @@ def _written(adapter_key: str, request: Request) -> dict[str, Any]:
     readable = {str(id_): _stored(stored) for id_, stored in request.workbench.readable.items()}
     plain = {
         name: getattr(request, name)
-        for name in ("tool", "config", "pricing", "inputs", "attempt", "timeout_seconds", "callback_url", "job_handle", "price_table")
+        for name in (
+            "tool",
+            "config",
+            "pricing",
+            "inputs",
+            "attempt",
+            "timeout_seconds",
+            "deadline_seconds",
+            "callback_url",
+            "job_handle",
+            "price_table",
+        )
     }
     ids = {name: str(getattr(request, name)) for name in ("generation_id", "cast_id", "idempotency_key")}
     return {"adapter": adapter_key, "plain": plain, "ids": ids, "readable": readable}

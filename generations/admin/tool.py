@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from generations.catalogue import declared_by_config
 from generations.tools import registry
 from generations.tools.contract import ToolDefinition
 from generations.tools.registry import AdapterNotFound
@@ -71,12 +72,12 @@ class ToolForm(forms.ModelForm[Tool]):
         """Check the settings by the schema of the adapter. Raises ValidationError with the place of each problem."""
         config = self.cleaned_data["config"]
         try:
-            schema = registry.get(self.cleaned_data.get("adapter") or self.instance.adapter).config_schema
+            adapter = registry.get(self.cleaned_data.get("adapter") or self.instance.adapter)
         except AdapterNotFound as error:
             if config != self.instance.config:
                 raise forms.ValidationError(f"The settings cannot be checked, and so not be changed: {error}") from error
             return config  # the tool can still be switched off
-        problems = check(config, schema, path="config")
+        problems = check(config, adapter.config_schema, path="config") or adapter.config_problems(config)
         if problems:
             raise forms.ValidationError([str(problem) for problem in problems])
         return config
@@ -156,14 +157,16 @@ class ToolAdmin(ListAdmin[Tool]):
         return is_free and super().has_delete_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Tool, form: Any, change: bool) -> None:
-        if change:
-            obj.save(update_fields=[*form.changed_data, "updated_at"])
-            return
-        definition = definitions_of(obj.adapter)[0]
-        for name in COPIED:
-            value = getattr(definition, name)
+        follows = declared_by_config(obj) if "config" in form.changed_data else {}
+        if not change:
+            definition = definitions_of(obj.adapter)[0]
+            follows = {name: getattr(definition, name) for name in COPIED} | declared_by_config(obj)
+        for name, value in follows.items():
             setattr(obj, name, dict(value) if name.endswith("_schema") else value)
-        obj.save(force_insert=True)
+        if change:
+            obj.save(update_fields=[*form.changed_data, *follows, "updated_at"])
+        else:
+            obj.save(force_insert=True)
 
     @admin.display(description="adapter")
     def adapter_shown(self, tool: Tool) -> str:

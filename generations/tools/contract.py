@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from generations.artifacts import StoredArtifact, Workbench
+from spells.problems import Problem
 
 from .definition import ToolDefinition
 
@@ -144,7 +145,8 @@ class Request:
     for each try of one call whose answer was lost, and new for a try after a definite failure. `timeout_seconds` is
     what the engine allows the call; an adapter hands it on to its client. `callback_url` is where the provider may tell
     us of the job; empty when it could not reach us. `job_handle` is the `handle` of the job that is asked for.
-    `price_table` is the number of the tool's price table that `pricing` holds.
+    `price_table` is the number of the tool's price table that `pricing` holds. `deadline_seconds` is how long a job may
+    take in all.
     """
 
     tool: str
@@ -157,6 +159,7 @@ class Request:
     idempotency_key: UUID
     timeout_seconds: float
     workbench: Workbench
+    deadline_seconds: float = 3600.0
     callback_url: str = ""
     job_handle: Mapping[str, str] = field(default_factory=dict)
     price_table: int = 1
@@ -194,6 +197,17 @@ class Adapter:
     isolated: ClassVar[bool] = False
     definitions: ClassVar[tuple[ToolDefinition, ...]] = ()
     config_schema: ClassVar[Mapping[str, Json]] = {"type": "object", "additionalProperties": False}
+
+    def config_problems(self, config: Mapping[str, Json]) -> list[Problem]:
+        """Return what is wrong with a configuration that fits `config_schema`, each with its place (`config.poll.path`)."""
+        return []
+
+    def declares(self, config: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return what a tool of this configuration is, where it differs from the first of `definitions`.
+
+        Keys are `input_schema`, `output_schema`, `effects` and `recovery`.
+        """
+        return {}
 
     def run(self, request: Request) -> Result | Submitted | Awaitable[Result | Submitted]:
         """Make the call."""
@@ -237,6 +251,7 @@ __all__ = [
     "Delivery",
     "Json",
     "Lost",
+    "Problem",
     "Progress",
     "RemoteFile",
     "Request",
