@@ -29,6 +29,20 @@ def price(pricing: Mapping[str, Any], unit: str, *, default: Decimal | None = No
 
 
 MILLION = Decimal(1_000_000)
+MAX_QUANTITY = Decimal(10) ** 12
+MAX_DIGITS = 40
+
+
+def counted(told: Any) -> Decimal | None:
+    """Return a quantity as a provider told it; None when that is no number that can be charged."""
+    is_number = isinstance(told, float) or (isinstance(told, int) and not isinstance(told, bool) and told <= MAX_QUANTITY)
+    if not is_number and not (isinstance(told, str) and len(told) <= MAX_DIGITS):
+        return None
+    try:
+        quantity = Decimal(str(told))
+    except InvalidOperation:
+        return None
+    return quantity if quantity.is_finite() and 0 <= quantity <= MAX_QUANTITY else None
 
 
 def charge(request: Request, quantities: Mapping[str, Decimal | int | float]) -> Cost | None:

@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, str] = {
     "file.fetch": "generations.tools.file_fetch:FileFetch",
     "http.request": "generations.tools.http_request:HttpRequest",
     "openai.chat": "generations.tools.openai_chat:OpenAIChat",
+    "replicate": "generations.tools.replicate:Replicate",
 }
 
 

@@ -332,6 +332,30 @@ def test_whoever_may_only_look_at_tools_changes_nothing(chat):
     assert client.get(reverse("admin:spells_tool_add")).status_code == 403
 
 
+def test_what_follows_from_the_settings_of_a_tool_follows_them(chat):
+    client = superuser()
+    replicate = Tool.objects.get(slug="replicate")
+    posted = json.dumps({"model": "house/painter"})
+    client.post(reverse("admin:spells_tool_add"), form_of(replicate, slug="house.painter", adapter="replicate", name="P", config=posted))
+    tool = Tool.objects.get(slug="house.painter")
+    assert tool.recovery == "none"
+    change(client, tool, name="P", config=json.dumps({"submit": "put", "base_url": "http://127.0.0.1:5000"}))
+    tool.refresh_from_db()
+    assert tool.recovery == "resend"
+    change(client, replicate, config=json.dumps({"submit": "put"}))
+    assert [each.outcome for each in sync_tools() if each.slug == "replicate"] == ["unchanged"]
+    replicate.refresh_from_db()
+    assert replicate.recovery == "resend"
+
+
+def test_settings_that_contradict_each_other_are_refused_with_their_place(chat):
+    replicate = Tool.objects.get(slug="replicate")
+    answer = change(superuser(), replicate, config=json.dumps({"model": "house/painter", "submit": "put"}))
+    assert "config.model: is not for a cog server" in answer.content.decode()
+    replicate.refresh_from_db()
+    assert "submit" not in replicate.config
+
+
 def test_the_list_of_tools_takes_as_many_queries_for_many_as_for_one(chat):
     client = superuser()
     few = queries_of(client, "spells_tool_changelist")

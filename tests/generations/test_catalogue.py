@@ -4,11 +4,11 @@ import pytest
 from django.core.management import call_command, load_command_class
 
 from generations.catalogue import Outcome, sync_tools
-from generations.tools import registry
 from spells.models import Tool
 from tests.factories import ToolFactory
 
 from .test_registry import ECHO, offer  # noqa: F401 - a fixture
+from .toolbox import definitions
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +23,7 @@ def empty_catalogue():
 
 
 def test_the_first_sync_creates_each_built_in_tool():
-    assert outcomes(sync_tools()) == dict.fromkeys(sorted(registry.BUILT_IN), Outcome.CREATED)
+    assert outcomes(sync_tools()) == dict.fromkeys(sorted(definitions()), Outcome.CREATED)
     tool = Tool.objects.get(slug="image.paint")
     assert tool.adapter == "image.paint"
     assert tool.enabled
@@ -150,7 +150,7 @@ def test_the_command_lists_what_it_did():
     told, status = command()
     assert status == 0
     assert "image.paint          created\n" in told
-    assert told.endswith(f"{len(registry.BUILT_IN)} tools, {len(registry.BUILT_IN)} changed.\n")
+    assert told.endswith(f"{len(definitions())} tools, {len(definitions())} changed.\n")
     Tool.objects.filter(slug="text.join").update(enabled=False)
     assert "text.join            unchanged  (not enabled)\n" in command()[0]
 

@@ -8,16 +8,17 @@ from generations.tools.definition import EXAMPLE_IMAGE_ID
 from spells.models import Tool
 from spells.schemas import check, check_schema
 
-from .toolbox import definitions, keep, picture, request_for, run
+from .toolbox import adapter_key_of, definitions, keep, picture, request_for, run
 
 DEFINITIONS = definitions()
-OF_THE_NETWORK = {"file.fetch", "http.request", "openai.chat"}
+OF_THE_NETWORK = {"file.fetch", "http.request", "openai.chat", "replicate", "replicate.cog"}
 
 
-def test_each_local_tool_has_the_key_of_its_adapter():
-    assert {key: [each.slug for each in registry.get(key).definitions] for key in registry.BUILT_IN} == {
-        key: [key] for key in registry.BUILT_IN
-    }
+@pytest.mark.parametrize("key", registry.BUILT_IN)
+def test_the_tools_of_an_adapter_have_its_key_or_begin_with_it(key):
+    first, *others = (each.slug for each in registry.get(key).definitions)
+    assert first == key
+    assert [slug for slug in others if not slug.startswith(f"{key}.")] == []
 
 
 @pytest.mark.parametrize("slug", DEFINITIONS)
@@ -48,9 +49,17 @@ def test_texts_lists_and_numbers_of_params_are_bounded(slug):
 
 @pytest.mark.parametrize("slug", DEFINITIONS)
 def test_configuration_fits_its_schema(slug):
-    definition, adapter = DEFINITIONS[slug], registry.get(slug)
+    definition, adapter = DEFINITIONS[slug], registry.get(adapter_key_of(slug))
     assert check_schema(adapter.config_schema, path="config_schema") == []
     assert check(dict(definition.config), adapter.config_schema, path="config") == []
+    assert adapter.config_problems(definition.config) == []
+
+
+@pytest.mark.parametrize("slug", DEFINITIONS)
+def test_what_a_definition_says_is_what_its_configuration_declares(slug):
+    definition, adapter = DEFINITIONS[slug], registry.get(adapter_key_of(slug))
+    declared = adapter.declares(definition.config)
+    assert {name: getattr(definition, name) for name in declared} == declared
 
 
 @pytest.mark.parametrize("slug", DEFINITIONS)
@@ -61,7 +70,7 @@ def test_a_row_of_the_definition_passes_the_models_own_validation(slug):
         name=definition.name,
         description=definition.description,
         category=definition.category,
-        adapter=slug,
+        adapter=adapter_key_of(slug),
         effects=definition.effects,
         recovery=definition.recovery,
         run_timeout_seconds=definition.run_timeout_seconds,

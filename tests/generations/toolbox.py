@@ -22,6 +22,12 @@ def definitions() -> dict[str, ToolDefinition]:
     return {definition.slug: definition for key in registry.BUILT_IN for definition in registry.get(key).definitions}
 
 
+def adapter_key_of(slug: str) -> str:
+    """Return the key of the adapter that declares a tool."""
+    (key,) = (key for key in registry.BUILT_IN if slug in {definition.slug for definition in registry.get(key).definitions})
+    return key
+
+
 def keep(data: bytes, *, mime_type: str = "image/png", id_: UUID | None = None) -> StoredArtifact:
     """Store bytes as an artefact of the caster."""
     stored = artifacts.store(data, mime_type=mime_type)
@@ -45,6 +51,7 @@ def request_for(
     pricing: Mapping[str, Any] | None = None,
     timeout_seconds: float = 10,
     on_progress: Any = None,
+    **more: Any,
 ) -> Request:
     definition = definitions()[slug]
     problems = check(dict(inputs), definition.input_schema, path="params")
@@ -61,18 +68,23 @@ def request_for(
         timeout_seconds=timeout_seconds,
         workbench=Workbench(readable=readable or {}),
         on_progress=on_progress or (lambda _: None),
+        **more,
     )
 
 
 def run(request: Request) -> Result:
     """Run a tool and check its output against its own schema."""
-    adapter: Adapter = registry.get(request.tool)
-    outcome: Any = adapter.run(request)
-    if inspect.isawaitable(outcome):
-        outcome = asyncio.run(_awaited(outcome))
+    outcome = ask(request, "run")
     assert isinstance(outcome, Result)
     assert check(dict(outcome.output), definitions()[request.tool].output_schema, path="output") == []
     return outcome
+
+
+def ask(request: Request, method: str, *arguments: Any) -> Any:
+    """Return what a method of a tool's adapter answers: `run`, `poll`, `cancel`, `read_callback`."""
+    adapter: Adapter = registry.get(adapter_key_of(request.tool))
+    outcome: Any = getattr(adapter, method)(request, *arguments)
+    return asyncio.run(_awaited(outcome)) if inspect.isawaitable(outcome) else outcome
 
 
 async def _awaited(outcome: Any) -> Any:
@@ -105,4 +117,4 @@ def problems_with(slug: str, **inputs: Any) -> list[str]:
     return [problem.path for problem in check(inputs, definitions()[slug].input_schema, path="params")]
 
 
-__all__ = ["Progress", "call", "definitions", "keep", "opened", "picture", "problems_with", "request_for", "run"]
+__all__ = ["Progress", "adapter_key_of", "ask", "call", "definitions", "keep", "opened", "picture", "problems_with", "request_for", "run"]
