@@ -92,6 +92,8 @@ def _check_public_url(value: str) -> None:
 
 # The address under which clients and providers reach us. Anything but plain http on this machine means TLS.
 PUBLIC_URL = env.str("GRIMOIRE_PUBLIC_URL", default="https://localhost", validate=_check_public_url).rstrip("/")
+# Where providers may call back: nowhere, unless somebody (`manage.py serve` does) said how we are reached.
+CALLBACK_ORIGIN = PUBLIC_URL if os.environ.get("GRIMOIRE_PUBLIC_URL") else ""
 _public = urlsplit(PUBLIC_URL)
 _tls = _public.scheme == "https"
 

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from .outputs import clean_output, clean_text
-from .tools.contract import MAX_USD, Cost, Progress, Result, Submitted, ToolError
+from .tools.contract import MAX_USD, Cost, Lost, Progress, Result, Submitted, ToolError
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +19,13 @@ MAX_CODE_CHARACTERS = 100
 MAX_STAGE_CHARACTERS = 200
 MAX_JOB_ID_CHARACTERS = 255
 MAX_PREVIEW_BYTES = 16 * 1024  # of the reference, not of the picture
+MAX_HANDLE_BYTES = 16 * 1024
 # A provider that asks for no pause at all is not asked without one.
 LEAST_WAIT_SECONDS = 0.05
 MOST_WAIT_SECONDS = 24 * 3600.0
 DEFAULT_WAIT_SECONDS = 5.0
 
-Answer = Result | Submitted | Progress | ToolError
+Answer = Result | Submitted | Progress | Lost | ToolError
 
 
 def clean_answer(answer: Answer) -> Answer:
@@ -42,6 +43,8 @@ def clean_answer(answer: Answer) -> Answer:
                 poll_after=_wait(answer.poll_after),
                 preview=_clean_preview(answer.preview),
             )
+        case Lost():
+            return Lost(message=_clean_message(answer.message))
         case ToolError():
             return _clean_error(answer)
 
@@ -60,7 +63,18 @@ def _clean_job(job: Submitted) -> Submitted | ToolError:
         shown = clean_text(repr(job.job_id))[:MAX_JOB_ID_CHARACTERS]
         # the provider has the job all the same
         return ToolError(f"The provider named its job {shown}, which is no id.", code="bad_job_id", ambiguous=True)
-    return Submitted(job_id=job.job_id, poll_after=_wait(job.poll_after))
+    try:
+        handle = clean_output(job.handle, max_bytes=MAX_HANDLE_BYTES)
+    except ToolError:
+        handle = None
+    if handle is None or not all(isinstance(value, str) for value in handle.values()):
+        message = f"The provider took the job {job.job_id}, but what is needed to ask for it is no object of short texts."
+        return ToolError(message, code="bad_job_handle", ambiguous=True)
+    return Submitted(job_id=job.job_id, poll_after=_wait(job.poll_after), handle=handle)
+
+
+def _clean_message(message: object) -> str:
+    return clean_text(str(message))[:MAX_MESSAGE_CHARACTERS]
 
 
 def _clean_preview(preview: object) -> dict[str, Any] | None:
@@ -81,7 +95,7 @@ def _clean_error(error: ToolError) -> ToolError:
         except ToolError:
             details = clean_text(repr(error.details))[:MAX_MESSAGE_CHARACTERS]
     return ToolError(
-        clean_text(str(error.message))[:MAX_MESSAGE_CHARACTERS],
+        _clean_message(error.message),
         code=clean_text(str(error.code))[:MAX_CODE_CHARACTERS],
         permanent=bool(error.permanent),
         retry_after=None if error.retry_after is None else _wait(error.retry_after),

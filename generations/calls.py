@@ -1,13 +1,14 @@
 """Calls to make: what the engine orders, made into what an adapter sees."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from spells.models import Tool
 
 from .artifacts import Workbench, readable_by_each, referenced_ids
+from .callback_addresses import callback_url
 from .tools.contract import Request
 
 
@@ -23,6 +24,7 @@ class Call:
     inputs: Mapping[str, Any]
     tool: Tool
     timeout_seconds: float
+    job_handle: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(*, calls: Sequence[Call]) -> list[Request]:
@@ -51,4 +53,6 @@ def _request(call: Call, workbench: Workbench) -> Request:
         idempotency_key=call.idempotency_key,
         timeout_seconds=call.timeout_seconds,
         workbench=workbench,
+        callback_url=callback_url(adapter=call.tool.adapter, generation_id=call.generation_id),
+        job_handle=call.job_handle,
     )

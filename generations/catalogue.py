@@ -19,6 +19,7 @@ INITIAL = (
     "max_attempts",
     "backoff_seconds",
     "max_backoff_seconds",
+    "retry_lost_jobs",
     "run_timeout_seconds",
     "deadline_seconds",
 )

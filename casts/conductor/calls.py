@@ -13,7 +13,7 @@ from generations import isolation
 from generations.answers import Answer, clean_answer
 from generations.keeping import keep
 from generations.tools import registry
-from generations.tools.contract import Adapter, Progress, Request, Result, Submitted, ToolError
+from generations.tools.contract import Adapter, Lost, Progress, Request, Result, Submitted, ToolError
 
 from .lanes import Place
 
@@ -43,7 +43,7 @@ async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Exec
         return _invoke(adapter.poll, request, job_id, threads=threads, place=place)
 
     try:
-        return await _answer(adapter_key, request, attempt, (Result, Progress, ToolError))
+        return await _answer(adapter_key, request, attempt, (Result, Progress, Lost, ToolError))
     except ToolError as error:
         logger.warning("%s could not be asked for the job of generation %s: %s", adapter_key, request.generation_id, error)
         if error.permanent:

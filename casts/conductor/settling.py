@@ -128,5 +128,6 @@ def _call(turn: Turn, generation: Generation) -> Call:
         idempotency_key=generation.idempotency_key,
         inputs=generation.inputs,
         tool=tool,
+        job_handle=generation.job_handle,
         timeout_seconds=step.run_timeout_seconds or tool.run_timeout_seconds,
     )

@@ -33,6 +33,7 @@ _COLUMNS = {
     "retry_at": "timestamptz",
     "poll_at": "timestamptz",
     "job_id": "text",
+    "job_handle": "jsonb",
     "finished_at": "timestamptz",
 }
 
@@ -54,6 +55,7 @@ def apply(*, changes: Sequence[Change], now: datetime) -> None:
             cost_booked_at = COALESCE(change.booked_at, generations_generation.cost_booked_at),
             lost = change.lost, retry_at = change.retry_at, poll_at = change.poll_at,
             job_id = CASE WHEN change.job_id = '' THEN generations_generation.job_id ELSE change.job_id END,
+            job_handle = CASE WHEN change.job_id = '' THEN generations_generation.job_handle ELSE change.job_handle END,
             finished_at = change.finished_at
         FROM {sql.recordset("change", _COLUMNS)}
         WHERE generations_generation.id = change.id AND generations_generation.status = change.was
@@ -81,6 +83,7 @@ def _row(change: Change, now: datetime) -> dict[str, object]:
         "retry_at": change.retry_at,
         "poll_at": change.poll_at,
         "job_id": change.job_id,
+        "job_handle": dict(change.job_handle),
         "finished_at": now if change.status in ENDED else None,
     }
 

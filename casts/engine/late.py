@@ -87,7 +87,7 @@ def _keep(*, report: Report, state: CastState, now: datetime) -> None:
     if isinstance(news, Result | ToolError) and news.cost is not None:
         changes.book_late(generation_id=generation_id, cast_id=state.cast.pk, cost=news.cost, now=now)
     if isinstance(news, Submitted):
-        Generation.objects.filter(pk=generation_id, job_id="").update(job_id=news.job_id)
+        Generation.objects.filter(pk=generation_id, job_id="").update(job_id=news.job_id, job_handle=dict(news.handle))
     if isinstance(news, Result):
         changes.keep_artifacts(made=[(generation_id, state.cast.initiator_id, report.made)], now=now)
         changes.keep_late_output(generation_id=generation_id, output=dict(news.output))

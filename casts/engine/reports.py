@@ -6,7 +6,7 @@ from enum import Enum
 from uuid import UUID
 
 from generations.artifacts import StoredArtifact
-from generations.tools.contract import Progress, Result, Submitted, ToolError
+from generations.tools.contract import Lost, Progress, Result, Submitted, ToolError
 
 from .claims import Claim
 
@@ -26,7 +26,7 @@ class Aborted:
     reason: str
 
 
-News = Result | Submitted | Progress | ToolError | Aborted
+News = Result | Submitted | Progress | Lost | ToolError | Aborted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

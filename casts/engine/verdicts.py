@@ -1,7 +1,7 @@
 """What news of a call, or its silence, means for its generation. Only here is a retry decided."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Any
 
 from generations.artifacts import StoredArtifact
 from generations.models import GenerationStatus
-from generations.tools.contract import Cost, Progress, Result, Submitted, ToolError
+from generations.tools.contract import Cost, Lost, Progress, Result, Submitted, ToolError
 from spells.models import Effects, Recovery, Tool
 from spells.plan import PlanStep
 
@@ -46,6 +46,7 @@ class Change:
     retry_at: datetime | None = None
     poll_at: datetime | None = None
     job_id: str = ""
+    job_handle: Mapping[str, str] = field(default_factory=dict)
     made: Sequence[StoredArtifact] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
@@ -66,7 +67,8 @@ class Change:
         """Take over from a change of the same attempt that was not written yet: one statement writes both."""
         self.was = earlier.was
         self.cost = self.cost or earlier.cost
-        self.job_id = self.job_id or earlier.job_id
+        if not self.job_id:
+            self.job_id, self.job_handle = earlier.job_id, earlier.job_handle
         self.progress = self.progress or earlier.progress
         self.made = (*earlier.made, *self.made)
 
@@ -80,11 +82,14 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
             change = Change(attempt=attempt, status=GenerationStatus.SUCCEEDED, output=dict(news.output), cost=cost)
         case Submitted():
             poll_at = now + timedelta(seconds=jittered(news.poll_after))
-            change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, job_id=news.job_id, poll_at=poll_at)
+            change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, poll_at=poll_at)
+            change.job_id, change.job_handle = news.job_id, news.handle
         case Progress():
             # the call of a running attempt is still at work here, and will say itself whether there is a job to ask for
             again_at = now + timedelta(seconds=jittered(news.poll_after)) if attempt.status == GenerationStatus.SUBMITTED else None
             change = Change(attempt=attempt, status=attempt.status, progress=_forwards(attempt.progress, news), poll_at=again_at)
+        case Lost():
+            change = _lost(state=state, attempt=attempt, message=news.message, now=now)
         case Aborted():
             change = Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=news.reason)
         case ToolError():
@@ -94,9 +99,14 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
 
 
 def _forwards(before: dict[str, Any] | None, news: Progress) -> dict[str, Any]:
-    """Return the progress to show: never less than was shown before."""
-    known = [percent for percent in ((before or {}).get("percent"), news.percent) if percent is not None]
-    return {"percent": max(known, default=None), "stage": news.stage}
+    """Return the progress to show: never less than was shown before, and no preview or stage lost by news without one."""
+    shown = before or {}
+    known = [percent for percent in (shown.get("percent"), news.percent) if percent is not None]
+    return {
+        "percent": max(known, default=None),
+        "stage": news.stage or shown.get("stage", ""),
+        "preview": news.preview or shown.get("preview"),
+    }
 
 
 def abandoned(*, state: CastState, attempt: Attempt, late_output: dict[str, Any] | None, now: datetime) -> Change:
@@ -130,6 +140,22 @@ def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datet
     return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=error.cost, retry_at=retry_at)
 
 
+def _lost(*, state: CastState, attempt: Attempt, message: str, now: datetime) -> Change:
+    """Judge a job of which its provider says for certain that it knows nothing.
+
+    One that it had taken has failed, and is submitted anew, as another call, if the tool says so. One that was only
+    looked up may still be on its way there: it is made again under the same idempotency key or not at all.
+    """
+    tool = state.tool_of(attempt)
+    if not attempt.job_id:
+        if tool.effects == Effects.BILLED and tool.recovery != Recovery.RESEND:
+            error = ToolError(message, code="job_not_found")
+            return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=error_document(state=state, attempt=attempt, error=error))
+        return _made_again(state=state, attempt=attempt, message=message, code="job_not_found", now=now)
+    may_retry = tool.retry_lost_jobs or tool.effects == Effects.PURE
+    return _failure(state=state, attempt=attempt, error=ToolError(message, code="job_lost", permanent=not may_retry), now=now)
+
+
 def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime) -> Change:
     """Judge a call that may have reached its provider and whose answer will not come.
 
@@ -137,12 +163,18 @@ def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, 
     provider knows our idempotency key, is made again. Any other may have been billed and is never sent again on our own.
     """
     tool = state.tool_of(attempt)
-    error = ToolError(message, code=code)
-    document = error_document(state=state, attempt=attempt, error=error)
     if attempt.job_id or (tool.effects == Effects.BILLED and tool.recovery == Recovery.LOOKUP):
         return Change(attempt=attempt, status=GenerationStatus.SUBMITTED, poll_at=now)
     if tool.effects == Effects.BILLED and tool.recovery == Recovery.NONE:
+        document = error_document(state=state, attempt=attempt, error=ToolError(message, code=code))
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document)
+    return _made_again(state=state, attempt=attempt, message=message, code=code, now=now)
+
+
+def _made_again(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime) -> Change:
+    """Judge a call that nobody knows anything of and that may be made again with the same key: a loss, unless there were too many."""
+    tool = state.tool_of(attempt)
+    document = error_document(state=state, attempt=attempt, error=ToolError(message, code=code))
     losses = state.losses[attempt.place] + 1
     again = losses < max(MAX_LOSSES, tool.max_attempts)
     retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=losses, retry_after=None)) if again else None

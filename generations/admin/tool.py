@@ -21,7 +21,7 @@ from spells.models import Tool
 from spells.prices import validate_prices
 from spells.schemas import check
 
-POLICY = ("max_attempts", "backoff_seconds", "max_backoff_seconds", "run_timeout_seconds", "deadline_seconds")
+POLICY = ("max_attempts", "backoff_seconds", "max_backoff_seconds", "retry_lost_jobs", "run_timeout_seconds", "deadline_seconds")
 LIMITS = ("max_in_flight", "max_per_minute")
 WORDS = ("name", "description", "category")
 # What a spell may ask for at most, too; on SQLite no column would refuse more.

@@ -58,6 +58,7 @@ class Generation(models.Model):
     `retry_at` on a failed attempt is when the next is due; empty, there is none. `lost` on a failed attempt: nobody knows
     how far it came, so it counts apart and the next attempt bears the same idempotency key. `cost_usd` is empty while unknown;
     `cost_booked_at` says that it is in its cast's sum. `late_output` is a result that came when nobody waited any more.
+    `job_id` names the job at its provider, `job_handle` is what else its adapter needs to ask for it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -80,6 +81,7 @@ class Generation(models.Model):
     cost_booked_at = models.DateTimeField(null=True, blank=True)
     idempotency_key = models.UUIDField(default=uuid7)
     job_id = models.CharField(max_length=255, blank=True)
+    job_handle = models.JSONField(default=dict, blank=True)
     poll_at = models.DateTimeField(null=True, blank=True)
     lost = models.BooleanField(default=False)
     retry_at = models.DateTimeField(null=True, blank=True)

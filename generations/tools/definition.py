@@ -38,6 +38,7 @@ class ToolDefinition:
     max_attempts: int = 3
     backoff_seconds: float = 1.0
     max_backoff_seconds: float = 300.0
+    retry_lost_jobs: bool = False
     run_timeout_seconds: int = 60
     deadline_seconds: int = 3600
 

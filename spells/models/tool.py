@@ -55,6 +55,10 @@ class Tool(models.Model):
     max_attempts = models.PositiveSmallIntegerField(default=3, validators=[MinValueValidator(1)])
     backoff_seconds = models.FloatField(default=1.0, help_text="First wait between attempts; it doubles with each.")
     max_backoff_seconds = models.FloatField(default=300.0, help_text="The longest wait between attempts.")
+    retry_lost_jobs = models.BooleanField(
+        default=False,
+        help_text="Whether a job that its provider has lost is submitted again. Those of pure tools always are.",
+    )
     run_timeout_seconds = models.PositiveIntegerField(default=60, help_text="How long one call may take.")
     deadline_seconds = models.PositiveIntegerField(default=3600, help_text="How long a submitted job may take in all.")
     max_in_flight = models.PositiveIntegerField(null=True, blank=True, help_text="Calls at once, over all workers. Empty: no limit.")

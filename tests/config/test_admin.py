@@ -124,7 +124,7 @@ def test_of_spells_only_what_breaks_nothing_can_be_edited():
         for model in MODELS
         if model._meta.app_label == "spells"
     }
-    policy = {"max_attempts", "backoff_seconds", "max_backoff_seconds", "run_timeout_seconds", "deadline_seconds"}
+    policy = {"max_attempts", "backoff_seconds", "max_backoff_seconds", "retry_lost_jobs", "run_timeout_seconds", "deadline_seconds"}
     limits = {"max_in_flight", "max_per_minute"}
     assert editable == {
         "spell": {"name", "description", "owner", "visibility", "tags"},

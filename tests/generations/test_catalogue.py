@@ -61,6 +61,7 @@ def test_what_the_operator_set_is_kept():
         "max_attempts": 9,
         "backoff_seconds": 0.5,
         "max_backoff_seconds": 2.0,
+        "retry_lost_jobs": True,
     }
     Tool.objects.filter(slug="openai.chat").update(**operators, description="Old")
     sync_tools()
