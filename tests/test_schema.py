@@ -68,6 +68,7 @@ PARTIAL_INDEXES = {
     "generation_one_succeeded_per_step_item": PartialIndex(
         "generations_generation", ("cast_id", "step_id", "item"), unique=True, words=frozenset({"status", "succeeded"})
     ),
+    "wakeup_suspects": PartialIndex("casts_wakeup", ("due_at",), unique=False, words=frozenset({"IS NOT NULL"})),
 }
 
 

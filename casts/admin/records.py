@@ -67,11 +67,11 @@ class NotificationAdmin(_OfACast):
 class WakeupAdmin(_OfACast):
     """When each unfinished cast is looked at next. The row goes when its cast ends."""
 
-    list_display = ("cast_shown", "due_at", "claimed_until", "epoch", "bell", "lost", "priority")
+    list_display = ("cast_shown", "due_at", "claimed_until", "epoch", "bell", "lost", "priority", "initiator")
     list_display_links = None
     ordering = ("due_at",)
     sortable_by = ("due_at",)
-    fields = ("cast_shown", "due_at", "claimed_until", "epoch", "bell", "lost", "priority")
+    fields = ("cast_shown", "due_at", "claimed_until", "epoch", "bell", "lost", "priority", "initiator")
     readonly_fields = ("cast_shown",)
     empty_list = "No cast is unfinished."
 

@@ -13,7 +13,7 @@ from django.db import connection
 
 from casts.models import Cast, Wakeup
 
-from . import sql
+from . import shares, sql
 from .retrying import in_one_transaction
 
 LEASE_SECONDS = 30.0
@@ -22,9 +22,7 @@ LEASE_SECONDS = 30.0
 # thousand claims a second of this one cast, seven weeks' worth.
 EPOCH_STRIDE = 2**32
 
-# A cast whose holders vanished twice in a row, before their first look at it was done, may be what made them vanish.
-_SUSPICION = "claimed_until IS NOT NULL AND lost >= 1"
-# One that did so this often is given up.
+# A suspect (see `shares`) is given up once it has taken so many holders along.
 MAX_LOST_CLAIMS = 3
 
 
@@ -51,7 +49,7 @@ class Release:
 
 
 def claim(*, limit: int, lease_seconds: float = LEASE_SECONDS, suspects: bool = False) -> list[Claim]:
-    """Take up to `limit` due wakeups.
+    """Take up to `limit` due wakeups: interactive before batch, and within each the initiators in turns.
 
     A cast whose holders vanished twice in a row may be what killed them: it is a suspect, left out here unless
     `suspects` asks for such ones alone. Parking `due_at` at the end of the lease keeps held rows out of the next scan.
@@ -66,7 +64,7 @@ def is_any_due(*, within_seconds: float = 0.0, suspects: bool = False) -> bool:
     statement = f"""
         SELECT 1 FROM casts_wakeup
         WHERE due_at <= (SELECT {sql.now_plus("within")}) AND (claimed_until IS NULL OR claimed_until <= (SELECT grimoire_now()))
-          {f"AND {_SUSPICION}" if suspects else ""}
+          {f"AND {shares.SUSPICION}" if suspects else ""}
         LIMIT 1
         """
     return bool(sql.fetch(statement, {"within": within_seconds}))
@@ -76,13 +74,8 @@ def is_any_due(*, within_seconds: float = 0.0, suspects: bool = False) -> bool:
 def _claim(*, limit: int, lease_seconds: float, suspects: bool) -> list[Claim]:
     rows = sql.fetch(
         f"""
-        WITH clock AS MATERIALIZED (SELECT grimoire_now() AS at, {sql.now_plus("lease")} AS lease_end),
-        due AS MATERIALIZED (
-            SELECT cast_id FROM casts_wakeup
-            WHERE due_at <= (SELECT at FROM clock) AND (claimed_until IS NULL OR claimed_until <= (SELECT at FROM clock))
-              AND {"" if suspects else "NOT"} ({_SUSPICION})
-            ORDER BY due_at LIMIT %(limit)s {sql.on_postgresql("FOR UPDATE SKIP LOCKED")}
-        )
+        WITH RECURSIVE clock AS MATERIALIZED (SELECT grimoire_now() AS at, {sql.now_plus("lease")} AS lease_end),
+        {shares.suspects() if suspects else shares.unsuspected()}
         UPDATE casts_wakeup SET
             epoch = epoch + 1,
             lost = CASE WHEN claimed_until IS NULL THEN 0 ELSE lost + 1 END,
@@ -90,7 +83,7 @@ def _claim(*, limit: int, lease_seconds: float, suspects: bool) -> list[Claim]:
         FROM due WHERE casts_wakeup.cast_id = due.cast_id
         RETURNING casts_wakeup.cast_id, epoch, bell, lost
         """,
-        {"limit": limit, "lease": lease_seconds},
+        {**shares.parameters(limit=limit), "lease": lease_seconds},
     )
     return [Claim(cast_id=sql.uuid_of(id_), epoch=epoch, bell=bell, lost=lost) for id_, epoch, bell, lost in rows]
 
@@ -102,7 +95,7 @@ def wake_anew(*, cast: Cast, now: datetime) -> None:
     stride beyond the beginning of the last ones, which the cast keeps.
     """
     epoch = cast.last_epoch + EPOCH_STRIDE
-    Wakeup.objects.create(cast=cast, due_at=now, epoch=epoch)
+    Wakeup.objects.create(cast=cast, initiator_id=cast.initiator_id, due_at=now, epoch=epoch)
     Cast.objects.filter(pk=cast.pk).update(last_epoch=epoch)
     cast.last_epoch = epoch
 

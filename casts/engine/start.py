@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from casts.doorbell import knock
-from casts.models import Cast, CastEvent, EventKind, Wakeup
+from casts.models import Cast, CastEvent, EventKind, Priority, Wakeup
 from spells import schemas
 from spells.models import SpellVersion, Tool
 from spells.schemas import Problem
@@ -56,12 +56,12 @@ def start(
     request_digest: str = "",
     max_cost_usd: Decimal | None = None,
     deadline: timedelta = DEADLINE,
-    priority: int = 0,
+    priority: Priority = Priority.INTERACTIVE,
 ) -> Started:
     """Start a cast of a published version, or return the one that the same request started before.
 
     `inputs` are checked against the version's schema and filled with its defaults. `request_digest` tells a repeat
-    from another request under the same `idempotency_key`.
+    from another request under the same `idempotency_key`. `priority` says whom conductors take first.
 
     Raises:
         NotPublishedError, ToolDisabledError, InvalidInputsError: nothing was written.
@@ -104,10 +104,10 @@ def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, A
     return complete
 
 
-def _insert(*, cast: Cast, priority: int, now: datetime) -> None:
+def _insert(*, cast: Cast, priority: Priority, now: datetime) -> None:
     with transaction.atomic():
         cast.save(force_insert=True)
-        Wakeup.objects.create(cast=cast, due_at=now, priority=priority)
+        Wakeup.objects.create(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=priority)
         CastEvent.objects.create(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now)
         knock(cast_id=cast.pk)
 

@@ -6,7 +6,7 @@ from .event import CastEvent, EventKind
 from .fanout import FanOut
 from .notification import Notification, NotificationChannel, NotificationKind
 from .tally import Tally
-from .wakeup import Wakeup
+from .wakeup import Priority, Wakeup
 
 __all__ = [
     "ENDED",
@@ -21,6 +21,7 @@ __all__ = [
     "Notification",
     "NotificationChannel",
     "NotificationKind",
+    "Priority",
     "Tally",
     "Wakeup",
 ]

@@ -32,6 +32,10 @@ class ConductorProcessQuerySet(models.QuerySet["ConductorProcess"]):
         """Keep those whose heart still beats, by the database's clock."""
         return self.filter(alive_until__gt=DatabaseNow())
 
+    def claiming(self) -> Self:
+        """Keep those that take casts. One that drains only waits for what it has at work."""
+        return self.filter(draining=False)
+
     def dead(self) -> Self:
         return self.filter(alive_until__lte=DatabaseNow())
 
@@ -44,6 +48,7 @@ class ConductorProcess(models.Model):
     host = models.CharField(max_length=255)
     pid = models.PositiveIntegerField()
     in_flight = models.PositiveIntegerField(default=0)
+    draining = models.BooleanField(default=False)
     started_at = models.DateTimeField()
     alive_until = models.DateTimeField()
 

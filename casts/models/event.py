@@ -8,7 +8,7 @@ from .cast import Cast
 
 
 class EventKind(models.TextChoices):
-    """What can happen to a cast. What happens to its steps is read off their generations."""
+    """What can happen to a cast. What happens to its steps is read off their generations, but for who resolved one."""
 
     STARTED = "started"
     CANCEL_REQUESTED = "cancel_requested"
@@ -16,6 +16,7 @@ class EventKind(models.TextChoices):
     RESUMED = "resumed"
     RETRIED = "retried"
     REAPED = "reaped"
+    RESOLVED = "resolved"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

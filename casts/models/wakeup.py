@@ -1,9 +1,17 @@
 """A wakeup: when somebody must look at an unfinished cast, and who does so now."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
 from .cast import Cast
+
+
+class Priority(models.IntegerChoices):
+    """In which order conductors take casts that are due. A lower one comes first."""
+
+    INTERACTIVE = 0, "interactive: somebody waits for it"
+    BATCH = 10, "batch: it can wait"
 
 
 class Wakeup(models.Model):
@@ -11,6 +19,7 @@ class Wakeup(models.Model):
 
     `claimed_until` is set while a conductor holds the cast; `due_at` is parked there meanwhile. `epoch` counts claims
     and fences out whoever lost one. `bell` counts rings. `lost` counts the claims in a row whose holder vanished.
+    `initiator` is the cast's own, which never changes: here, an index tells whose turn it is.
     """
 
     cast = models.OneToOneField(Cast, on_delete=models.CASCADE, primary_key=True, related_name="wakeup")
@@ -18,11 +27,17 @@ class Wakeup(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True)
     epoch = models.BigIntegerField(default=0)
     bell = models.BigIntegerField(default=0)
-    priority = models.SmallIntegerField(default=0)
+    initiator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.INTERACTIVE)
     lost = models.PositiveIntegerField(default=0)
 
     class Meta:
+        indexes = [
+            models.Index(name="wakeup_turns_of_initiators", fields=["priority", "initiator", "due_at"]),
+            models.Index(name="wakeup_suspects", fields=["due_at"], condition=Q(claimed_until__isnull=False, lost__gte=1)),
+        ]
         constraints = [
+            models.CheckConstraint(name="wakeup_priority_is_known", condition=Q(priority__in=Priority.values)),
             models.CheckConstraint(name="wakeup_epoch_is_not_negative", condition=Q(epoch__gte=0)),
             models.CheckConstraint(
                 name="wakeup_claimed_is_parked_at_its_lease",

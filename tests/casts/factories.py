@@ -41,6 +41,7 @@ class WakeupFactory(DjangoModelFactory[Wakeup]):
         model = Wakeup
 
     cast = SubFactory(CastFactory)
+    initiator = SelfAttribute("cast.initiator")
     due_at = NOON
 
 

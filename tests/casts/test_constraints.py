@@ -96,6 +96,7 @@ VIOLATIONS: Violations = {
         partial(NotificationFactory, due_at=None, delivered_at=None),
         partial(NotificationFactory, due_at=NOON, delivered_at=NOON),
     ],
+    "wakeup_priority_is_known": [partial(WakeupFactory, priority=5)],
     "wakeup_epoch_is_not_negative": [partial(WakeupFactory, epoch=-1)],
     "wakeup_claimed_is_parked_at_its_lease": [partial(WakeupFactory, claimed_until=LATER, due_at=NOON)],
 }

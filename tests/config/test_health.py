@@ -6,9 +6,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from casts.models import Wakeup
 from config import health
-from tests.casts.factories import CastFactory
+from tests.casts.factories import WakeupFactory
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +68,7 @@ def test_health_answers_without_tls(client: Client, db: None, settings):
 
 def test_a_process_is_not_ready_while_nobody_conducts(client: Client, clock, settings):
     settings.GRIMOIRE_MAX_WAKEUP_LAG_SECONDS = 60
-    Wakeup.objects.create(cast=CastFactory.create(), due_at=clock.now())
+    WakeupFactory.create(due_at=clock.now())
     assert client.get("/readyz").status_code == 200
     clock.advance(seconds=61)
     response = client.get("/readyz")
