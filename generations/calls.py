@@ -24,6 +24,7 @@ class Call:
     inputs: Mapping[str, Any]
     tool: Tool
     timeout_seconds: float
+    deadline_seconds: float
     job_handle: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -46,6 +47,7 @@ def _request(call: Call, workbench: Workbench) -> Request:
         config=call.tool.config,
         pricing=call.tool.pricing,
         price_table=call.tool.price_table,
+        deadline_seconds=call.deadline_seconds,
         inputs=call.inputs,
         generation_id=call.generation_id,
         cast_id=call.cast_id,

@@ -130,4 +130,5 @@ def _call(turn: Turn, generation: Generation) -> Call:
         tool=tool,
         job_handle=generation.job_handle,
         timeout_seconds=step.run_timeout_seconds or tool.run_timeout_seconds,
+        deadline_seconds=step.deadline_seconds or tool.deadline_seconds,
     )

@@ -30,6 +30,7 @@ def call(owner, inputs, tool):
         inputs=inputs,
         tool=tool,
         timeout_seconds=5,
+        deadline_seconds=90,
     )
 
 
@@ -37,7 +38,7 @@ def test_a_request_carries_what_its_call_and_its_tool_say():
     owner, tool = UserFactory(), ToolFactory(slug="test.made", config={"a": 1}, pricing={"per_call": "0.1"})
     order = call(owner, {"text": "x"}, tool)
     (request,) = prepare(calls=[order])
-    for name in ("generation_id", "cast_id", "attempt", "idempotency_key", "inputs", "timeout_seconds"):
+    for name in ("generation_id", "cast_id", "attempt", "idempotency_key", "inputs", "timeout_seconds", "deadline_seconds"):
         assert getattr(request, name) == getattr(order, name)
     assert (request.tool, request.config, request.pricing) == ("test.made", {"a": 1}, {"per_call": "0.1"})
 
