@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, Field
 
 from generations.outputs import clean_text
+from spells.models.tool import Recovery
 
 from .contract import Cost, Request
 from .http_client import Answer
@@ -21,7 +22,7 @@ API_KEY_ENV = "OPENAI_API_KEY"
 SHARED_PROPERTIES: Mapping[str, Any] = {
     "idempotency_key_header": {
         "type": "boolean",
-        "description": "Send `Idempotency-Key`; only for servers that honour it. With it, `recovery: resend` is safe.",
+        "description": "Send `Idempotency-Key`; only for servers that honour it. A call whose answer was lost is then sent again.",
         "default": False,
     },
     "extra_body": {
@@ -44,6 +45,11 @@ def openai_api(request: Request, config: Mapping[str, Any]) -> ProviderApi:
         ToolError: permanent, `secret_missing`.
     """
     return replace(ProviderApi.of(request, config), max_redirects=0)
+
+
+def declared_recovery(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a tool declares of itself by its configuration: with an idempotency key, a lost answer is asked for again."""
+    return {"recovery": Recovery.RESEND if config.get("idempotency_key_header") else Recovery.NONE}
 
 
 def idempotency_header(request: Request, config: Mapping[str, Any]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from .openai_api import (
     SHARED_PROPERTIES,
     Usage,
     cost_of,
+    declared_recovery,
     idempotency_header,
     model_property,
     openai_api,
@@ -64,6 +65,9 @@ class OpenAIChat(Adapter):
             run_timeout_seconds=180,
         ),
     )
+
+    def declares(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return declared_recovery(config)
 
     async def run(self, request: Request) -> Result:
         config = read_config(request, self.config_schema)

@@ -29,6 +29,8 @@ BUILT_IN: Mapping[str, str] = {
     "file.fetch": "generations.tools.file_fetch:FileFetch",
     "http.request": "generations.tools.http_request:HttpRequest",
     "openai.chat": "generations.tools.openai_chat:OpenAIChat",
+    "openai.image": "generations.tools.openai_image:OpenAIImage",
+    "openai.responses": "generations.tools.openai_responses:OpenAIResponses",
     "replicate": "generations.tools.replicate:Replicate",
 }
 

@@ -11,7 +11,15 @@ from spells.schemas import check, check_schema
 from .toolbox import adapter_key_of, definitions, keep, picture, request_for, run
 
 DEFINITIONS = definitions()
-OF_THE_NETWORK = {"file.fetch", "http.request", "openai.chat", "replicate", "replicate.cog"}
+OF_THE_NETWORK = {
+    "file.fetch",
+    "http.request",
+    "openai.chat",
+    "replicate",
+    "replicate.cog",
+    "openai.image",
+    "openai.responses",
+}
 
 
 @pytest.mark.parametrize("key", registry.BUILT_IN)
