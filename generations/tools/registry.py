@@ -31,6 +31,8 @@ BUILT_IN: Mapping[str, str] = {
     "openai.chat": "generations.tools.openai_chat:OpenAIChat",
     "openai.image": "generations.tools.openai_image:OpenAIImage",
     "openai.responses": "generations.tools.openai_responses:OpenAIResponses",
+    "runpod": "generations.tools.runpod:RunPod",
+    "comfydeploy": "generations.tools.comfydeploy:ComfyDeploy",
     "replicate": "generations.tools.replicate:Replicate",
 }
 

@@ -19,6 +19,8 @@ OF_THE_NETWORK = {
     "replicate.cog",
     "openai.image",
     "openai.responses",
+    "runpod",
+    "comfydeploy",
 }
 
 
