@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from casts.doorbell import knock
-from casts.models import Cast
+from casts.models import Cast, CastEvent, EventKind
 from generations.models import Generation, GenerationStatus
 from generations.tools.contract import Cost
 
@@ -34,7 +34,8 @@ def resolve(
     Raises:
         TransitionRefusedError: the generation is not `unknown`.
     """
-    cast_id = Generation.objects.values_list("cast_id", flat=True).get(pk=generation_id)
+    generation = Generation.objects.only("cast_id", "item", "attempt", "step__key").select_related("step").get(pk=generation_id)
+    cast_id = generation.cast_id
     leases.ring(cast_id=cast_id)
     cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
     unknown = Generation.objects.filter(pk=generation_id, status=GenerationStatus.UNKNOWN)
@@ -47,4 +48,12 @@ def resolve(
     if cost_usd is not None:
         basis = {"resolved_by": actor_id}
         changes.book_late(generation_id=generation_id, cast_id=cast_id, cost=Cost(usd=cost_usd, basis=basis), now=now)
+    finding = "happened" if output is not None else "again" if again else "written_off"
+    _note(generation=generation, actor_id=actor_id, now=now, finding=finding, cost_usd=None if cost_usd is None else f"{cost_usd:f}")
     knock(cast_id=cast_id)
+
+
+def _note(*, generation: Generation, actor_id: int | None, now: datetime, **found: str | None) -> None:
+    place = {"step": generation.step.key, "item": generation.item, "attempt": generation.attempt}
+    data = {**found, **place, "generation": str(generation.pk)}
+    CastEvent.objects.create(cast_id=generation.cast_id, kind=EventKind.RESOLVED, actor_id=actor_id, data=data, at=now)

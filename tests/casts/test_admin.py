@@ -655,7 +655,11 @@ def test_a_call_that_did_not_happen_runs_again():
 
 def test_a_call_that_is_written_off_fails_its_step():
     hand, generation = unknown()
-    resolve(superuser(), generation, finding="written_off")
+    client = superuser()
+    resolve(client, generation, finding="written_off")
+    shown = page(client, "casts_cast_change", hand.cast.pk)
+    assert "Resolved" in shown
+    assert "written_off" in shown
     generation.refresh_from_db()
     assert generation.status == GenerationStatus.FAILED
     hand.claim = None

@@ -379,15 +379,19 @@ def test_late_evidence_resolves_an_unknown_call_and_the_cast_goes_on(db, clock):
 
 
 @pytest.mark.parametrize(
-    ("how", "expected"),
-    [({"output": {"n": 1}}, "succeeded"), ({"again": True}, "running"), ({}, "failed")],
+    ("how", "expected", "finding"),
+    [({"output": {"n": 1}}, "succeeded", "happened"), ({"again": True}, "running", "again"), ({}, "failed", "written_off")],
     ids=["happened", "again", "written off"],
 )
-def test_an_operator_resolves_an_unknown_call(db, how, expected):
+def test_an_operator_resolves_an_unknown_call(db, how, expected, finding):
     hand = Hand(cast({"key": "paid", "tool": billed()}))
     hand.look()
     hand.answer("paid", refusal("The connection was lost.", ambiguous=True))
-    engine.resolve(generation_id=hand.generation("paid").pk, now=database_now(), cost_usd=Decimal("0.5"), **how)
+    generation = hand.generation("paid")
+    engine.resolve(generation_id=generation.pk, now=database_now(), cost_usd=Decimal("0.5"), actor_id=user().pk, **how)
+    told = hand.cast.events.get(kind="resolved")
+    place = {"step": "paid", "item": 0, "attempt": 1, "generation": str(generation.pk)}
+    assert (told.actor, told.data) == (user(), {"finding": finding, "cost_usd": "0.5", **place})
     hand.look()
     assert hand.status() == expected
     assert hand.cast.cost_usd == Decimal("0.5")
