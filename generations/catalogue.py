@@ -9,7 +9,7 @@ from django.db import transaction
 
 from generations.tools import registry
 from generations.tools.definition import ToolDefinition
-from spells.models import Tool
+from spells.models import Provider, Tool
 
 # What the code knows best. All else is the operator's, once the row is there.
 DECLARED = ("name", "description", "category", "adapter", "input_schema", "output_schema", "effects", "recovery")
@@ -91,7 +91,7 @@ def _sync(key: str, definition: ToolDefinition, tool: Tool | None, *, write: boo
     if tool is None:
         if write:
             initial = {name: _plain(getattr(definition, name)) for name in INITIAL}
-            Tool.objects.create(slug=definition.slug, **wanted, **initial)
+            Tool.objects.create(slug=definition.slug, provider=_provider(definition.provider), **wanted, **initial)
         return ToolChange(slug=definition.slug, outcome=Outcome.CREATED)
     if tool.adapter != key and tool.adapter in registry.all_keys():
         detail = f"the slug belongs to an operator's tool of adapter {tool.adapter}"
@@ -115,6 +115,11 @@ def declared_by_config(tool: Tool) -> dict[str, Any]:
     except registry.AdapterNotFound:
         return {}
     return {name: _plain(value) for name, value in adapter.declares(tool.config).items()}
+
+
+def _provider(slug: str) -> Provider | None:
+    """Return the provider of a slug, made when it is missing. What stands in its row is the operator's."""
+    return Provider.objects.get_or_create(slug=slug, defaults={"name": slug})[0] if slug else None
 
 
 def _orphan(tool: Tool, broken: Mapping[str, str], *, write: bool) -> ToolChange | None:

@@ -314,6 +314,7 @@ def _claim_due(*, limit: int, lease_seconds: float) -> list[Claim]:
 
     A suspect is looked at alone: if that takes this process down too, nobody else comes under suspicion by it.
     """
+    engine.tend_gates()
     for suspect in engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True):
         if suspect.lost < engine.MAX_LOST_CLAIMS:
             return [suspect]

@@ -7,6 +7,8 @@ from .advance import Advanced, advance, settle, settle_in_time
 from .claims import LEASE_SECONDS, MAX_LOST_CLAIMS, Claim, Release, bells, claim, hand_back, is_any_due, latest_claims, release, renew, ring
 from .giveup import give_up
 from .late import receive, take_late
+from .queues import ring as ring_gates
+from .queues import tend as tend_gates
 from .reaper import Reaped, reap
 from .reports import Aborted, News, Report, Via
 from .resolve import resolve
@@ -59,9 +61,11 @@ __all__ = [
     "resume",
     "retry",
     "ring",
+    "ring_gates",
     "same_request",
     "settle",
     "settle_in_time",
     "start",
     "take_late",
+    "tend_gates",
 ]

@@ -12,9 +12,10 @@ from casts.clock import database_now
 from casts.models import Cast, CastStatus, FanOut
 from generations.models import Generation
 
-from . import changes, ends
+from . import changes, ends, gates
 from . import claims as leases
 from .claims import Claim, Release
+from .gates import Passage
 from .late import take_late
 from .reports import Report, Via
 from .retrying import in_one_transaction
@@ -71,10 +72,10 @@ def _settle_in_time(
     for turn in turns.values():
         for change in list(judge(turn)):
             turn.add(change)
-    start_ready(turns=list(turns.values()), slots=slots)
+    passage = start_ready(turns=list(turns.values()), slots=slots)
     for turn in turns.values():
         turn.end = conclude(turn)
-    _write(turns=list(turns.values()), now=now)
+    _write(turns=list(turns.values()), passage=passage, now=now)
     return list(turns.values()), late
 
 
@@ -89,7 +90,7 @@ def _take(report: Report, turn: Turn | None) -> bool:
     return True
 
 
-def _write(*, turns: Sequence[Turn], now: datetime) -> None:
+def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:
     made = [change for turn in turns for change in turn.changes.values()]
     changes.apply(changes=made, now=now)
     changes.book(changes=made)
@@ -97,6 +98,7 @@ def _write(*, turns: Sequence[Turn], now: datetime) -> None:
     changes.keep_artifacts(made=[(each.attempt.id, owners[each.attempt.cast_id], each.made) for each in made], now=now)
     FanOut.objects.bulk_create([fan_out for turn in turns for fan_out in turn.fan_outs])
     Generation.objects.bulk_create([generation for turn in turns for generation in turn.inserts])
+    gates.write(turns=turns, passage=passage)
     for turn in turns:
         turn.calls += _reload(turn)
     queued = [turn.state.cast.pk for turn in turns if turn.state.cast.status == CastStatus.QUEUED and not turn.is_cancelled]

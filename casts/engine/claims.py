@@ -119,6 +119,24 @@ def ring(*, cast_id: UUID) -> bool:
     return sql.count(statement, {"cast": sql.encode(cast_id)}) == 1
 
 
+def ring_free(*, cast_ids: Sequence[UUID]) -> list[UUID]:
+    """Ring for those of these casts whose wakeups nobody has locked just now, and return them. Waits for nobody."""
+    rows = sql.fetch(
+        f"""
+        WITH free AS {sql.on_postgresql("MATERIALIZED")} (
+            SELECT cast_id FROM casts_wakeup WHERE {sql.ids_in("cast_id")} {sql.on_postgresql("FOR UPDATE SKIP LOCKED")}
+        )
+        UPDATE casts_wakeup SET
+            bell = bell + 1,
+            due_at = CASE WHEN claimed_until > grimoire_now() THEN due_at ELSE {sql.least("due_at", "grimoire_now()")} END
+        WHERE cast_id IN (SELECT cast_id FROM free)
+        RETURNING cast_id
+        """,
+        {"ids": sql.ids_parameter(cast_ids)},
+    )
+    return [sql.uuid_of(cast_id) for (cast_id,) in rows]
+
+
 def lock(*, claims: Iterable[Claim]) -> dict[UUID, Claim]:
     """Lock the wakeups whose epoch still stands, in the order of their ids, and return these claims with today's bell.
 

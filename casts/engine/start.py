@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from casts.doorbell import knock
 from casts.models import Cast, CastEvent, EventKind, Priority, Wakeup
@@ -91,7 +92,9 @@ def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, A
     """Return the inputs with their defaults. Raises when the version cannot be cast, or not with these."""
     if not version.is_published:
         raise NotPublishedError(f"Version {version.number} of {version.spell.slug} is not published.")
-    disabled = Tool.objects.filter(steps__version=version, enabled=False).values_list("slug", flat=True).first()
+    disabled = (
+        Tool.objects.filter(Q(enabled=False) | Q(provider__enabled=False), steps__version=version).values_list("slug", flat=True).first()
+    )
     if disabled is not None:
         raise ToolDisabledError(f"The tool {disabled} is disabled.")
     problems = schemas.check_json(inputs, path="inputs")

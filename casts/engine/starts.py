@@ -1,6 +1,7 @@
 """Which steps of a cast are ready, and the generations with which they start."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -15,6 +16,8 @@ from spells.expressions import ExpressionError
 from spells.models import Effects, OnFailure, Tool
 from spells.plan import PlanStep
 
+from .gates import Passage
+from .gates import lock as lock_gates
 from .state import Attempt, CastState, load_items, load_outputs
 from .turns import Turn
 from .verdicts import failure_document
@@ -36,21 +39,33 @@ class Slots(Protocol):
         """Tell whether one more cast that found no room may be held until there is some. Reserves its seat."""
 
 
-def start_ready(*, turns: Sequence[Turn], slots: Slots) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What a call must pass to start: room in this process, and the gates of its tool over all of them."""
+
+    slots: Slots
+    passage: Passage
+
+
+def start_ready(*, turns: Sequence[Turn], slots: Slots) -> Passage:
     """Start whatever is ready, and whatever becomes ready by a step that is skipped or has no items.
 
-    Each pass reads the outputs that the ready steps of all casts need in one query.
+    Each pass reads the outputs that the ready steps of all casts need in one query. Returns the gates that were locked.
     """
     states = {turn.state.cast.pk: turn.state for turn in turns}
     active = [turn for turn in turns if turn.may_start]
+    ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
+    wanted = (turn.state.tools[step.tool_id] for turn in active for step in ready[turn.state.cast.pk])
+    doors = Doors(slots=slots, passage=lock_gates(turns=turns, wanted=wanted))
     while active:
-        ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
         _load(ready=ready, states=states)
-        active = [turn for turn in active if _start(turn=turn, steps=ready[turn.state.cast.pk], slots=slots) and turn.may_start]
+        active = [turn for turn in active if _start(turn=turn, steps=ready[turn.state.cast.pk], doors=doors) and turn.may_start]
+        ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
     for turn in turns:
         turn.waits = turn.starved and not turn.is_held and slots.may_wait()
     done = {turn.state.cast.pk: set(turn.state.plan.output_reads) for turn in turns if turn.state.all_done()}
     load_outputs(wanted=done, states=states)
+    return doors.passage
 
 
 def _load(*, ready: Mapping[UUID, Sequence[PlanStep]], states: Mapping[UUID, CastState]) -> None:
@@ -81,7 +96,7 @@ def _is_startable(turn: Turn, attempt: Attempt | None) -> bool:
     return attempt.status in (GenerationStatus.FAILED, GenerationStatus.CANCELLED)
 
 
-def _start(*, turn: Turn, steps: Sequence[PlanStep], slots: Slots) -> bool:
+def _start(*, turn: Turn, steps: Sequence[PlanStep], doors: Doors) -> bool:
     """Start these steps of one cast. Returns whether anything ended at once, so that more may be ready."""
     more = False
     room = WINDOW - len(turn.state.live())
@@ -95,11 +110,13 @@ def _start(*, turn: Turn, steps: Sequence[PlanStep], slots: Slots) -> bool:
             if room <= 0:
                 return more  # the end of any of them brings the next look
             if _is_startable(turn, attempt):
-                if not slots.has_room(turn.state.tools[step.tool_id], apart=turn.is_apart_at((step.id, item))):
+                if not doors.slots.has_room(turn.state.tools[step.tool_id], apart=turn.is_apart_at((step.id, item))):
                     turn.starved = True
                     break
                 seen = namespace if not step.has_for_each else _with_item(turn.state, step, item, namespace)
-                ended = _start_item(turn=turn, step=step, item=item, previous=attempt, namespace=seen, slots=slots)
+                ended = _start_item(turn=turn, step=step, item=item, previous=attempt, namespace=seen, doors=doors)
+                if ended is None:
+                    break
                 more |= ended
                 room -= not ended
     return more
@@ -129,8 +146,10 @@ def _fan_out(turn: Turn, step: PlanStep, items: list[Any]) -> FanOut:
     return FanOut(cast_id=cast.pk, version_id=cast.version_id, step_id=step.id, items=items, count=len(items), created_at=turn.now)
 
 
-def _start_item(*, turn: Turn, step: PlanStep, item: int, previous: Attempt | None, namespace: Mapping[str, Any], slots: Slots) -> bool:
-    """Insert the next attempt at one item. Returns whether it ended at once: skipped, or refused."""
+def _start_item(
+    *, turn: Turn, step: PlanStep, item: int, previous: Attempt | None, namespace: Mapping[str, Any], doors: Doors
+) -> bool | None:
+    """Insert the next attempt at one item. Returns whether it ended at once: skipped, or refused; None: a gate held it back."""
     tool = turn.state.tools[step.tool_id]
     try:
         if not step.runs(namespace):
@@ -143,10 +162,15 @@ def _start_item(*, turn: Turn, step: PlanStep, item: int, previous: Attempt | No
     except ToolError as error:
         _insert_failed(turn=turn, step=step, item=item, previous=previous, error=error)
         return True
-    slots.take(tool, apart=turn.is_apart_at((step.id, item)))
-    deadline_at = turn.now + timedelta(seconds=step.deadline_seconds or tool.deadline_seconds)
-    values = {"status": GenerationStatus.RUNNING, "inputs": inputs, "started_at": turn.now, "deadline_at": deadline_at}
-    turn.calls.append(_insert(turn, step, item, previous, **values))
+    if not doors.passage.admits(turn=turn, tool=tool):
+        return None
+    doors.slots.take(tool, apart=turn.is_apart_at((step.id, item)))
+    started_at = doors.passage.moment or turn.now
+    deadline_at = started_at + timedelta(seconds=step.deadline_seconds or tool.deadline_seconds)
+    values = {"status": GenerationStatus.RUNNING, "inputs": inputs, "started_at": started_at, "deadline_at": deadline_at}
+    call = _insert(turn, step, item, previous, **values)
+    turn.calls.append(call)
+    doors.passage.take(turn=turn, tool=tool, generation=call)
     return False
 
 
@@ -154,6 +178,8 @@ def _checked_inputs(*, turn: Turn, step: PlanStep, tool: Tool, params: Mapping[s
     """Return the params with their defaults. Raises ToolError when the call must not be made."""
     if not tool.enabled:
         raise ToolError(f"The tool {tool.slug} is disabled.", code="tool_disabled", permanent=True)
+    if tool.provider is not None and not tool.provider.enabled:
+        raise ToolError(f"The provider {tool.provider.slug} of {tool.slug} is disabled.", code="tool_disabled", permanent=True)
     budget = turn.state.cast.max_cost_usd
     if tool.effects == Effects.BILLED and budget is not None and turn.cost_usd >= budget:
         raise ToolError(
@@ -186,6 +212,7 @@ def _insert(turn: Turn, step: PlanStep, item: int, previous: Attempt | None, **v
         cast_id=cast.pk,
         version_id=cast.version_id,
         step_id=step.id,
+        tool_id=step.tool_id,
         item=item,
         attempt=previous.attempt + 1 if previous else 1,
         round=cast.round,

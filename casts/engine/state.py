@@ -173,7 +173,7 @@ def load(*, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
     for cast in casts:
         states[cast.pk] = CastState(claim=held[cast.pk], cast=cast, plan=plan_of(cast.version_id), tools={})
     tool_ids = {step.tool_id for state in states.values() for step in state.plan.steps}
-    tools = Tool.objects.in_bulk(tool_ids)
+    tools = Tool.objects.select_related("gate", "provider__gate").in_bulk(tool_ids)
     for state in states.values():
         state.tools = tools
         state.counts = {step.id: 1 for step in state.plan.steps if not step.has_for_each}

@@ -35,13 +35,22 @@ class End:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The gate that held a call of a cast back, and when the cast looks by itself whether there is room."""
+
+    gate_id: int
+    look_at: datetime
+
+
 @dataclass(slots=True, kw_only=True)
 class Turn:
     """A cast under its claim, and what this look at it decides.
 
     `in_flight` are the calls and polls that this conductor has at work for it. `inserts` are new generations, those of
     them to call now also stand in `calls`. `polls` are attempts to ask their provider for, `aborts` calls to stop.
-    A cast is `starved` while there was no room for a call of it; it `waits` if it is held for that alone.
+    A cast is `starved` while there was no room for a call of it; it `waits` if it is held for that alone. `refusal` is
+    what the first gate said that held one back; it looks `again` at once if a gate could not be asked in this look.
     """
 
     state: CastState
@@ -54,6 +63,8 @@ class Turn:
     end: End | None = None
     starved: bool = False
     waits: bool = False
+    refusal: Refusal | None = None
+    again: bool = False
 
     @property
     def is_cancelled(self) -> bool:
@@ -128,7 +139,11 @@ class Turn:
 
         A time that is past is none to wait for: what was due then is at work, or waits for a slot or a call of this cast.
         """
+        if self.again:
+            return self.now
         times = [self.state.cast.deadline_at]
+        if self.refusal is not None:
+            times.append(self.refusal.look_at)
         may_start = self.may_start
         for attempt in self.state.standing():
             if attempt.status == GenerationStatus.SUBMITTED:

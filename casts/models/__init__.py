@@ -4,13 +4,16 @@ from .cast import ENDED, LIVE, Cast, CastQuerySet, CastStatus
 from .conductor import ConductorProcess
 from .event import CastEvent, EventKind
 from .fanout import FanOut
+from .gate import BreakerState, Gate, GateEvent, GateEventKind
 from .notification import Notification, NotificationChannel, NotificationKind
 from .tally import Tally
+from .waiter import Waiter
 from .wakeup import Priority, Wakeup
 
 __all__ = [
     "ENDED",
     "LIVE",
+    "BreakerState",
     "Cast",
     "CastEvent",
     "CastQuerySet",
@@ -18,10 +21,14 @@ __all__ = [
     "ConductorProcess",
     "EventKind",
     "FanOut",
+    "Gate",
+    "GateEvent",
+    "GateEventKind",
     "Notification",
     "NotificationChannel",
     "NotificationKind",
     "Priority",
     "Tally",
+    "Waiter",
     "Wakeup",
 ]

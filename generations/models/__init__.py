@@ -2,11 +2,12 @@
 
 from .artifact import Artifact, ArtifactQuerySet
 from .callback import Callback
-from .generation import BLOCKING, ENDED, LIVE, Generation, GenerationQuerySet, GenerationStatus
+from .generation import BLOCKING, ENDED, IN_FLIGHT, LIVE, Generation, GenerationQuerySet, GenerationStatus
 
 __all__ = [
     "BLOCKING",
     "ENDED",
+    "IN_FLIGHT",
     "LIVE",
     "Artifact",
     "ArtifactQuerySet",

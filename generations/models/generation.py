@@ -7,7 +7,7 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from spells.constraints import CompositeForeignKey
-from spells.models import SpellVersion, Step
+from spells.models import SpellVersion, Step, Tool
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -34,6 +34,8 @@ ENDED = (
     GenerationStatus.SKIPPED,
     GenerationStatus.UNKNOWN,
 )
+# Those that a worker or a provider has in hand: they take the room that a tool's limits leave.
+IN_FLIGHT = (GenerationStatus.RUNNING, GenerationStatus.SUBMITTED)
 # While one of these stands, no other attempt at the same item may start: an `unknown` call may still be at work.
 BLOCKING = (*LIVE, GenerationStatus.UNKNOWN)
 
@@ -53,10 +55,12 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
 class Generation(models.Model):
     """One attempt: what went in, what came out, what it cost.
 
-    `item` is the index under `for_each`, else 0. `attempt` counts from 1 per item over the whole life of the cast,
+    `tool` is its step's, kept here so that what is in flight can be counted by tool. `item` is the index under `for_each`, else 0. `attempt` counts from 1 per item over the whole life of the cast,
     `round` says in which retry of the cast it was made. `epoch` is the claim under which its call runs.
     `retry_at` on a failed attempt is when the next is due; empty, there is none. `lost` on a failed attempt: nobody knows
-    how far it came, so it counts apart and the next attempt bears the same idempotency key. `cost_usd` is empty while unknown;
+    how far it came, so it counts apart and the next attempt bears the same idempotency key. `excused` on a failed attempt: its provider was away, or
+    asked us to slow down, so that nothing is known of the call itself; it is kept, for it was made and may have cost
+    money, and does not count against the attempts that the step has. `cost_usd` is empty while unknown;
     `cost_booked_at` says that it is in its cast's sum. `late_output` is a result that came when nobody waited any more.
     `job_id` names the job at its provider, `job_handle` is what else its adapter needs to ask for it.
     """
@@ -65,6 +69,7 @@ class Generation(models.Model):
     cast = models.ForeignKey("casts.Cast", on_delete=models.CASCADE, related_name="generations")
     version = models.ForeignKey(SpellVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
     step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="generations")
+    tool = models.ForeignKey(Tool, on_delete=models.PROTECT, related_name="generations", db_index=False)
     item = models.PositiveIntegerField(default=0)
     attempt = models.PositiveIntegerField(default=1)
     round = models.PositiveIntegerField(default=0)
@@ -84,6 +89,7 @@ class Generation(models.Model):
     job_handle = models.JSONField(default=dict, blank=True)
     poll_at = models.DateTimeField(null=True, blank=True)
     lost = models.BooleanField(default=False)
+    excused = models.BooleanField(default=False)
     retry_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
@@ -93,6 +99,7 @@ class Generation(models.Model):
     objects = GenerationQuerySet.as_manager()
 
     class Meta:
+        indexes = [models.Index(name="generation_in_flight", fields=["tool"], condition=Q(status__in=IN_FLIGHT))]
         constraints = [
             models.CheckConstraint(name="generation_status_is_known", condition=Q(status__in=GenerationStatus.values)),
             models.UniqueConstraint(name="generation_attempt_is_unique_per_step_item", fields=["cast", "step", "item", "attempt"]),
@@ -110,6 +117,7 @@ class Generation(models.Model):
                 fields=["step", "version"],
                 to_fields=["id", "version"],
             ),
+            CompositeForeignKey(name="generation_tool_is_its_steps", fields=["step", "tool"], to_fields=["id", "tool"]),
             models.CheckConstraint(name="generation_attempts_start_at_one", condition=Q(attempt__gte=1)),
             models.CheckConstraint(
                 name="generation_finished_iff_ended",
@@ -152,6 +160,10 @@ class Generation(models.Model):
             models.CheckConstraint(
                 name="generation_retry_only_after_failure",
                 condition=Q(retry_at__isnull=True) | Q(status=GenerationStatus.FAILED),
+            ),
+            models.CheckConstraint(
+                name="generation_excused_only_after_failure",
+                condition=Q(excused=False) | Q(status=GenerationStatus.FAILED),
             ),
             models.CheckConstraint(
                 name="generation_poll_only_while_submitted",

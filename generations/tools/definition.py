@@ -21,7 +21,7 @@ class ToolDefinition:
     The name, description, category, schemas, effects and recovery are the code's and are written at each
     sync; all else is where an operator starts from and is written once. `input_schema` and `output_schema` are JSON
     Schema of 2020-12, durations are seconds, `pricing` holds decimal strings in US dollars. `example` are params
-    that work.
+    that work. `provider` is the slug of the service that the tool calls, whose limits and outages it shares.
     """
 
     slug: str
@@ -41,6 +41,7 @@ class ToolDefinition:
     retry_lost_jobs: bool = False
     run_timeout_seconds: int = 60
     deadline_seconds: int = 3600
+    provider: str = ""
 
 
 def object_schema(properties: Mapping[str, Any], *, required: tuple[str, ...] = ()) -> dict[str, Any]:

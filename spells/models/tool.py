@@ -6,6 +6,8 @@ from django.db.models import Q
 
 from spells.prices import validate_prices
 
+from .provider import Provider
+
 
 class Effects(models.TextChoices):
     """What a call leaves behind outside of Grimoire."""
@@ -38,6 +40,9 @@ class Tool(models.Model):
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     category = models.CharField(max_length=50, blank=True, help_text="Groups tools in lists: text, image, web ...")
+    provider = models.ForeignKey(
+        Provider, on_delete=models.PROTECT, related_name="tools", null=True, blank=True, help_text="Whose limits and outages it shares."
+    )
     adapter = models.CharField(max_length=100, help_text="The code that makes the call: a key of the adapter registry.")
     config = models.JSONField(default=dict, blank=True, help_text="Settings of the adapter. Name secrets by environment variable.")
     input_schema = models.JSONField(default=dict, help_text="JSON Schema of the params.")
@@ -61,14 +66,24 @@ class Tool(models.Model):
     )
     run_timeout_seconds = models.PositiveIntegerField(default=60, help_text="How long one call may take.")
     deadline_seconds = models.PositiveIntegerField(default=3600, help_text="How long a submitted job may take in all.")
-    max_in_flight = models.PositiveIntegerField(null=True, blank=True, help_text="Calls at once, over all workers. Empty: no limit.")
-    max_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Calls started per minute. Empty: no limit.")
+    max_in_flight = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Calls and jobs at once, over all workers. Empty: no limit."
+    )
+    max_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Calls started within any minute. Empty: no limit."
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                name="tool_lets_at_least_one_call_run", condition=Q(max_in_flight__isnull=True) | Q(max_in_flight__gte=1)
+            ),
+            models.CheckConstraint(
+                name="tool_lets_at_least_one_call_start", condition=Q(max_per_minute__isnull=True) | Q(max_per_minute__gte=1)
+            ),
             models.CheckConstraint(name="tool_effects_are_known", condition=Q(effects__in=Effects.values)),
             models.CheckConstraint(name="tool_recovery_is_known", condition=Q(recovery__in=Recovery.values)),
             models.CheckConstraint(name="tool_has_at_least_one_attempt", condition=Q(max_attempts__gte=1)),

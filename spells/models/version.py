@@ -87,6 +87,7 @@ class Step(models.Model):
             models.UniqueConstraint(name="step_key_is_unique_per_version", fields=["version", "key"]),
             # what composite foreign keys point at
             models.UniqueConstraint(name="step_is_unique_with_its_version", fields=["id", "version"]),
+            models.UniqueConstraint(name="step_is_unique_with_its_tool", fields=["id", "tool"]),
             models.CheckConstraint(name="step_on_failure_is_known", condition=Q(on_failure__in=OnFailure.values)),
             models.CheckConstraint(name="step_has_at_least_one_attempt", condition=Q(max_attempts__isnull=True) | Q(max_attempts__gte=1)),
             models.CheckConstraint(

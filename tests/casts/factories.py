@@ -105,6 +105,7 @@ class GenerationFactory(_OfAStep[Generation]):
     class Meta:
         model = Generation
 
+    tool = SelfAttribute("step.tool")
     status = GenerationStatus.PENDING
     epoch = 1
     output = _in(GenerationStatus.SUCCEEDED, then={})
