@@ -19,6 +19,7 @@ Violations = Mapping[str, Iterable[Violation]]
 # What no row can violate alone: a primary key, or what Django checks of the field itself, refuses it before.
 IMPLIED = {
     "step_is_unique_with_its_version": {"spells_step_pkey", "spells_step.id"},
+    "step_is_unique_with_its_tool": {"spells_step_pkey", "spells_step.id"},
     "cast_is_unique_with_its_version": {"casts_cast_pkey", "casts_cast.id"},
     "fanout_count_is_not_negative": {"count"},
 }

@@ -9,7 +9,7 @@ from factory.declarations import LazyAttribute, LazyFunction, Sequence, SubFacto
 from factory.django import DjangoModelFactory
 
 from spells.documents import from_data, save_draft
-from spells.models import Spell, SpellVersion, Step, Tool
+from spells.models import Provider, Spell, SpellVersion, Step, Tool
 from spells.publishing import publish
 
 
@@ -18,6 +18,14 @@ class UserFactory(DjangoModelFactory[User]):
         model = User
 
     username = Sequence(lambda n: f"mara{n}")
+
+
+class ProviderFactory(DjangoModelFactory[Provider]):
+    class Meta:
+        model = Provider
+
+    slug = Sequence(lambda n: f"provider{n}")
+    name = LazyAttribute(lambda provider: provider.slug)
 
 
 class ToolFactory(DjangoModelFactory[Tool]):

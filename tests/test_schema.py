@@ -46,12 +46,18 @@ COMPOSITE_FOREIGN_KEYS = {
     "fanout_cast_pins_its_version": ForeignKey("casts_fanout", ("cast_id", "version_id"), "casts_cast", ("id", "version_id")),
     "fanout_step_belongs_to_its_version": ForeignKey("casts_fanout", ("step_id", "version_id"), "spells_step", ("id", "version_id")),
     "generation_cast_pins_its_version": ForeignKey("generations_generation", ("cast_id", "version_id"), "casts_cast", ("id", "version_id")),
+    "generation_tool_is_its_steps": ForeignKey("generations_generation", ("step_id", "tool_id"), "spells_step", ("id", "tool_id")),
     "generation_step_belongs_to_its_version": ForeignKey(
         "generations_generation", ("step_id", "version_id"), "spells_step", ("id", "version_id")
     ),
 }
 
 PARTIAL_INDEXES = {
+    "gate_to_ring": PartialIndex("casts_gate", ("ring_at",), unique=False, words=frozenset({"ring_at", "IS NOT NULL"})),
+    "waiter_rung": PartialIndex("casts_waiter", ("gate_id", "rung_at"), unique=False, words=frozenset({"rung_at", "IS NOT NULL"})),
+    "generation_in_flight": PartialIndex(
+        "generations_generation", ("tool_id",), unique=False, words=frozenset({"status", "running", "submitted"})
+    ),
     "spellversion_one_draft_per_spell": PartialIndex(
         "spells_spellversion", ("spell_id",), unique=True, words=frozenset({"published_at", "IS NULL"})
     ),
@@ -138,7 +144,7 @@ def words_of(condition: str) -> frozenset[str]:
     columns = {
         name
         for name in re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", condition))
-        if name in ("status", "published_at", "idempotency_key")
+        if name in ("status", "published_at", "idempotency_key", "ring_at", "rung_at")
     }
     return frozenset({*columns, *re.findall(r"'([^']*)'", condition), *re.findall(r"IS NOT NULL|IS NULL", condition)})
 

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('casts', '0004_turns'),
-        ('generations', '0002_tool_of_a_generation'),
+        ('generations', '0003_tool_of_a_generation'),
         ('spells', '0004_providers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

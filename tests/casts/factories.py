@@ -6,13 +6,13 @@ from typing import Any, Generic, TypeVar
 from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 
-from casts.models import ENDED, Cast, CastEvent, CastStatus, ConductorProcess, EventKind, FanOut, Notification, Wakeup
+from casts.models import ENDED, Cast, CastEvent, CastStatus, ConductorProcess, EventKind, FanOut, Gate, Notification, Waiter, Wakeup
 from casts.models.conductor import ConductorKind
 from casts.models.notification import NotificationChannel, NotificationKind
 from generations.models import ENDED as ENDED_GENERATIONS
 from generations.models import Artifact, Callback, Generation, GenerationStatus
 from generations.models.callback import CallbackOutcome
-from tests.factories import SpellVersionFactory, StepFactory, UserFactory
+from tests.factories import SpellVersionFactory, StepFactory, ToolFactory, UserFactory
 
 _Row = TypeVar("_Row", FanOut, Generation)
 
@@ -64,6 +64,23 @@ class NotificationFactory(DjangoModelFactory[Notification]):
     channel = NotificationChannel.INBOX
     created_at = NOON
     delivered_at = NOON
+
+
+class GateFactory(DjangoModelFactory[Gate]):
+    class Meta:
+        model = Gate
+
+    tool = SubFactory(ToolFactory)
+
+
+class WaiterFactory(DjangoModelFactory[Waiter]):
+    class Meta:
+        model = Waiter
+
+    cast = SubFactory(CastFactory)
+    gate = SubFactory(GateFactory)
+    initiator = SelfAttribute("cast.initiator")
+    since = NOON
 
 
 class ConductorProcessFactory(DjangoModelFactory[ConductorProcess]):

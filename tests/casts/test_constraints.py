@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, transaction
 
-from casts.models import LIVE, CastStatus, EventKind, FanOut, Tally
+from casts.models import LIVE, BreakerState, CastStatus, EventKind, FanOut, GateEvent, Tally
 from casts.models.conductor import ConductorKind
 from casts.models.notification import NotificationChannel, NotificationKind
 from tests.casts.factories import (
@@ -15,11 +15,14 @@ from tests.casts.factories import (
     CastFactory,
     ConductorProcessFactory,
     FanOutFactory,
+    GateFactory,
+    GenerationFactory,
     NotificationFactory,
+    WaiterFactory,
     WakeupFactory,
 )
 from tests.constraints import Violation, Violations, assert_refused, cases
-from tests.factories import SpellVersionFactory, StepFactory, UserFactory
+from tests.factories import ProviderFactory, SpellVersionFactory, StepFactory, ToolFactory, UserFactory
 
 LATER = NOON + timedelta(seconds=30)
 
@@ -97,6 +100,22 @@ VIOLATIONS: Violations = {
         partial(NotificationFactory, due_at=NOON, delivered_at=NOON),
     ],
     "wakeup_priority_is_known": [partial(WakeupFactory, priority=5)],
+    "gate_is_of_a_tool_or_a_provider": [
+        partial(GateFactory, tool=None),
+        lambda: GateFactory(tool=ToolFactory(), provider=ProviderFactory()),
+    ],
+    "gate_state_is_known": [partial(GateFactory, state="ajar", since=NOON)],
+    "gate_tells_since_when": [partial(GateFactory, state=state, since=None) for state in ("open", "half_open")],
+    "gate_retries_only_while_open": [
+        partial(GateFactory, retry_at=NOON),
+        partial(GateFactory, state=BreakerState.HALF_OPEN, since=NOON, retry_at=NOON),
+    ],
+    "gate_probes_only_half_open": [lambda: GateFactory(probe=GenerationFactory())],
+    "gateevent_kind_is_known": [lambda: GateEvent.objects.create(gate=GateFactory.create(), kind="forgotten", at=NOON)],
+    "gateevent_of_an_actor_bears_a_name": [
+        lambda: GateEvent.objects.create(gate=GateFactory.create(), kind="opened", actor=UserFactory.create(), at=NOON)
+    ],
+    "waiter_is_rung_after_it_came": [partial(WaiterFactory, since=LATER, rung_at=NOON)],
     "wakeup_epoch_is_not_negative": [partial(WakeupFactory, epoch=-1)],
     "wakeup_claimed_is_parked_at_its_lease": [partial(WakeupFactory, claimed_until=LATER, due_at=NOON)],
 }

@@ -11,7 +11,7 @@ from generations.models.callback import CallbackOutcome
 from spells.models import Step
 from tests.casts.factories import ERROR, NOON, ArtifactFactory, CallbackFactory, CastFactory, GenerationFactory
 from tests.constraints import Violation, Violations, assert_refused, cases
-from tests.factories import SpellVersionFactory, StepFactory
+from tests.factories import SpellVersionFactory, StepFactory, ToolFactory
 
 PENDING, RUNNING, SUBMITTED = LIVE
 SUCCEEDED, FAILED, CANCELLED = GenerationStatus.SUCCEEDED, GenerationStatus.FAILED, GenerationStatus.CANCELLED
@@ -46,6 +46,10 @@ VIOLATIONS: Violations = {
     "generation_one_succeeded_per_step_item": [lambda: attempts(SUCCEEDED, SUCCEEDED)],
     "generation_cast_pins_its_version": [lambda: GenerationFactory(version=SpellVersionFactory())],
     "generation_step_belongs_to_its_version": [lambda: GenerationFactory(step=StepFactory())],
+    "generation_tool_is_its_steps": [lambda: GenerationFactory(tool=ToolFactory())],
+    "generation_excused_only_after_failure": [
+        *[partial(GenerationFactory, status=status, excused=True) for status in GenerationStatus if status != FAILED]
+    ],
     "generation_attempts_start_at_one": [partial(GenerationFactory, attempt=0)],
     "generation_finished_iff_ended": [
         *[partial(GenerationFactory, status=status, finished_at=NOON) for status in LIVE],

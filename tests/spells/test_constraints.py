@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from spells.models import OnFailure, PriceTable, Recovery, SpellVersion, Step, StepDependency, Visibility
 from tests.constraints import Violation, Violations, assert_refused, cases
-from tests.factories import SpellFactory, SpellVersionFactory, StepFactory, ToolFactory, UserFactory
+from tests.factories import ProviderFactory, SpellFactory, SpellVersionFactory, StepFactory, ToolFactory, UserFactory
 
 
 def write_the_same_step_again() -> None:
@@ -54,6 +54,15 @@ def write_a_price_table_twice() -> None:
 
 VIOLATIONS: Violations = {
     "pricetable_number_is_unique_per_tool": [write_a_price_table_twice],
+    "provider_lets_at_least_one_call_run": [partial(ProviderFactory, max_in_flight=0)],
+    "provider_lets_at_least_one_call_start": [partial(ProviderFactory, max_per_minute=0)],
+    "provider_opens_after_at_least_one_failure": [partial(ProviderFactory, failures_to_open=0)],
+    "provider_wait_grows_to_its_maximum": [
+        partial(ProviderFactory, first_wait_seconds=0),
+        partial(ProviderFactory, first_wait_seconds=60, max_wait_seconds=30),
+    ],
+    "tool_lets_at_least_one_call_run": [partial(ToolFactory, max_in_flight=0)],
+    "tool_lets_at_least_one_call_start": [partial(ToolFactory, max_per_minute=0)],
     "tool_effects_are_known": [partial(ToolFactory, effects="wild")],
     "tool_recovery_is_known": [partial(ToolFactory, recovery="prayer")],
     "tool_has_at_least_one_attempt": [partial(ToolFactory, max_attempts=0)],
@@ -74,6 +83,7 @@ VIOLATIONS: Violations = {
     "step_position_is_unique_per_version": [partial(two_steps, position=1)],
     "step_key_is_unique_per_version": [partial(two_steps, key="twin")],
     "step_is_unique_with_its_version": [write_the_same_step_again],
+    "step_is_unique_with_its_tool": [write_the_same_step_again],
     "step_on_failure_is_known": [partial(StepFactory, on_failure="panic")],
     "step_has_at_least_one_attempt": [partial(StepFactory, max_attempts=0)],
     "step_run_timeout_is_positive": [partial(StepFactory, run_timeout_seconds=0)],
