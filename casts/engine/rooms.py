@@ -1,12 +1,13 @@
 """The room at one locked gate: how many calls may start now, and whose turn it is."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from uuid import UUID
 
-from casts.models import BreakerState, Gate, Waiter
+from casts.models import BreakerState, Cast, Gate, Waiter
 from generations.models import IN_FLIGHT, Generation
 from spells.models import Provider, Tool
 
@@ -19,13 +20,15 @@ RUNG_SECONDS = 10.0
 # Counting further tells nobody anything.
 MAX_CROWD = 10_000
 UNLIMITED = 1_000_000_000
+# Stands for all initiators whose calls need not be told apart. No user has this id.
+NOBODY = 0
 
 
 @dataclass(kw_only=True)
 class Room:
     """A gate whose row is locked, as it stood at `moment`.
 
-    `held` counts the calls in flight by initiator, where there is a limit to them. `waiting` are the initiators of the
+    `held` counts the calls in flight by initiator, where there is a limit to them; all as `NOBODY`'s while nobody waits. `waiting` are the initiators of the
     casts that wait; `rung` is the number of those that were told of room and have not looked yet.
     """
 
@@ -133,37 +136,39 @@ class Room:
 
 def measure(*, gates: Sequence[Gate], moment: datetime) -> list[Room]:
     """Return the room at gates whose rows were locked in an earlier statement."""
-    calls = _in_flight(gates)
-    probes = {gate.probe_id for gate in gates if gate.probe_id}
-    live = set(Generation.objects.filter(pk__in=probes, status__in=IN_FLIGHT).values_list("pk", flat=True)) if probes else set()
-    return [
+    told_after = moment - timedelta(seconds=RUNG_SECONDS)
+    rooms = [
         Room(
             gate=gate,
             moment=moment,
-            held=calls.get(gate.pk, Counter()),
             waiting=set(_waiting_initiators(gate)),
-            rung=Waiter.objects.filter(gate=gate.pk, rung_at__gt=moment - timedelta(seconds=RUNG_SECONDS)).count(),
-            has_live_probe=gate.probe_id in live,
+            rung=Waiter.objects.filter(gate=gate.pk, rung_at__gt=told_after).count(),
+            has_live_probe=gate.probe_id is not None and Generation.objects.filter(pk=gate.probe_id, status__in=IN_FLIGHT).exists(),
         )
         for gate in gates
     ]
+    _count_calls([room for room in rooms if room.owner.max_in_flight is not None])
+    return rooms
 
 
-def _in_flight(gates: Iterable[Gate]) -> dict[int, Counter[int]]:
-    """Count the calls in flight by gate and initiator, for gates with a limit to them: these bound what is read."""
-    limited = [gate for gate in gates if gate.owner.max_in_flight is not None]
-    providers = {gate.provider_id: gate for gate in limited if gate.provider_id}
-    gates_of: dict[int, list[Gate]] = {gate.tool_id: [gate] for gate in limited if gate.tool_id}
+def _count_calls(rooms: Sequence[Room]) -> None:
+    """Count the calls in flight at gates with a limit to them, which bounds what is read. Whose they are matters only while others wait."""
+    by_tool: dict[int, list[Room]] = defaultdict(list)
+    providers = {room.gate.provider_id: room for room in rooms if room.gate.provider_id}
+    for room in rooms:
+        if room.gate.tool_id:
+            by_tool[room.gate.tool_id].append(room)
     for tool_id, provider_id in Tool.objects.filter(provider__in=providers).values_list("pk", "provider_id") if providers else ():
-        gates_of.setdefault(tool_id, []).append(providers[provider_id])
-    counts: dict[int, Counter[int]] = {gate.pk: Counter() for gate in limited}
-    rows = (
-        Generation.objects.filter(tool__in=gates_of, status__in=IN_FLIGHT).values_list("tool_id", "cast__initiator_id") if gates_of else ()
-    )
-    for tool_id, initiator_id in rows:
-        for gate in gates_of[tool_id]:
-            counts[gate.pk][initiator_id] += 1
-    return counts
+        by_tool[tool_id].append(providers[provider_id])
+    if not by_tool:
+        return
+    calls = list(Generation.objects.filter(tool__in=by_tool, status__in=IN_FLIGHT).values_list("tool_id", "cast_id"))
+    owners: dict[UUID, int] = {}
+    if any(room.waiting for room in rooms):  # by their ids, not by a join: how few they are, the planner would not know
+        owners = dict(Cast.objects.filter(pk__in={cast_id for _, cast_id in calls}).values_list("pk", "initiator_id"))
+    for tool_id, cast_id in calls:
+        for room in by_tool[tool_id]:
+            room.held[owners.get(cast_id, NOBODY)] += 1
 
 
 def _waiting_initiators(gate: Gate) -> list[int]:
