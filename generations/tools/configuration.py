@@ -16,6 +16,22 @@ SECRET_SCHEMA = {
     "additionalProperties": False,
 }
 
+HEADER_NAME = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
+HEADER_VALUE = "^[\\x20-\\x7e]*$"
+
+
+def headers_schema(description: str) -> dict[str, Any]:
+    """Return the schema of configured headers: by name a text, or a secret."""
+    return {
+        "type": "object",
+        "description": description,
+        "additionalProperties": {"anyOf": [{"type": "string", "pattern": HEADER_VALUE, "maxLength": 2000}, SECRET_SCHEMA]},
+        "propertyNames": {"pattern": HEADER_NAME},
+        "maxProperties": 50,
+        "default": {},
+    }
+
+
 # Secrets of this installation that are never sent anywhere, whatever a tool's configuration says.
 RESERVED = frozenset({"DJANGO_SECRET_KEY", "DATABASE_URL"})
 
@@ -44,3 +60,8 @@ def read_secret(name: str, *, tool: str) -> str:
         why = "may not be used by a tool" if name in RESERVED else "is not set"
         raise ToolError(f"The tool {tool} needs the environment variable {name}, which {why}.", code="secret_missing", permanent=True)
     return value
+
+
+def read_headers(headers: Mapping[str, Any], *, tool: str) -> dict[str, str]:
+    """Return configured headers with their secrets. Raises ToolError as `read_secret`."""
+    return {name: value if isinstance(value, str) else read_secret(value["env"], tool=tool) for name, value in headers.items()}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from generations.outputs import clean_text
 from spells.models.tool import Effects
 
-from .configuration import SECRET_SCHEMA, read_config, read_secret
+from .configuration import HEADER_NAME, HEADER_VALUE, headers_schema, read_config, read_headers
 from .contract import Adapter, Cost, Request, Result, ToolDefinition, ToolError
 from .definition import artifact_schema, integer_schema, object_schema, text_schema
 from .file_fetch import mime_type_of
@@ -20,8 +20,6 @@ from .pricing import charge
 from .threads import keep_async
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_HEADER_NAME = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
-_HEADER_VALUE = "^[\\x20-\\x7e]*$"
 # Ours to say, or about the connection: not for whoever writes a spell.
 _FORBIDDEN_HEADERS = frozenset(
     [
@@ -75,14 +73,7 @@ class HttpRequest(Adapter):
                 "maxItems": 100,
                 "default": [],
             },
-            "headers": {
-                "type": "object",
-                "description": "Headers of every request; they win over those of a spell.",
-                "additionalProperties": {"anyOf": [{"type": "string", "pattern": _HEADER_VALUE, "maxLength": 2000}, SECRET_SCHEMA]},
-                "propertyNames": {"pattern": _HEADER_NAME},
-                "maxProperties": 50,
-                "default": {},
-            },
+            "headers": headers_schema("Headers of every request; they win over those of a spell."),
             "max_bytes": integer_schema("The largest answer that it reads.", minimum=1, maximum=2**28, default=5 * 2**20),
         }
     )
@@ -102,8 +93,8 @@ class HttpRequest(Adapter):
                     "headers": {
                         "type": "object",
                         "description": "Headers of the request.",
-                        "additionalProperties": {"type": "string", "pattern": _HEADER_VALUE, "maxLength": 2000},
-                        "propertyNames": {"pattern": _HEADER_NAME},
+                        "additionalProperties": {"type": "string", "pattern": HEADER_VALUE, "maxLength": 2000},
+                        "propertyNames": {"pattern": HEADER_NAME},
                         "maxProperties": 50,
                         "default": {},
                     },
@@ -179,9 +170,7 @@ def _configured_headers(request: Request, config: Mapping[str, Any]) -> dict[str
             code="bad_config",
             permanent=True,
         )
-    return {
-        name: value if isinstance(value, str) else read_secret(value["env"], tool=request.tool) for name, value in config["headers"].items()
-    }
+    return read_headers(config["headers"], tool=request.tool)
 
 
 async def _body(request: Request, answer: Answer, cost: Cost | None) -> dict[str, Any]:
