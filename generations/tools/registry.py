@@ -33,6 +33,7 @@ BUILT_IN: Mapping[str, str] = {
     "openai.responses": "generations.tools.openai_responses:OpenAIResponses",
     "runpod": "generations.tools.runpod:RunPod",
     "comfydeploy": "generations.tools.comfydeploy:ComfyDeploy",
+    "fal": "generations.tools.fal:Fal",
     "replicate": "generations.tools.replicate:Replicate",
 }
 

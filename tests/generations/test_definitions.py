@@ -15,6 +15,7 @@ OF_THE_NETWORK = {
     "file.fetch",
     "http.request",
     "openai.chat",
+    "fal",
     "replicate",
     "replicate.cog",
     "openai.image",

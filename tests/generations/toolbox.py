@@ -84,6 +84,11 @@ def ask(request: Request, method: str, *arguments: Any) -> Any:
     """Return what a method of a tool's adapter answers: `run`, `poll`, `cancel`, `read_callback`."""
     adapter: Adapter = registry.get(adapter_key_of(request.tool))
     outcome: Any = getattr(adapter, method)(request, *arguments)
+    return awaited(outcome)
+
+
+def awaited(outcome: Any) -> Any:
+    """Return what came of a call, waited for if it must be."""
     return asyncio.run(_awaited(outcome)) if inspect.isawaitable(outcome) else outcome
 
 
@@ -117,4 +122,17 @@ def problems_with(slug: str, **inputs: Any) -> list[str]:
     return [problem.path for problem in check(inputs, definitions()[slug].input_schema, path="params")]
 
 
-__all__ = ["Progress", "adapter_key_of", "ask", "call", "definitions", "keep", "opened", "picture", "problems_with", "request_for", "run"]
+__all__ = [
+    "Progress",
+    "adapter_key_of",
+    "ask",
+    "awaited",
+    "call",
+    "definitions",
+    "keep",
+    "opened",
+    "picture",
+    "problems_with",
+    "request_for",
+    "run",
+]
