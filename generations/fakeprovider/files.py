@@ -18,7 +18,7 @@ from starlette.responses import Response
 from . import words
 from .dialects import Call, Refused, answer
 from .jobs import Job
-from .pictures import Shelf, enlarged, size_of, whole
+from .pictures import Shelf, enlarged, shaped, size_of, whole
 
 MAX_UPLOADS = 10_000
 MAX_OUTPUTS = 8
@@ -131,7 +131,8 @@ def picture_urls(job: Job, *, shelf: Shelf, painted: bool) -> list[str]:
     """Promise as many pictures as the inputs ask for (`num_outputs`), and return their addresses."""
     inputs, origin = job.order.inputs, job.order.origin
     prompt = str(inputs.get("prompt", ""))
-    size = size_of(inputs.get("size"), otherwise=(whole(inputs.get("width"), 512), whole(inputs.get("height"), 512)))
+    shape = shaped(inputs.get("aspect_ratio"), side=512)
+    size = size_of(inputs.get("size"), otherwise=(whole(inputs.get("width"), shape[0]), whole(inputs.get("height"), shape[1])))
     count = max(1, min(MAX_OUTPUTS, whole(inputs.get("num_outputs", 1), 1)))
     seed = whole(inputs.get("seed"), job.number)
     return [origin + shelf.put_picture(prompt=prompt, seed=seed + each, size=size, painted=painted) for each in range(count)]

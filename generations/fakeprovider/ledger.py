@@ -9,18 +9,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
+from uuid import UUID
 
 from .prices import Line
 
 # As many entries are shown; the file and the sums have all.
 SHOWN = 100_000
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])", re.IGNORECASE)
 
 
 class Ledger:
     """Entries `{"at", "dialect", "id", "model", "status", "callback", "generation_id", "idempotency_key", "metadata", "lines", "usd"}`.
 
-    `usd` is exact, not rounded. `generation_id` is a UUID in the webhook's address, if there is one.
+    `usd` is exact, not rounded. `generation_id` is the UUID in the webhook's address, with or without dashes, if there is one.
     """
 
     def __init__(self, path: Path | None = None, *, fsync: bool = False) -> None:
@@ -56,7 +57,7 @@ class Ledger:
             "model": model,
             "status": status,
             "callback": callback,
-            "generation_id": found[0].lower() if found else "",
+            "generation_id": str(UUID(found[0])) if found else "",
             "idempotency_key": tags.get("idempotency_key", ""),
             "metadata": tags.get("metadata") or {},
             "lines": [line.told() for line in lines],

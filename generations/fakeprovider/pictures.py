@@ -95,6 +95,15 @@ def size_of(wanted: object, *, otherwise: tuple[int, int]) -> tuple[int, int]:
     return otherwise
 
 
+def shaped(ratio: object, *, side: int) -> tuple[int, int]:
+    """Return width and height of a ratio like `3:2`, the longer of them `side`; a square when it is none."""
+    found = re.match(r"^([1-9]\d?):([1-9]\d?)$", ratio) if isinstance(ratio, str) else None
+    if not found:
+        return side, side
+    across, down = int(found[1]), int(found[2])
+    return round(side * min(1, across / down)), round(side * min(1, down / across))
+
+
 def whole(value: object, otherwise: int) -> int:
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else otherwise
 

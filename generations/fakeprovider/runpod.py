@@ -62,7 +62,7 @@ class RunPod(Dialect):
         if not isinstance(body.get("input"), dict):
             raise Refused(HTTPStatus.BAD_REQUEST, "input is required")
         policy = body.get("policy") or {}
-        longest = whole(policy.get("executionTime"), 0) / 1000 if isinstance(policy, dict) else 0
+        longest = whole(policy.get("executionTimeout"), 0) / 1000 if isinstance(policy, dict) else 0
         job = self.fake.book.accept(
             Order(
                 id=f"{uuid4()}-u1",

@@ -42,7 +42,7 @@ def document(question: str, schema: Mapping[str, Any] | None) -> Any:
 
 
 def _story(question: str, *, count: int) -> Story:
-    subject = re.search(r"\babout ([^.\n]{3,80})", question)
+    subject = re.search(r"\babout ([^.,\n]{3,80}?)(?= in \d|[.,\n]|$)", question)
     theme = (subject[1] if subject else question[:80]).strip() or "nobody"
     return tell(theme=theme, count=count, seed=int.from_bytes(hashlib.sha256(question.encode(errors="replace")).digest()[:4]))
 

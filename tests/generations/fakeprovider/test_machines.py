@@ -96,7 +96,7 @@ def test_a_job_ends_with_its_output_and_costs_its_milliseconds(fake: Serving):
 
 def test_a_job_that_takes_longer_than_it_may_times_out(fake: Serving):
     fake.tell(latency=0.2)
-    job = ended_job(fake, run(fake, policy={"executionTime": 10}))
+    job = ended_job(fake, run(fake, policy={"executionTimeout": 10}))
     assert (job["status"], job["executionTime"]) == ("TIMED_OUT", 10)
 
 

@@ -158,8 +158,9 @@ def test_webhooks_can_come_out_of_order(client: Client, box: Mailbox):
     assert [mail.json["status"] for mail in box.wait(3)] == ["succeeded", "processing", "processing"]
 
 
-def test_the_ledger_names_the_generation_of_the_webhooks_address(fake: Serving, client: Client, box: Mailbox):
-    hook = f"{box.url}/api/v1/callbacks/replicate/01890A5D-ac96-774b-bcce-b302099a8057:signed/"
+@pytest.mark.parametrize("written", ["01890A5D-ac96-774b-bcce-b302099a8057:signed", "01890a5dac96774bbcceb302099a8057.signed"])
+def test_the_ledger_names_the_generation_of_the_webhooks_address(fake: Serving, client: Client, box: Mailbox, written: str):
+    hook = f"{box.url}/api/v1/callbacks/replicate/{written}/"
     client.models.predictions.create(MODEL, input={}, webhook=hook).wait()
     [entry] = fake.ledger()
     assert entry["generation_id"] == "01890a5d-ac96-774b-bcce-b302099a8057"
