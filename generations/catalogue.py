@@ -9,6 +9,7 @@ from django.db import transaction
 
 from generations.tools import registry
 from generations.tools.definition import ToolDefinition
+from generations.tools.examples import example_definitions
 from spells.models import Provider, Tool
 
 # What the code knows best. All else is the operator's, once the row is there.
@@ -81,6 +82,8 @@ def _declared() -> tuple[list[tuple[str, ToolDefinition]], dict[str, str]]:
             continue
         for definition in definitions:
             declared.setdefault(definition.slug, (key, definition))
+    for key, definition in example_definitions():
+        declared.setdefault(definition.slug, (key, definition))
     return list(declared.values()), broken
 
 

@@ -4,6 +4,7 @@ import pytest
 from django.core.management import call_command, load_command_class
 
 from generations.catalogue import Outcome, sync_tools
+from generations.tools.examples import example_definitions
 from spells.models import Tool
 from tests.factories import ToolFactory
 
@@ -11,6 +12,11 @@ from .test_registry import ECHO, offer  # noqa: F401 - a fixture
 from .toolbox import definitions
 
 pytestmark = pytest.mark.django_db
+
+
+def in_the_catalogue() -> list[str]:
+    """Return the slugs of what the adapters declare and of the examples, which name models that they can call."""
+    return sorted([*definitions(), *(definition.slug for _, definition in example_definitions())])
 
 
 def outcomes(changes) -> dict[str, Outcome]:
@@ -23,7 +29,7 @@ def empty_catalogue():
 
 
 def test_the_first_sync_creates_each_built_in_tool():
-    assert outcomes(sync_tools()) == dict.fromkeys(sorted(definitions()), Outcome.CREATED)
+    assert outcomes(sync_tools()) == dict.fromkeys(in_the_catalogue(), Outcome.CREATED)
     tool = Tool.objects.get(slug="image.paint")
     assert tool.adapter == "image.paint"
     assert tool.enabled
@@ -150,10 +156,11 @@ def command(*arguments: str) -> tuple[str, int]:
 def test_the_command_lists_what_it_did():
     told, status = command()
     assert status == 0
-    assert "image.paint          created\n" in told
-    assert told.endswith(f"{len(definitions())} tools, {len(definitions())} changed.\n")
+    width = max(map(len, in_the_catalogue()))
+    assert f"{'image.paint':<{width}}  created\n" in told
+    assert told.endswith(f"{len(in_the_catalogue())} tools, {len(in_the_catalogue())} changed.\n")
     Tool.objects.filter(slug="text.join").update(enabled=False)
-    assert "text.join            unchanged  (not enabled)\n" in command()[0]
+    assert f"{'text.join':<{width}}  unchanged  (not enabled)\n" in command()[0]
 
 
 def test_the_commands_check_exits_1_while_something_would_change():

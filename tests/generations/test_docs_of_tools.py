@@ -11,6 +11,7 @@ from generations.artifacts import Workbench
 from generations.catalogue import sync_tools
 from generations.tools import registry
 from generations.tools.contract import Request, ToolError
+from generations.tools.examples import EXAMPLES
 from spells.models import Tool
 from spells.schemas import check, check_schema, complete
 
@@ -24,7 +25,13 @@ def blocks(language: str) -> list[str]:
 
 
 def test_each_built_in_tool_is_listed_once():
-    assert sorted(re.findall(r"^\| `([\w.]+)` \|", TEXT, re.MULTILINE)) == sorted(definitions())
+    listed = sorted(re.findall(r"^\| `([\w.-]+)` \|", TEXT, re.MULTILINE))
+    assert listed == sorted([*definitions(), *(example.slug for example in EXAMPLES)])
+
+
+def test_each_example_is_listed_with_its_model():
+    for example in EXAMPLES:
+        assert f"| `{example.slug}` | `{example.adapter}` | {example.config['model']} |\n" in TEXT
 
 
 def test_links_lead_somewhere():
