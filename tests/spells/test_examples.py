@@ -15,8 +15,9 @@ from tests.factories import UserFactory
 FILES = sorted((Path(settings.BASE_DIR) / "spells" / "examples").glob("*.yaml"))
 
 
-def test_there_are_three() -> None:
-    assert [file.stem for file in FILES] == ["haiku-card", "illustrated-story", "word-report"]
+def test_there_are_three_that_need_nobody_and_four_that_need_providers() -> None:
+    alone = ["haiku-card", "illustrated-story", "word-report"]
+    assert [file.stem for file in FILES] == sorted([*alone, "picture-book", "product-photo", "prompt-comparison", "translated-summary"])
 
 
 @pytest.mark.django_db
