@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from benchmarks import immediate
+from benchmarks import deferred, immediate
 from benchmarks.house import house
 
 pytestmark = pytest.mark.postgresql
@@ -13,3 +13,9 @@ pytestmark = pytest.mark.postgresql
 def test_immediate_calls_are_made_at_once_and_billed_once():
     with house(database_url=os.environ["DATABASE_URL"]) as built:
         assert immediate.run(built, calls=40, seconds=2, conductors=2, limit=60) == []
+
+
+def test_jobs_whose_webhooks_get_lost_all_end_and_are_billed_once():
+    load = deferred.Load(casts=40, latency="0.5..3", fail=0.2, lose=0.2, double=0.2, seconds=300)
+    with house(database_url=os.environ["DATABASE_URL"]) as built:
+        assert deferred.run(built, load) == []
