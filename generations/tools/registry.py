@@ -35,6 +35,7 @@ BUILT_IN: Mapping[str, str] = {
     "comfydeploy": "generations.tools.comfydeploy:ComfyDeploy",
     "fal": "generations.tools.fal:Fal",
     "replicate": "generations.tools.replicate:Replicate",
+    "comfyui": "generations.tools.comfyui:ComfyUI",
 }
 
 
