@@ -19,11 +19,12 @@ from spells.problems import Problem
 from .comfyui_definitions import BASE_URL, DEFINITIONS
 from .comfyui_history import outcome
 from .comfyui_progress import Listening, listen, socket
-from .comfyui_workflow import filled, refusal, workflow_problems
+from .comfyui_workflow import PLACE, refusal, workflow_problems
 from .configuration import read_config
 from .contract import Adapter, Lost, Progress, Request, Result, Submitted, ToolDefinition, ToolError
 from .file_fetch import mime_type_of
 from .given_files import GivenFile, free_of_charge, with_files
+from .param_templates import filled
 from .provider_api import ProviderApi, provider_schema
 from .threads import keep_async
 
@@ -92,7 +93,7 @@ class ComfyUI(Adapter):
             return await _upload(api, file)
 
         inputs = await with_files(request, dict(request.inputs), give=give)
-        workflow = filled(request, config["workflow"], inputs)
+        workflow = filled(request, config["workflow"], place=PLACE, inputs=inputs)
         return Submitted(job_id=await _submit(api, workflow, prompt_id=prompt_id), poll_after=FIRST_LOOK_SECONDS)
 
     async def poll(self, request: Request, job_id: str) -> Result | Progress | Lost | ToolError:

@@ -1,33 +1,21 @@
-"""A workflow of ComfyUI with expressions in it: checked when it is saved, filled in for each call."""
+"""A workflow of ComfyUI: what is wrong with one, by ourselves and by the server; how its nodes depend on each other."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from spells.expressions import ExpressionError, TemplateTree, compile_value
-from spells.problems import Problem, join_path, suggestion
-from spells.schemas import check_schema
+from spells.problems import Problem, join_path
 
-from .contract import Request, ToolError
-from .definition import SEED_SCHEMA
+from .param_templates import template_problems
 
-NAMES = frozenset({"inputs", "seed"})
 PLACE = "config.workflow"
 
 
 def workflow_problems(config: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with a workflow and the schema of its params, each with its place."""
-    schema = config["input_schema"]
-    problems = check_schema(schema, path="config.input_schema")
     workflow = config["workflow"]
     if isinstance(workflow.get("nodes"), list):
-        problems.append(Problem(PLACE, "is in the editor's own format; export it from ComfyUI by `Export (API)`"))
-        return problems
-    problems += _node_problems(workflow)
-    try:
-        tree = compile_value(workflow, path=PLACE, names=NAMES)
-    except ExpressionError as error:
-        return [*problems, Problem(error.path, error.message)]
-    return [*problems, *_unknown_inputs(tree, schema)]
+        return [Problem(PLACE, "is in the editor's own format; export it from ComfyUI by `Export (API)`")]
+    return [*_node_problems(workflow), *template_problems(workflow, place=PLACE, schema=config["input_schema"])]
 
 
 def _node_problems(workflow: Mapping[str, Any]) -> Iterator[Problem]:
@@ -45,33 +33,6 @@ def _node_problems(workflow: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _is_link(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int  # noqa: PLR2004 - node and output
-
-
-def _unknown_inputs(tree: TemplateTree, schema: Mapping[str, Any]) -> Iterator[Problem]:
-    known = schema.get("properties", {})
-    if schema.get("additionalProperties") is not False or not isinstance(known, Mapping):
-        return
-    for template in tree.templates():
-        for reference in template.references:
-            name = reference.path[0] if reference.root == "inputs" and reference.path else None
-            if isinstance(name, str) and name not in known:
-                yield Problem(template.path, f"reads inputs.{name}, which the params do not have{suggestion(name, known)}")
-
-
-def filled(request: Request, workflow: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the workflow with its expressions evaluated. `inputs` are the params, with names of files for artefacts.
-
-    `seed` is the param of that name, else one that stays the same while the call is made again after a lost answer.
-
-    Raises:
-        ToolError: permanent, `bad_workflow`, with the place in the workflow.
-    """
-    seed = inputs.get("seed", request.idempotency_key.int % (int(SEED_SCHEMA["maximum"]) + 1))
-    try:
-        value: dict[str, Any] = compile_value(dict(workflow), path=PLACE, names=NAMES).evaluate({"inputs": dict(inputs), "seed": seed})
-    except ExpressionError as error:
-        raise ToolError(f"The workflow cannot be filled in: {error}", code="bad_workflow", permanent=True) from error
-    return value
 
 
 def upstream(workflow: Mapping[str, Any], node: object) -> list[str]:

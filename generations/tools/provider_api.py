@@ -15,7 +15,7 @@ from generations.outputs import clean_text
 from .configuration import read_secret
 from .contract import Request, ToolError
 from .definition import integer_schema, object_schema
-from .http_client import MAX_REDIRECTS, SAFE_METHODS, Answer, Outgoing, exchange
+from .http_client import MAX_REDIRECTS, SAFE_METHODS, Answer, Outgoing, Sink, exchange
 from .http_errors import status_error
 from .json_parse import BadJson, parse_json
 
@@ -118,8 +118,9 @@ class ProviderApi:
         headers: Mapping[str, str] | None = None,
         expected: Collection[int] = (),
         max_bytes: int = MAX_ANSWER_BYTES,
+        sink: Sink | None = None,
     ) -> Answer:
-        """Make a request and return its answer: a status of 2xx, or one that is `expected`.
+        """Make a request and return its answer: a status of 2xx, or one that is `expected`. A `sink` takes the body as it comes.
 
         Raises:
             ToolError: any other status, or no answer (see `http_errors`). Ambiguous only for methods that change something.
@@ -137,7 +138,7 @@ class ProviderApi:
             allow_private_addresses=True,
             max_redirects=self.max_redirects,
         )
-        answer = await exchange(outgoing)
+        answer = await exchange(outgoing, sink=sink)
         if not 200 <= answer.status < 300 and answer.status not in expected:  # noqa: PLR2004 - the success statuses of HTTP
             raise status_error(answer.status, answer.headers, answer.body, host=self.host)
         return answer

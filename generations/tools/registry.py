@@ -36,6 +36,7 @@ BUILT_IN: Mapping[str, str] = {
     "fal": "generations.tools.fal:Fal",
     "replicate": "generations.tools.replicate:Replicate",
     "comfyui": "generations.tools.comfyui:ComfyUI",
+    "gradio": "generations.tools.gradio:Gradio",
 }
 
 

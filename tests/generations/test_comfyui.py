@@ -219,7 +219,7 @@ def test_a_workflow_that_is_valid_in_part_fails_and_its_rest_is_cancelled(comfy)
 def test_an_expression_without_a_value_names_its_place(comfy):
     workflow = {"tell": node("ShowText", text="{{ inputs.nothing }}")}
     error = refused(painting(comfy, workflow=workflow))
-    assert (error.code, error.permanent) == ("bad_workflow", True)
+    assert (error.code, error.permanent) == ("bad_template", True)
     assert "config.workflow.tell.inputs.text: inputs has no 'nothing'" in error.message
     assert comfy.posted == []
 
