@@ -69,6 +69,7 @@ class ComfyServer:
     number: int = 0
 
     def forget(self) -> None:
+        self.interrupted = bool(self.running)
         self.pending.clear()
         self.running.clear()
         self.history.clear()

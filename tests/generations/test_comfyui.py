@@ -1,9 +1,12 @@
 """comfyui, against a server that behaves as ComfyUI does."""
 
 import asyncio
+import json
+import re
 import struct
 import threading
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -499,3 +502,10 @@ def test_a_rented_machine_makes_the_tool_billed():
 def test_a_configuration_that_was_never_checked_fails_the_call(comfy):
     error = refused(painting(comfy, workflow={"a": node("ShowText", text="{{ steps }}")}))
     assert error.code == "bad_config"
+
+
+def test_the_configuration_of_the_documentation_works():
+    (text,) = re.findall(r"```json\n(.*?)```", (Path(__file__).parents[2] / "docs" / "tools" / "comfyui.md").read_text(), re.DOTALL)
+    adapter, config = registry.get("comfyui"), json.loads(text)
+    assert check(config, adapter.config_schema, path="config") == []
+    assert adapter.config_problems(config) == []

@@ -22,6 +22,9 @@ OF_THE_NETWORK = {
     "openai.responses",
     "runpod",
     "comfydeploy",
+    "comfyui",
+    "comfyui.upscale",
+    "gradio",
 }
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,3 +290,10 @@ def test_an_event_without_end_is_refused(monkeypatch):
         assert list(reader.read(b"data: " + b"x" * 93 + b"\n")) == []
     with pytest.raises(EventTooLarge):
         list(reader.read(b"data: too much"))
+
+
+def test_the_configuration_of_the_documentation_works():
+    (text,) = re.findall(r"```json\n(.*?)```", (Path(__file__).parents[2] / "docs" / "tools" / "gradio.md").read_text(), re.DOTALL)
+    adapter, config = registry.get("gradio"), json.loads(text)
+    assert check(config, adapter.config_schema, path="config") == []
+    assert adapter.config_problems(config) == []
