@@ -138,7 +138,7 @@ class Dialect:
     async def _read(self, request: Request, *, place: str) -> Call:
         raw = await limited_body(request)
         body: Any = None
-        if raw and not request.headers.get("content-type", "").startswith("multipart/"):
+        if raw and request.headers.get("content-type", "application/json").startswith("application/json"):
             try:
                 body = json.loads(raw)
             except (ValueError, RecursionError) as error:

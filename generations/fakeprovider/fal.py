@@ -1,5 +1,6 @@
 """fal's dialect: its queue, and webhooks signed by Ed25519."""
 
+import secrets
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from . import words
 from .dialects import Call, Dialect, Refused, answer, json_mail
 from .files import enlarged_path, is_enlarger, is_writer
 from .jobs import Job, Order, Phase
-from .pictures import size_of, whole
+from .pictures import path_of, plain_name, size_of, whole
 from .prices import Line, lines
 from .signatures import FalKey
 from .webhooks import Mail
@@ -33,6 +34,9 @@ class Fal(Dialect):
         self.key = FalKey(self.fake.settings.derived("fal"))
         return [
             self.route("/.well-known/jwks.json", self._jwks, is_open=True),
+            self.route("/storage/upload/initiate", self._initiate, methods=["POST"], place="submit"),
+            # its address is the permission
+            self.route("/storage/uploads/{token}/{name}", self._upload, methods=["PUT"], place="submit", is_open=True),
             self.route("/{app:path}/requests/{id}/status", self._status),
             self.route("/{app:path}/requests/{id}/cancel", self._cancel, methods=["PUT"], place="cancel"),
             self.route("/{app:path}/requests/{id}", self._response),
@@ -53,6 +57,17 @@ class Fal(Dialect):
 
     async def _jwks(self, _call: Call) -> Response:
         return answer(self.key.jwks())
+
+    async def _initiate(self, call: Call) -> Response:
+        """Say where a file may be put, and where it will be."""
+        name, token = str(call.object().get("file_name") or "file"), secrets.token_urlsafe(16)
+        upload_url = f"{call.origin}/fal/storage/uploads/{token}/{plain_name(name)}"
+        return answer({"upload_url": upload_url, "file_url": call.origin + path_of(token, name)})
+
+    async def _upload(self, call: Call) -> Response:
+        mime_type = call.header("content-type") or "application/octet-stream"
+        self.fake.shelf.put_bytes(call.raw, mime_type=mime_type, name=call.path("name"), token=call.path("token"))
+        return Response()
 
     async def _submit(self, call: Call) -> Response:
         callback = call.request.query_params.get("fal_webhook", "")

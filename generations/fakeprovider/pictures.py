@@ -108,6 +108,14 @@ def whole(value: object, otherwise: int) -> int:
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else otherwise
 
 
+def plain_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:100] or "file"
+
+
+def path_of(token: str, name: str) -> str:
+    return f"/files/{token}/{plain_name(name)}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
     content: Recipe | bytes
@@ -135,20 +143,20 @@ class Shelf:
         width, height = (max(1, min(self._max_side, round(each * scale))) for each in size)
         return self._put(Recipe(prompt=prompt[:2000], seed=seed, width=width, height=height, painted=painted), "image/png", "out.png")
 
-    def put_bytes(self, data: bytes, *, mime_type: str, name: str) -> str:
-        """Keep bytes, and return the path of their address."""
+    def put_bytes(self, data: bytes, *, mime_type: str, name: str, token: str = "") -> str:
+        """Keep bytes, under a token that was chosen before if there is one, and return the path of their address."""
         self._uploaded += len(data)
-        path = self._put(data, mime_type, re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:100] or "file")
+        path = self._put(data, mime_type, plain_name(name), token=token)
         while self._uploaded > MAX_UPLOADED_BYTES and len(self._files) > 1:
             self._drop_oldest()
         return path
 
-    def _put(self, content: Recipe | bytes, mime_type: str, name: str) -> str:
-        token = secrets.token_urlsafe(16)
+    def _put(self, content: Recipe | bytes, mime_type: str, name: str, *, token: str = "") -> str:
+        token = token or secrets.token_urlsafe(16)
         self._files[token] = _File(content=content, mime_type=mime_type, expires_at=self._clock() + self._seconds)
         while self._files and (len(self._files) > MAX_FILES or next(iter(self._files.values())).expires_at <= self._clock()):
             self._drop_oldest()
-        return f"/files/{token}/{name}"
+        return path_of(token, name)
 
     def _drop_oldest(self) -> None:
         _, oldest = self._files.popitem(last=False)

@@ -55,7 +55,7 @@ def test_no_tool_is_moved_to_what_is_no_address(new: str):
 def test_the_command_tells_what_it_does_and_with_check_does_nothing():
     before, said = base_urls(), StringIO()
     call_command("redirect_tools", OPENAI, FAKE, "--check", stdout=said)
-    assert said.getvalue() == f"chat.named: {OPENAI} -> {FAKE}\nchat.silent: {OPENAI} -> {FAKE}\n2 tools to move.\n"
+    assert said.getvalue() == f"chat.named base_url: {OPENAI} -> {FAKE}\nchat.silent base_url: {OPENAI} -> {FAKE}\n2 addresses to change.\n"
     assert base_urls() == before
     call_command("redirect_tools", OPENAI, FAKE, stdout=said)
     assert base_urls()["chat.named"] == FAKE
@@ -64,6 +64,15 @@ def test_the_command_tells_what_it_does_and_with_check_does_nothing():
 def test_the_command_says_what_is_wrong():
     with pytest.raises(CommandError, match="cannot be moved"):
         call_command("redirect_tools", OPENAI, "nowhere")
+
+
+def test_other_addresses_of_a_tool_are_moved_too():
+    ToolFactory(slug="fal.any", adapter="fal", config={"application": "a/b"})
+    moved = redirect_tools(old="https://rest.fal.ai", new="http://127.0.0.1:8090/fal")
+    assert [(each.slug, each.setting) for each in moved] == [("fal.any", "storage_url"), ("fal.any", "webhook_keys_url")]
+    config = Tool.objects.get(slug="fal.any").config
+    assert config["webhook_keys_url"] == "http://127.0.0.1:8090/fal/.well-known/jwks.json"
+    assert "base_url" not in config
 
 
 def test_a_sync_leaves_tools_where_they_were_moved():

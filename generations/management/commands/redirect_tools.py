@@ -9,8 +9,8 @@ from spells.management.teaching import TeachingFormatter
 from spells.problems import ProblemsError
 
 EXAMPLES = """
-Changes the base URL in the config of each tool whose base URL is OLD or stands below it. All else stays: model, prices,
-limits, and the name of the environment variable with the key.
+Changes each address in the config of a tool (`base_url`, and whatever else ends in `_url`) that is OLD or stands below
+it. All else stays: model, prices, limits, and the name of the environment variable with the key.
 
 examples:
   manage.py redirect_tools https://api.openai.com/v1 https://llm.example.org/v1           through a gateway of yours
@@ -36,5 +36,5 @@ class Command(BaseCommand):
         except ProblemsError as error:
             raise CommandError("; ".join(problem.message for problem in error.problems)) from error
         for each in redirections:
-            self.stdout.write(f"{each.slug}: {each.before} -> {each.after}")
-        self.stdout.write(f"{len(redirections)} tools {'to move' if check else 'moved'}.")
+            self.stdout.write(f"{each.slug} {each.setting}: {each.before} -> {each.after}")
+        self.stdout.write(f"{len(redirections)} addresses {'to change' if check else 'changed'}.")

@@ -91,6 +91,16 @@ def test_a_picture_is_enlarged(fake: Serving, client: SyncClient):
     assert Image.open(io.BytesIO(fake.file(made["image"]["url"]))).size == (90, 60)
 
 
+def test_an_uploaded_picture_is_enlarged(fake: Serving, client: SyncClient, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fal_client.client, "REST_URL", f"{fake.url}/fal")
+    out = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(out, "PNG")
+    url = client.upload(out.getvalue(), "image/png", file_name="a fox.png", repository="fal")
+    assert fake.file(url) == out.getvalue()
+    made = client.subscribe("fal-ai/esrgan", {"image_url": url})
+    assert Image.open(io.BytesIO(fake.file(made["image"]["url"]))).size == (60, 40)
+
+
 def test_an_input_that_is_no_picture_fails_the_request(client: SyncClient):
     with pytest.raises(FalClientHTTPError, match="cannot be fetched"):
         client.subscribe("fal-ai/esrgan", {"image_url": "http://127.0.0.1:1/fox.png"})
