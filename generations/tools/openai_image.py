@@ -1,5 +1,6 @@
 """openai.image: pictures by OpenAI's images API, or by any server that speaks it."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -116,7 +117,9 @@ class OpenAIImage(Adapter):
         path, content, content_type = await _ordered(request, config)
         headers = {"Content-Type": content_type, **idempotency_header(request, config)}
         answer = await api.send("POST", path, content=content, headers=headers, max_bytes=MAX_ANSWER_BYTES)
-        made = read_as(_Pictures, api.json_of(answer), host=api.host, what="list of pictures")
+        # Many megabytes of base64 would hold up the loop.
+        told = await asyncio.to_thread(api.json_of, answer)
+        made = read_as(_Pictures, told, host=api.host, what="list of pictures")
         cost = _cost(made, request)
         files = _files(made, request, cost=cost)
         output = {
@@ -148,7 +151,7 @@ async def _ordered(request: Request, config: Mapping[str, Any]) -> tuple[str, by
     strange = next((file.mime_type for _, file in given if not file.mime_type.startswith("image/")), None)
     if strange:
         raise ToolError(f"Only pictures can be changed, not {strange}.", code="bad_image", permanent=True)
-    return "/images/edits", *_form(fields, given)
+    return "/images/edits", *await asyncio.to_thread(_form, fields, given)
 
 
 async def _as_it_is(file: GivenFile) -> GivenFile:

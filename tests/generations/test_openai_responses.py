@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from generations.tools import registry
 from generations.tools.contract import CallbackRefusedError, Delivery, Progress, Result, Submitted, ToolError
 from tests.fakes import Serving, fake_provider, mailbox
+from tests.peers.aimock import aimock
 
 from .providers import cancel, checked, ended, poll, run
 from .toolbox import keep, picture, request_for
@@ -73,6 +75,27 @@ def test_the_same_key_begins_one_response(fake: Serving):
     assert fake.control("jobs")[0]["id"] == first.job_id
     assert registry.get("openai.responses").declares({"idempotency_key_header": True}) == {"recovery": "resend"}
     assert registry.get("openai.responses").declares({}) == {"recovery": "none"}
+
+
+def test_a_peer_that_answers_at_once_understands_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    usage = {"input_tokens": 1000, "output_tokens": 50, "total_tokens": 1050}
+    fixtures: list[dict[str, Any]] = [
+        {"match": {"userMessage": "as json"}, "response": {"content": '{"title": "The Lamp"}', "usage": usage}},
+        {
+            "match": {"userMessage": "throttle"},
+            "response": {"error": {"message": "Slow down.", "type": "x"}, "status": 429, "retryAfter": 7},
+        },
+    ]
+    with aimock(fixtures, folder=tmp_path) as peer:
+        monkeypatch.setenv("PEER_KEY", peer.key)
+        config = {"base_url": f"{peer.url}/v1", "api_key_env": "PEER_KEY", "model": "tale-1"}
+        inputs = {"system": "Be brief.", "prompt": "as json", "response_format": {"schema": STORY}}
+        result = run(request_for("openai.responses", inputs, config=config, pricing=PRICES))
+        with pytest.raises(ToolError, match="Slow down") as raised:
+            run(request_for("openai.responses", {"prompt": "throttle"}, config=config))
+    assert result.output["json"] == {"title": "The Lamp"}
+    assert result.cost.usd == Decimal("0.00018")
+    assert (raised.value.code, raised.value.retry_after) == ("rate_limited", 7)
 
 
 def test_the_webhook_of_an_end_is_verified_and_but_a_hint(fake: Serving):
