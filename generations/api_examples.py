@@ -21,6 +21,7 @@ GENERATION_VALUE = {
     "error": None,
     "reason": "",
     "cost_usd": "0",
+    "cost_basis": None,
     "progress": None,
     "job_id": "",
     "created_at": "2026-11-23T20:14:03.101Z",

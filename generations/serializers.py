@@ -83,6 +83,22 @@ class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
         return address_of(artifact.pk, context=self.context)
 
 
+_LINE = {
+    "unit": {"type": "string", "description": "What was counted, like `second` or `input_per_million`."},
+    "quantity": {"type": "string", "description": "How much of it."},
+    "price": {"type": "string", "description": "The price of the unit in US dollars."},
+}
+COST_BASIS = {
+    "type": ["object", "null"],
+    "description": "How the cost was reckoned: by one unit, or by `lines` of several. Null when nobody told.",
+    "properties": {
+        **_LINE,
+        "lines": {"type": "array", "items": {"type": "object", "properties": _LINE}},
+        "table": {"type": "integer", "minimum": 1, "description": "The number of the tool's price table."},
+    },
+    "additionalProperties": True,
+}
+
 PROGRESS = {
     "type": ["object", "null"],
     "description": "How far the call is, when its provider tells.",
@@ -126,6 +142,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
     output = json_field(OBJECT_OR_NULL)
     error = ErrorField()
     cost_usd = OptionalMoneyField()
+    cost_basis = json_field(COST_BASIS)
     progress = ProgressField(read_only=True)
     job_id = serializers.CharField(help_text="The provider's own id of the job, if it is one.")
     artifacts = ArtifactSerializer(many=True)
@@ -145,6 +162,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
             "error",
             "reason",
             "cost_usd",
+            "cost_basis",
             "progress",
             "job_id",
             "created_at",

@@ -150,11 +150,16 @@ def test_an_id_that_is_none_is_not_found(bad, path):
     assert_problem(get(client_of(UserFactory.create()), f"/casts/{bad}/{path}"), 404)
 
 
+BASIS = {"unit": "image", "quantity": "1", "price": "0.02", "table": 3}
+
+
 def test_the_generations_of_a_cast_are_told_in_full():
     ada = UserFactory.create()
     cast = standing(ada)
     step = StepFactory.create(version=cast.version, key="art", tool__slug="image.paint")
-    first = GenerationFactory.create(cast=cast, step=step, status="failed", inputs={"prompt": "a"}, cost_usd="0.0200000000")
+    first = GenerationFactory.create(
+        cast=cast, step=step, status="failed", inputs={"prompt": "a"}, cost_usd="0.0200000000", cost_basis=BASIS
+    )
     second = GenerationFactory.create(cast=cast, step=step, attempt=2, status="succeeded", output={"n": 1}, job_id="job-7")
     artifact = ArtifactFactory.create(owner=ada, generation=second, mime_type="image/png", size=12)
     response = get(client_of(ada), f"/casts/{cast.pk}/generations/")
@@ -166,6 +171,7 @@ def test_the_generations_of_a_cast_are_told_in_full():
     assert (one["id"], one["cast"], one["step"], one["item"], one["attempt"]) == (str(first.pk), str(cast.pk), "art", 0, 1)
     assert (one["tool"], one["inputs"], one["cost_usd"], one["artifacts"]) == ("image.paint", {"prompt": "a"}, "0.02", [])
     assert one["error"]["code"] == "tool_failed"
+    assert (one["cost_basis"], two["cost_basis"]) == (BASIS, None)
     assert (two["attempt"], two["output"], two["job_id"], two["cost_usd"]) == (2, {"n": 1}, "job-7", None)
     url = f"https://testserver/api/v1/artifacts/{artifact.pk}/"
     (shown,) = two["artifacts"]
