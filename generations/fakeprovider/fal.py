@@ -139,7 +139,7 @@ class Fal(Dialect):
             return {"image": {"url": origin + path, "content_type": "image/png", "file_name": "enlarged.png"}}
         prompt = str(inputs.get("prompt", ""))
         if is_writer(job.order.model):
-            return {"output": words.answer(prompt), "partial": False, "error": None}
+            return {"output": words.answer(prompt, model=job.order.model), "partial": False, "error": None}
         size = size_of(inputs.get("image_size"), otherwise=(1024, 768))
         seed = whole(inputs.get("seed"), job.number)
         count = max(1, min(MAX_PICTURES, whole(inputs.get("num_images"), 1)))

@@ -115,7 +115,7 @@ def model_output(job: Job, *, shelf: Shelf, painted: bool, uploads: Uploads | No
     if is_enlarger(job.order.model):
         return job.order.origin + enlarged_path(job, shelf=shelf, uploads=uploads)
     if is_writer(job.order.model):
-        return re.findall(r"\S+\s*", words.answer(str(job.order.inputs.get("prompt", ""))))
+        return re.findall(r"\S+\s*", words.answer(str(job.order.inputs.get("prompt", "")), model=job.order.model))
     return picture_urls(job, shelf=shelf, painted=painted)
 
 

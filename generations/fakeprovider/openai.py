@@ -107,7 +107,11 @@ class OpenAI(Responses):
         await self.answer_latency(call)
         if call.told.fail:
             raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, call.told.fail)
-        text = call.told.output if isinstance(call.told.output, str) else _text(question, wants_json=wants_json, schema=schema)
+        text = (
+            call.told.output
+            if isinstance(call.told.output, str)
+            else _text(question, model=body["model"], wants_json=wants_json, schema=schema)
+        )
         longest = whole(body.get("max_completion_tokens", body.get("max_tokens")), 0)
         is_cut = 0 < longest < words.tokens(text)
         text = text[: longest * 4] if is_cut else text
@@ -194,8 +198,10 @@ class OpenAI(Responses):
         return answer(told, HTTPStatus.OK, {"x-request-id": f"req_{secrets.token_hex(16)}"})
 
 
-def _text(question: str, *, wants_json: bool, schema: Mapping[str, Any] | None) -> str:
-    return json.dumps(words.document(question, schema), ensure_ascii=False) if wants_json else words.answer(question)
+def _text(question: str, *, model: str, wants_json: bool, schema: Mapping[str, Any] | None) -> str:
+    return (
+        json.dumps(words.document(question, schema, model=model), ensure_ascii=False) if wants_json else words.answer(question, model=model)
+    )
 
 
 def _copied(response: JSONResponse) -> Response:

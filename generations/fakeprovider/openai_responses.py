@@ -112,7 +112,11 @@ class Responses(Dialect):
         question, said = asked(body["input"])
         text = body.get("text")
         wants_json, schema = json_wanted(text.get("format") if isinstance(text, Mapping) else None)
-        made = json.dumps(words.document(question, schema), ensure_ascii=False) if wants_json else words.answer(question)
+        made = (
+            json.dumps(words.document(question, schema, model=job.order.model), ensure_ascii=False)
+            if wants_json
+            else words.answer(question, model=job.order.model)
+        )
         longest = whole(body.get("max_output_tokens"), 0)
         is_cut = 0 < longest < words.tokens(made)
         made = made[: longest * 4] if is_cut else made

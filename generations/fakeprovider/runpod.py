@@ -108,7 +108,7 @@ class RunPod(Dialect):
 
     def output(self, job: Job) -> Any:
         if is_writer(job.order.model):
-            return {"text": words.answer(str(job.order.inputs.get("prompt", "")))}
+            return {"text": words.answer(str(job.order.inputs.get("prompt", "")), model=job.order.model)}
         return {"images": picture_urls(job, shelf=self.fake.shelf, painted=self.fake.settings.painted)}
 
     def bill(self, job: Job) -> list[Line]:

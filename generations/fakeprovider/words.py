@@ -21,30 +21,32 @@ def tokens(text: str) -> int:
     return max(1, (len(text) + 3) // 4)
 
 
-def answer(question: str) -> str:
-    """Return an answer in text: a summary or a translation where one is asked for, else a little story."""
+def answer(question: str, *, model: str) -> str:
+    """Return an answer in text: a summary or a translation where one is asked for, else a little story, another by each model."""
     material = question.partition("\n\n")[2] or question
     if found := _TRANSLATE.search(question):
         return f"[{found[1].lower()}] {material.strip()}"
     if _SUMMARISE.search(question):
         sentences = _SENTENCE.findall(material) or [material]
         return " ".join(sentence.strip() for sentence in sentences[:2])
-    return _story(question, count=1).scenes[0].text
+    return _story(question, model=model, count=1).scenes[0].text
 
 
-def document(question: str, schema: Mapping[str, Any] | None) -> Any:
+def document(question: str, schema: Mapping[str, Any] | None, *, model: str) -> Any:
     """Return an answer in JSON, that fits a schema as far as plain types, enums, lengths and bounds go."""
     if schema is None:
-        return {"answer": answer(question)}
+        return {"answer": answer(question, model=model)}
     named = _COUNT.search(question)
-    story = _story(question, count=min(MAX_ITEMS, max(1, int(named[1]))) if named else FEW)
+    story = _story(question, model=model, count=min(MAX_ITEMS, max(1, int(named[1]))) if named else FEW)
     return _invented(schema, story, name="", place=0, depth=0, items=len(story.scenes))
 
 
-def _story(question: str, *, count: int) -> Story:
+def _story(question: str, *, model: str, count: int) -> Story:
     subject = re.search(r"\babout ([^.,\n]{3,80}?)(?= in \d|[.,\n]|$)", question)
-    theme = (subject[1] if subject else question[:80]).strip() or "nobody"
-    return tell(theme=theme, count=count, seed=int.from_bytes(hashlib.sha256(question.encode(errors="replace")).digest()[:4]))
+    thing = re.search(r"\b(?:a|an|the) [a-z]{3,20}\b", question)
+    theme = subject[1] if subject else thing[0] if thing else "a question"
+    digest = hashlib.sha256(f"{model}\n{question}".encode(errors="replace")).digest()
+    return tell(theme=theme.strip(), count=count, seed=int.from_bytes(digest[:4]))
 
 
 def _invented(schema: Any, story: Story, *, name: str, place: int, depth: int, items: int) -> Any:  # noqa: PLR0911 - one return for each type

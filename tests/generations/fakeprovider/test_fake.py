@@ -141,7 +141,7 @@ def test_an_answer_in_json_fits_its_schema():
         "required": ["mood", "score", "tags", "is_new", "none", "name"],
         "additionalProperties": False,
     }
-    assert check(document("Tell me about a fox", schema), schema, path="answer") == []
+    assert check(document("Tell me about a fox", schema, model="m"), schema, path="answer") == []
 
 
 def test_the_command_serves_until_it_is_told_to_stop_and_goes_on_with_its_log(tmp_path: Path):

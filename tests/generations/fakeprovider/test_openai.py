@@ -68,6 +68,11 @@ def test_the_same_question_has_the_same_answer(client: OpenAI):
     assert ask(client, "A story about a fox.").choices[0].message.content == ask(client, "A story about a fox.").choices[0].message.content
 
 
+def test_another_model_has_another_answer(client: OpenAI):
+    told = [client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Of a fox."}]) for model in ("one", "other")]
+    assert len({completion.choices[0].message.content for completion in told}) == 2
+
+
 def test_an_answer_by_a_schema_fits_it(client: OpenAI):
     form = {"type": "json_schema", "json_schema": {"name": "story", "schema": SCENES, "strict": True}}
     story = json.loads(ask(client, "Tell a story about a fox in 3 scenes.", response_format=form).choices[0].message.content)
