@@ -10,6 +10,8 @@ ORDER = OpenApiExample(
     request_only=True,
 )
 PINNED_ORDER = OpenApiExample("One version of a spell", value={"spell": "illustrated-story@3", "inputs": {}}, request_only=True)
+WEBHOOK = OpenApiExample("A job that is done", value={"id": "job-7", "status": "succeeded", "output": {"n": 1}}, request_only=True)
+RECEIPT = OpenApiExample("The first time", value={"received": True, "repeated": False}, response_only=True)
 TOOL_ORDER = OpenApiExample("A picture", value={"inputs": {"prompt": "a lighthouse at dusk", "seed": 7}}, request_only=True)
 
 _CAST = {

@@ -7,7 +7,7 @@ from django.conf import settings
 from casts import engine, shifts
 from casts.clock import database_now
 from casts.conductor import Conductor
-from casts.conductor.loop import Pace
+from casts.conductor.loop import Pace, is_any_due
 from casts.doorbell import ask_for_a_shift
 from casts.metrics import tallies
 from casts.models import ConductorProcess
@@ -25,7 +25,7 @@ def continue_casts() -> None:
         return
     pace = Pace.for_database(shift=SHIFT_SECONDS, overtime=OVERTIME_SECONDS)
     asyncio.run(Conductor(kind=ConductorKind.TASK, pace=pace, must_end=shifts.is_over).run())
-    if engine.is_any_due():
+    if is_any_due():
         ask_for_a_shift()  # somebody rang while we were leaving, and took us for present
 
 

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path
 
+from casts.callback_views import CallbackView
 from casts.views import CastEventViewSet, CastGenerationViewSet, CastViewSet, ToolRunViewSet
 from spells import urls as _converters  # noqa: F401 - registers the converter of tools' slugs
 
@@ -13,5 +14,6 @@ urlpatterns: list[URLPattern] = [
     *(path(f"casts/<uuid:pk>/{verb}/", CastViewSet.as_view({"post": verb}, detail=True), name=f"cast-{verb}") for verb in VERBS),
     path("casts/<uuid:cast_id>/generations/", CastGenerationViewSet.as_view({"get": "list"}), name="cast-generations"),
     path("casts/<uuid:cast_id>/events/", CastEventViewSet.as_view({"get": "list"}), name="cast-events"),
+    path("callbacks/<str:adapter>/<str:signed_id>/", CallbackView.as_view(), name="callback"),
     path("tools/<tool:slug>/run/", ToolRunViewSet.as_view({"post": "run"}), name="tool-run"),
 ]

@@ -13,6 +13,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from config.problems import PROBLEM_TYPE, TOO_LARGE, document, respond
+from generations import callback_addresses
+from generations.callback_payloads import MAX_BODY_BYTES
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -24,8 +26,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 FRAMING_BYTES = 64 * 1024
 
 
-def limit_of(content_type: str) -> int:
-    """Return how many bytes a body of that type may have: an upload may have more than what is parsed as a whole."""
+def limit_of(content_type: str, *, path: str) -> int:
+    """Return how many bytes a body may have: an upload more than what is parsed as a whole, a stranger's callback less."""
+    if path.startswith(callback_addresses.PATH):
+        return min(MAX_BODY_BYTES, int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
     if content_type.partition(";")[0].strip().lower() == "multipart/form-data":
         return int(settings.GRIMOIRE_MAX_UPLOAD_BYTES) + FRAMING_BYTES
     return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
@@ -39,7 +43,7 @@ def limit_bodies(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Cal
     """Refuse requests whose `Content-Length` is above the limit. A Django middleware."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        limit = limit_of(request.META.get("CONTENT_TYPE", ""))
+        limit = limit_of(request.META.get("CONTENT_TYPE", ""), path=request.path)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length) > limit:
             return respond(TOO_LARGE, explain(limit))
@@ -64,7 +68,7 @@ class Bounded:
             await self.application(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        limit = limit_of(headers.get(b"content-type", b"").decode("latin-1"))
+        limit = limit_of(headers.get(b"content-type", b"").decode("latin-1"), path=scope["path"])
         length = headers.get(b"content-length", b"").decode("latin-1")
         if length.isdecimal() and int(length) > limit:
             await _refuse(limit, send)

@@ -32,6 +32,7 @@ PROBLEM = {
 }
 CONFLICTS = ", ".join(f"`{kind.name}`" for kind in KINDS.values() if kind.status == 409)  # noqa: PLR2004 - Conflict
 
+CALLBACKS = "/api/v1/callbacks/"
 # What can go wrong, by status, and with which operations.
 _TOLD: Mapping[int, str] = {
     400: "The address, a header or the body cannot be read.",
@@ -41,6 +42,7 @@ _TOLD: Mapping[int, str] = {
     406: "There is no answer of the type that was asked for.",
     409: f"What stands forbids it: {CONFLICTS}.",
     413: "The body is too large.",
+    503: "It cannot be done at present. Come back after `Retry-After` seconds.",
     415: "The body is of a type that is not read here.",
     422: "The body can be read, but says something that cannot be done. `errors` name the places.",
 }
@@ -78,6 +80,8 @@ def _may_be_empty(body: Mapping[str, Any]) -> bool:
 
 
 def _statuses(path: str, method: str, operation: Mapping[str, Any]) -> list[int]:
+    if path.startswith(CALLBACKS):
+        return [400, 401, 404, 413, 503]
     statuses = [400, 401, 406]
     if "{" in path:
         statuses.append(404)

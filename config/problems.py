@@ -19,6 +19,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
 from casts import engine
+from casts.callbacks import DeliveryRefusedError, UnverifiableError
+from generations.callback_payloads import BadPayloadError
 from generations.links import LinkRefusedError
 from spells.authoring import NoDraftError, SpellExistsError
 from spells.documents import NotOwnerError
@@ -72,6 +74,9 @@ KINDS: Mapping[type[Exception], Kind] = {
     NotOwnerError: SLUG_TAKEN,
     SpellExistsError: SLUG_TAKEN,
     NoDraftError: Kind(409, "no-draft", "There is no draft"),
+    DeliveryRefusedError: Kind(401, "callback-refused", "The callback is not its provider's"),
+    UnverifiableError: Kind(503, "callback-unverifiable", "The callback cannot be verified at present"),
+    BadPayloadError: MALFORMED,
     LinkRefusedError: Kind(403, "link-refused", "The link is not valid, or not any more", "signature"),
     exceptions.ValidationError: INVALID,
     exceptions.ParseError: MALFORMED,

@@ -9,6 +9,7 @@ from spells.models import Tool
 
 from .artifacts import Workbench, readable_by_each, referenced_ids
 from .callback_addresses import callback_url
+from .models import Generation
 from .tools.contract import Request
 
 
@@ -26,6 +27,30 @@ class Call:
     timeout_seconds: float
     deadline_seconds: float
     job_handle: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        generation: Generation,
+        *,
+        tool: Tool,
+        owner_id: int,
+        timeout_seconds: float | None = None,
+        deadline_seconds: float | None = None,
+    ) -> "Call":
+        """Return the call of a generation, or a question about its job. Without times of its step, those of its tool hold."""
+        return cls(
+            generation_id=generation.pk,
+            cast_id=generation.cast_id,
+            owner_id=owner_id,
+            attempt=generation.attempt,
+            idempotency_key=generation.idempotency_key,
+            inputs=generation.inputs,
+            tool=tool,
+            timeout_seconds=timeout_seconds or tool.run_timeout_seconds,
+            deadline_seconds=deadline_seconds or tool.deadline_seconds,
+            job_handle=generation.job_handle,
+        )
 
 
 def prepare(*, calls: Sequence[Call]) -> list[Request]:

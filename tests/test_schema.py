@@ -65,6 +65,7 @@ PARTIAL_INDEXES = {
     "cast_idempotency_key_is_unique_per_initiator": PartialIndex(
         "casts_cast", ("initiator_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
     ),
+    "callback_due": PartialIndex("generations_callback", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
     "generation_one_live_per_step_item": PartialIndex(
         "generations_generation",
         ("cast_id", "step_id", "item"),
@@ -144,7 +145,7 @@ def words_of(condition: str) -> frozenset[str]:
     columns = {
         name
         for name in re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", condition))
-        if name in ("status", "published_at", "idempotency_key", "ring_at", "rung_at")
+        if name in ("status", "published_at", "idempotency_key", "ring_at", "rung_at", "due_at")
     }
     return frozenset({*columns, *re.findall(r"'([^']*)'", condition), *re.findall(r"IS NOT NULL|IS NULL", condition)})
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
+from types import NoneType
 from typing import Any
 
 from casts.engine import News
@@ -31,9 +32,10 @@ async def run(*, adapter_key: str, request: Request, threads: Executor, place: P
         return await _invoke(adapter.run, request, threads=threads, place=place)
 
     try:
-        return await _answer(adapter_key, request, attempt, (Result, Submitted))
+        news: News = await _answer(adapter_key, request, attempt, (Result, Submitted))
     except ToolError as error:
         return clean_answer(error)
+    return news
 
 
 async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Executor, place: Place) -> News:
@@ -43,18 +45,33 @@ async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Exec
         return _invoke(adapter.poll, request, job_id, threads=threads, place=place)
 
     try:
-        return await _answer(adapter_key, request, attempt, (Result, Progress, Lost, ToolError))
+        news: News = await _answer(adapter_key, request, attempt, (Result, Progress, Lost, ToolError))
     except ToolError as error:
         logger.warning("%s could not be asked for the job of generation %s: %s", adapter_key, request.generation_id, error)
         if error.permanent:
             error.ambiguous = True
             return clean_answer(error)
         return clean_answer(Progress(poll_after=ASK_AGAIN_SECONDS if error.retry_after is None else error.retry_after))
+    return news
+
+
+async def read(*, adapter_key: str, request: Request, payload: Any, threads: Executor, place: Place) -> News | None:
+    """Return what a callback says, None when that is only that the provider has news.
+
+    Raises:
+        ToolError: the adapter cannot read it.
+    """
+
+    def attempt(adapter: Adapter) -> Awaitable[Any]:
+        return place.submit(threads, partial(adapter.read_callback, request, payload))
+
+    news: News | None = await _answer(adapter_key, request, attempt, (Result, Progress, ToolError, NoneType))
+    return news
 
 
 async def _answer(
-    adapter_key: str, request: Request, attempt: Callable[[Adapter], Awaitable[Any]], expected: tuple[type[Answer], ...]
-) -> Answer:
+    adapter_key: str, request: Request, attempt: Callable[[Adapter], Awaitable[Any]], expected: tuple[type[Answer | None], ...]
+) -> Any:
     """Return what an adapter answers, fit to be stored. Raises ToolError, whatever the adapter raises."""
     limit = asyncio.timeout(request.timeout_seconds)
     try:
@@ -74,6 +91,8 @@ async def _answer(
     if not isinstance(outcome, expected):
         names = " or ".join(kind.__name__ for kind in expected)
         raise ToolError(f"The adapter returned {type(outcome).__name__}, not {names}.", code="bad_output", permanent=True)
+    if outcome is None:
+        return None
     left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
     return clean_answer(await keep(outcome, request=request, adapter=adapter, seconds=left))
 

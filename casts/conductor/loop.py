@@ -18,7 +18,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from casts import engine
+from casts import engine, errands
 from casts.clock import database_now
 from casts.engine import Aborted, Claim, Report, Via
 from casts.metrics import tallies
@@ -26,7 +26,9 @@ from casts.models import ConductorProcess
 from casts.models.conductor import SILENCE_SECONDS, ConductorKind
 
 from . import calls, ears
+from .callbacks import Callbacks
 from .database import DatabaseThread
+from .errands import Errands
 from .holdings import Holdings, Work
 from .keeper import Keeper, Renewal
 from .lanes import Lanes, Place, lane_of
@@ -90,6 +92,13 @@ class Conductor:
         self._asking = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call-poll")
         self._database = DatabaseThread()
         self._wake = asyncio.Event()
+        self._errands = Errands(
+            kinds=[Callbacks(threads=self._asking)],
+            database=self._database,
+            pause_seconds=self.pace.poll,
+            wake=self._wake.set,
+            rang=self._heard,
+        )
         self._stopping = False
         self._poll_at = 0.0
         self._crowded_until = 0.0
@@ -143,6 +152,7 @@ class Conductor:
         while True:
             try:
                 await self._settle()
+                await self._errands.go_on(may_begin=not self._is_over)
                 if not self._is_over and not await self._claim() and await self._is_idle():
                     return
             except (DatabaseError, InterfaceError):
@@ -151,7 +161,7 @@ class Conductor:
             if self._is_over:
                 self._lanes.close()
                 drain_until = min(drain_until, time.monotonic() + (self.pace.grace if self._stopping else self.pace.overtime))
-                if time.monotonic() > drain_until or not (self._held.work or self._held.reports):
+                if time.monotonic() > drain_until or not (self._held.work or self._held.reports or self._errands.is_busy):
                     return
             await self._wait(until=drain_until)
 
@@ -162,15 +172,15 @@ class Conductor:
 
     async def _is_idle(self) -> bool:
         """Tell whether a shift may end before its time: nothing is held, and nothing is due for a while."""
-        if self.pace.shift is None or self._held.casts or self._held.reports:
+        if self.pace.shift is None or self._held.casts or self._held.reports or self._errands.is_busy:
             return False
-        return not await self._database.run(engine.is_any_due, within_seconds=self.pace.linger)
+        return not await self._database.run(is_any_due, within_seconds=self.pace.linger)
 
     async def _wait(self, *, until: float) -> None:
         """Wait for news, for the next look at a cast of ours, or for the next poll."""
         if self._held.reports or self._held.to_look_at():
             return
-        poll_at = float("inf") if self._is_over else self._claim_at()
+        poll_at = float("inf") if self._is_over else min(self._claim_at(), self._errands.look_at)
         moment = min(self._held.next_look(), poll_at, self._bells_at if self._held.casts else float("inf"), until)
         try:
             async with asyncio.timeout(max(0.001, moment - time.monotonic())):
@@ -185,6 +195,7 @@ class Conductor:
         ours = [self._held.look_in(cast_id) for cast_id in cast_ids]
         if not ours or not all(ours):
             self._poll_at = 0.0
+        self._errands.ask()
         self._wake.set()
 
     def _tell(self, renewal: Renewal) -> None:
@@ -295,6 +306,7 @@ class Conductor:
         try:
             while self._held.reports:
                 await self._settle()
+            await self._errands.hand_back()
             claims = self._held.claims()
             if claims:
                 logger.warning("%d casts are handed back with calls in flight.", len(claims))
@@ -321,3 +333,8 @@ def _claim_due(*, limit: int, lease_seconds: float) -> list[Claim]:
         logger.error("Cast %s took %d workers along and is given up", suspect.cast_id, suspect.lost)
         engine.give_up(claim=suspect, message=f"Looking at this cast ended {suspect.lost} workers, one after the other.")
     return engine.claim(limit=limit, lease_seconds=lease_seconds)
+
+
+def is_any_due(*, within_seconds: float = 0.0) -> bool:
+    """Tell whether a cast or an errand is due, or will be within so many seconds. Reads only."""
+    return engine.is_any_due(within_seconds=within_seconds) or errands.is_any_due(within_seconds=within_seconds)

@@ -119,16 +119,10 @@ def _orders(turns: Sequence[Turn]) -> list[Order]:
 
 def _call(turn: Turn, generation: Generation) -> Call:
     step = turn.state.step(generation.step_id)
-    tool = turn.state.tools[step.tool_id]
-    return Call(
-        generation_id=generation.pk,
-        cast_id=generation.cast_id,
+    return Call.of(
+        generation,
+        tool=turn.state.tools[step.tool_id],
         owner_id=turn.state.cast.initiator_id,
-        attempt=generation.attempt,
-        idempotency_key=generation.idempotency_key,
-        inputs=generation.inputs,
-        tool=tool,
-        job_handle=generation.job_handle,
-        timeout_seconds=step.run_timeout_seconds or tool.run_timeout_seconds,
-        deadline_seconds=step.deadline_seconds or tool.deadline_seconds,
+        timeout_seconds=step.run_timeout_seconds,
+        deadline_seconds=step.deadline_seconds,
     )

@@ -6,11 +6,11 @@ It knows no tool and no HTTP. Who may write what, and in which order, is the pro
 from .advance import Advanced, advance, settle, settle_in_time
 from .claims import LEASE_SECONDS, MAX_LOST_CLAIMS, Claim, Release, bells, claim, hand_back, is_any_due, latest_claims, release, renew, ring
 from .giveup import give_up
-from .late import receive, take_late
+from .late import receive, receive_all, take_late
 from .queues import ring as ring_gates
 from .queues import tend as tend_gates
 from .reaper import Reaped, reap
-from .reports import Aborted, News, Report, Via
+from .reports import Aborted, Hint, News, Report, Via
 from .resolve import resolve
 from .start import (
     IdempotencyKeyReusedError,
@@ -31,6 +31,7 @@ __all__ = [
     "Aborted",
     "Advanced",
     "Claim",
+    "Hint",
     "IdempotencyKeyReusedError",
     "InvalidInputsError",
     "News",
@@ -55,6 +56,7 @@ __all__ = [
     "pause",
     "reap",
     "receive",
+    "receive_all",
     "release",
     "renew",
     "resolve",

@@ -17,12 +17,11 @@ from . import claims as leases
 from .claims import Claim, Release
 from .gates import Passage
 from .late import take_late
-from .reports import Report, Via
+from .reports import Report
 from .retrying import in_one_transaction
 from .starts import Slots, start_ready
 from .state import load
-from .turns import Turn, conclude, judge
-from .verdicts import SETTLES_FROM, verdict
+from .turns import Turn, conclude, judge, take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,7 @@ def _settle_in_time(
     states = load(held=held)
     now = database_now()
     turns = {cast_id: Turn(state=state, now=now, in_flight=in_flight) for cast_id, state in states.items()}
-    late = [report for report in reports if not _take(report, turns.get(report.claim.cast_id))]
+    late = [report for report in reports if not take(report, turns.get(report.claim.cast_id))]
     for turn in turns.values():
         for change in list(judge(turn)):
             turn.add(change)
@@ -79,23 +78,8 @@ def _settle_in_time(
     return list(turns.values()), late
 
 
-def _take(report: Report, turn: Turn | None) -> bool:
-    """Take news into its cast's turn. Returns False when it came too late."""
-    attempt = turn.state.attempts.get(report.generation_id) if turn else None
-    if turn is None or attempt is None or attempt.status not in SETTLES_FROM[report.via]:
-        return False
-    if report.via is Via.RUN and attempt.epoch != report.claim.epoch:
-        return False
-    turn.add(verdict(state=turn.state, attempt=attempt, news=report.news, made=report.made, now=turn.now))
-    return True
-
-
 def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:
-    made = [change for turn in turns for change in turn.changes.values()]
-    changes.apply(changes=made, now=now)
-    changes.book(changes=made)
-    owners = {turn.state.cast.pk: turn.state.cast.initiator_id for turn in turns}
-    changes.keep_artifacts(made=[(each.attempt.id, owners[each.attempt.cast_id], each.made) for each in made], now=now)
+    changes.write(turns=turns, now=now)
     FanOut.objects.bulk_create([fan_out for turn in turns for fan_out in turn.fan_outs])
     Generation.objects.bulk_create([generation for turn in turns for generation in turn.inserts])
     gates.write(turns=turns, passage=passage)

@@ -1,7 +1,7 @@
 """Writing what was judged: guarded updates of generations, artefacts of theirs, and the booking of costs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -16,6 +16,7 @@ from generations.tools.contract import Cost
 
 from . import sql
 from .retrying import LostUpdateError
+from .turns import Turn
 from .verdicts import Change
 
 _COLUMNS = {
@@ -36,6 +37,15 @@ _COLUMNS = {
     "job_handle": "jsonb",
     "finished_at": "timestamptz",
 }
+
+
+def write(*, turns: Collection[Turn], now: datetime) -> None:
+    """Write what turns decided on their generations, add up what that cost, and name what was stored."""
+    made = [change for turn in turns for change in turn.changes.values()]
+    apply(changes=made, now=now)
+    book(changes=made)
+    owners = {turn.state.cast.pk: turn.state.cast.initiator_id for turn in turns}
+    keep_artifacts(made=[(each.attempt.id, owners[each.attempt.cast_id], each.made) for each in made], now=now)
 
 
 def apply(*, changes: Sequence[Change], now: datetime) -> None:

@@ -110,13 +110,23 @@ def ring(*, cast_id: UUID) -> bool:
 
     Locks the wakeup, holder or not, and never makes a held one claimable. Returns False when the cast has none: it ended.
     """
-    statement = f"""
+    return sql.count(f"{_rung()} WHERE cast_id = %(cast)s", {"cast": sql.encode(cast_id)}) == 1
+
+
+def ring_all(*, cast_ids: Iterable[UUID]) -> None:
+    """Ring for several casts. Their wakeups are locked in order first, so that two such rings cannot deadlock."""
+    ids = {"ids": sql.ids_parameter(sorted(set(cast_ids)))}
+    locked = f"SELECT cast_id FROM casts_wakeup WHERE {sql.ids_in('cast_id')} ORDER BY cast_id"
+    sql.fetch(f"{locked} {sql.on_postgresql('FOR UPDATE')}", ids)
+    sql.count(f"{_rung()} WHERE {sql.ids_in('cast_id')}", ids)
+
+
+def _rung() -> str:
+    return f"""
         UPDATE casts_wakeup SET
             bell = bell + 1,
             due_at = CASE WHEN claimed_until > grimoire_now() THEN due_at ELSE {sql.least("due_at", "grimoire_now()")} END
-        WHERE cast_id = %(cast)s
         """
-    return sql.count(statement, {"cast": sql.encode(cast_id)}) == 1
 
 
 def ring_free(*, cast_ids: Sequence[UUID]) -> list[UUID]:

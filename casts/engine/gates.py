@@ -6,7 +6,7 @@ back when its calls are judged. A tool without limits, of a provider that is wel
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -175,10 +175,18 @@ def write(*, turns: Sequence[Turn], passage: Passage) -> None:
     free = {room.gate.pk for room in passage.rooms.values() if room.waiting and room.free() > room.rung}
     locked = {room.gate.pk for room in passage.rooms.values()}
     # those of which nothing was asked: whether somebody waits there is seen after the commit
-    freed = {gate.pk for turn in turns for tool in _freed(turn) for gate in map(gate_of, owners_of(tool)) if gate is not None}
-    to_ring = free | (freed - locked)
-    if to_ring:
-        transaction.on_commit(partial(ring, gate_ids=sorted(to_ring)), robust=True)
+    tell(gate_ids=free | (freed(turns) - locked))
+
+
+def freed(turns: Iterable[Turn]) -> set[int]:
+    """Return the gates behind which calls of these turns have ended."""
+    return {gate.pk for turn in turns for tool in _freed(turn) for gate in map(gate_of, owners_of(tool)) if gate is not None}
+
+
+def tell(*, gate_ids: Collection[int]) -> None:
+    """Tell those that wait at these gates of room, once the transaction is committed."""
+    if gate_ids:
+        transaction.on_commit(partial(ring, gate_ids=sorted(gate_ids)), robust=True)
 
 
 def _waiter(turn: Turn, passage: Passage) -> Waiter:

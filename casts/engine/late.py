@@ -1,5 +1,6 @@
 """News that comes from beside the claim: after it was lost, or from a provider's callback."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from casts.clock import database_now
@@ -8,50 +9,62 @@ from casts.models import LIVE
 from generations.models import Generation, GenerationStatus
 from generations.tools.contract import Result, Submitted, ToolError
 
-from . import changes
+from . import changes, gates
 from . import claims as leases
 from .claims import Claim
 from .reports import Report, Via
 from .retrying import in_one_transaction
 from .state import Attempt, CastState, load
-from .verdicts import SETTLES_FROM, verdict
+from .turns import Turn, take
+from .verdicts import verdict
 
 
 @in_one_transaction
-def take_late(*, report: Report) -> None:
+def take_late(*, report: Report) -> bool:
     """Account for news for which nobody waits: book its cost, keep its output, settle what it explains.
 
     An `unknown` generation is resolved by it: that is the evidence an operator would have looked for. Nothing is done
-    when the cast was deleted meanwhile.
+    when the cast was deleted meanwhile. Returns whether it settled the generation.
     """
     leases.ring(cast_id=report.claim.cast_id)
     state = _stand(report)
     if state is None:
-        return
+        return False
     now = database_now()
     attempt = state.attempts.get(report.generation_id)  # none, if it is done
-    if attempt is not None and _explains(report, attempt, state):
+    explains = attempt is not None and _explains(report, attempt, state)
+    if attempt is not None and explains:
         _settle(report=report, state=state, attempt=attempt, now=now)
     else:
         _keep(report=report, state=state, now=now)
     knock(cast_id=state.cast.pk)
+    return explains
+
+
+def receive(*, report: Report) -> bool:
+    """Settle a generation by what its provider told us. See `receive_all`."""
+    (settled,) = receive_all(reports=[report])
+    return settled
 
 
 @in_one_transaction
-def receive(*, report: Report) -> bool:
-    """Settle a generation by what its provider told us, without a claim. Returns False when nobody waited for it.
+def receive_all(*, reports: Sequence[Report]) -> list[bool]:
+    """Settle generations by what their providers told us, without claims. Returns for each report whether it changed one.
 
-    Rings first, so that whoever holds the cast looks at it again. The next step is left to a claimed advance.
+    Rings first, so that whoever holds a cast looks at it again; the next step is left to a claimed advance. News for
+    which nobody waits is accounted for as late. What is told of one generation is taken in the order given.
     """
-    if leases.ring(cast_id=report.claim.cast_id):
-        state = _stand(report)
-        attempt = state.attempts.get(report.generation_id) if state else None
-        if state is not None and attempt is not None and attempt.status in SETTLES_FROM[Via.CALLBACK]:
-            _settle(report=report, state=state, attempt=attempt, now=database_now())
-            knock(cast_id=state.cast.pk)
-            return True
-    take_late(report=report)
-    return False
+    cast_ids = sorted({report.claim.cast_id for report in reports})
+    leases.ring_all(cast_ids=cast_ids)
+    states = load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0) for cast_id in cast_ids})
+    now = database_now()
+    turns = {cast_id: Turn(state=state, now=now) for cast_id, state in states.items()}
+    taken = [take(report, turns.get(report.claim.cast_id)) for report in reports]
+    changes.write(turns=turns.values(), now=now)
+    gates.tell(gate_ids=gates.freed(turns.values()))
+    for cast_id in turns:
+        knock(cast_id=cast_id)
+    return [is_taken or take_late(report=report) for report, is_taken in zip(reports, taken, strict=True)]
 
 
 def _stand(report: Report) -> CastState | None:

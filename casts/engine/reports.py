@@ -26,7 +26,12 @@ class Aborted:
     reason: str
 
 
-News = Result | Submitted | Progress | Lost | ToolError | Aborted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """News that there is news: a callback that tells no more. The provider is asked at once."""
+
+
+News = Result | Submitted | Progress | Lost | ToolError | Aborted | Hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

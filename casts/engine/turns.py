@@ -16,8 +16,9 @@ from generations.models import Generation, GenerationStatus
 from spells.expressions import ExpressionError
 from spells.models import Effects
 
+from .reports import Report, Via
 from .state import Attempt, CastState, Place
-from .verdicts import LOSSES_BEFORE_APART, Change, abandoned, overdue
+from .verdicts import LOSSES_BEFORE_APART, SETTLES_FROM, Change, abandoned, overdue, verdict
 
 # How soon to look again at a held cast that waits for room. Whoever holds it knows sooner when there is some.
 STARVED_SECONDS = 1.0
@@ -155,6 +156,17 @@ class Turn:
         if self.starved:
             times.append(self.now + timedelta(seconds=STARVED_SECONDS))
         return min((time for time in times if time > self.now), default=self.now + timedelta(seconds=IDLE_SECONDS))
+
+
+def take(report: Report, turn: Turn | None) -> bool:
+    """Take news into its cast's turn. Returns False when it came too late."""
+    attempt = turn.state.attempts.get(report.generation_id) if turn else None
+    if turn is None or attempt is None or attempt.status not in SETTLES_FROM[report.via]:
+        return False
+    if report.via is Via.RUN and attempt.epoch != report.claim.epoch:
+        return False
+    turn.add(verdict(state=turn.state, attempt=attempt, news=report.news, made=report.made, now=turn.now))
+    return True
 
 
 def judge(turn: Turn) -> Iterator[Change]:

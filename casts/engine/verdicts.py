@@ -13,7 +13,7 @@ from generations.tools.contract import Cost, Lost, Progress, Result, Submitted, 
 from spells.models import Effects, Recovery, Tool
 from spells.plan import PlanStep
 
-from .reports import Aborted, News, Via
+from .reports import Aborted, Hint, News, Via
 from .state import Attempt, CastState
 
 # A call whose holder vanished twice may be what killed them: from then on it is made in a process of its own.
@@ -90,6 +90,9 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
             change = Change(attempt=attempt, status=attempt.status, progress=_forwards(attempt.progress, news), poll_at=again_at)
         case Lost():
             change = _lost(state=state, attempt=attempt, message=news.message, now=now)
+        case Hint():
+            is_asked = attempt.status == GenerationStatus.SUBMITTED  # the call of a running one is still at work
+            change = Change(attempt=attempt, status=attempt.status, poll_at=now if is_asked else None)
         case Aborted():
             change = Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=news.reason)
         case ToolError():

@@ -21,11 +21,15 @@ class CallbackAdmin(RecordAdmin[Callback]):
     list_display = ("delivery_id", "adapter", "outcome", "generation_shown", "received_at", "applied_at")
     list_filter = ("outcome",)
     linked_by = ("generation",)
+    unlisted = ("payload",)
     search_fields = ("delivery_id",)
     search_help_text = "By the sender's id of the delivery, by adapter, or by id of the generation (from 6 digits on)."
     ordering = ("-pk",)
     empty_list = "No callbacks match. Providers of jobs that take long will send them."
-    fields = ("adapter", "delivery_id", "outcome", "generation_shown", "received_at", "applied_at", "payload_shown")
+    fields = (
+        *("adapter", "delivery_id", "generation_shown", "addressed_to", "outcome", "said", "received_at", "applied_at"),
+        *("due_at", "attempts", "payload_shown"),
+    )
     readonly_fields = ("generation_shown", "payload_shown")
 
     def matches(self, word: str) -> Q:
@@ -41,5 +45,7 @@ class CallbackAdmin(RecordAdmin[Callback]):
         return format_html('<a href="{}">{}</a>', url, short_id(callback.generation_id))
 
     @admin.display(description="payload")
-    def payload_shown(self, callback: Callback) -> SafeString:
+    def payload_shown(self, callback: Callback) -> SafeString | str:
+        if not callback.is_complete:
+            return "Not kept: it was too large, or held files or what no database stores. The provider was asked instead."
         return json_html(callback.payload)

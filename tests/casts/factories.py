@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
+from uuid import uuid4
 
 from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
 from factory.django import DjangoModelFactory
@@ -154,4 +155,6 @@ class CallbackFactory(DjangoModelFactory[Callback]):
     outcome = CallbackOutcome.RECEIVED
     payload = LazyFunction(dict)
     received_at = NOON
+    addressed_to = LazyAttribute(lambda callback: callback.generation.pk if callback.generation else uuid4())
+    due_at = LazyAttribute(lambda callback: callback.received_at if callback.outcome == CallbackOutcome.RECEIVED else None)
     applied_at = LazyAttribute(lambda callback: None if callback.outcome == CallbackOutcome.RECEIVED else callback.received_at)

@@ -1,0 +1,139 @@
+"""Webhooks of providers as they come in: verified, stored, and only then applied, by whoever does errands.
+
+Nothing is stored of what is not its provider's, and nothing of a body is logged.
+"""
+
+import asyncio
+import hashlib
+import inspect
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+from django.db import IntegrityError
+
+from casts.clock import database_now
+from casts.doorbell import knock
+from casts.engine.retrying import in_one_transaction
+from casts.metrics.counters import CALLBACKS
+from generations.callback_payloads import BadPayloadError, read_payload
+from generations.models import Callback, Generation
+from generations.models.callback import CallbackOutcome
+from generations.outputs import clean_text
+from generations.tools import registry
+from generations.tools.contract import Adapter, CallbackRefusedError, Delivery
+
+logger = logging.getLogger(__name__)
+
+VERIFY_SECONDS = 10.0
+MAX_DELIVERY_ID_CHARACTERS = 255
+MAX_REASON_CHARACTERS = 200
+
+# A verification may have to fetch its provider's keys; one that hangs must not hold a request for ever.
+_verifiers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="callback-verifier")
+
+
+class DeliveryRefusedError(Exception):
+    """The callback is not its provider's: its signature does not hold, or is too old."""
+
+
+class UnverifiableError(Exception):
+    """The callback cannot be verified at present. Send it again later."""
+
+    wait = 30  # in seconds
+
+
+def take_in(*, adapter_key: str, generation_id: UUID, headers: Mapping[str, str], body: bytes) -> bool:
+    """Verify a webhook and store it, for the generation whose signed address it came to. Returns False for a repeat.
+
+    Header names are in lower case. One whose generation is gone is stored unverified, since nobody knows any more how
+    to verify it, and never applied.
+
+    Raises:
+        DeliveryRefusedError: it is not its provider's.
+        UnverifiableError: nobody can tell now.
+        BadPayloadError: it is no JSON object.
+    """
+    try:
+        stored = _take_in(adapter_key, generation_id, headers, body)
+    except (DeliveryRefusedError, UnverifiableError, BadPayloadError) as error:
+        CALLBACKS.labels(adapter_key, _OUTCOMES[type(error)]).inc()
+        raise
+    CALLBACKS.labels(adapter_key, "stored" if stored else "repeated").inc()
+    return stored
+
+
+_OUTCOMES = {DeliveryRefusedError: "refused", UnverifiableError: "unverifiable", BadPayloadError: "malformed"}
+
+
+def _take_in(adapter_key: str, generation_id: UUID, headers: Mapping[str, str], body: bytes) -> bool:
+    generation = Generation.objects.select_related("step__tool").only("step__tool__slug", "step__tool__config").filter(pk=generation_id)
+    delivery_id = ""
+    for found in generation:
+        tool = found.step.tool
+        delivery_id = verify(adapter_key, Delivery(tool=tool.slug, config=tool.config, headers=headers, body=body))
+    payload = read_payload(body)
+    callback = Callback(
+        adapter=adapter_key,
+        addressed_to=generation_id,
+        delivery_id=_kept_id(delivery_id, body),
+        payload=payload or {},
+        is_complete=payload is not None,
+    )
+    try:
+        return _store(callback=callback)
+    except IntegrityError:
+        return _store(callback=callback)  # its generation went in this moment: an orphan, then
+
+
+def verify(adapter_key: str, delivery: Delivery) -> str:
+    """Return the sender's id of a delivery that is its provider's. Touches no database.
+
+    Raises:
+        DeliveryRefusedError: it is not.
+        UnverifiableError: the adapter is gone, its provider's keys cannot be had, or it is broken.
+    """
+    try:
+        adapter = registry.get(adapter_key)
+        delivery_id = _verifiers.submit(_ask, adapter, delivery).result(timeout=VERIFY_SECONDS)
+    except CallbackRefusedError as error:
+        logger.warning("A callback for %s is refused: %s", delivery.tool, clean_text(str(error))[:MAX_REASON_CHARACTERS])
+        raise DeliveryRefusedError(DeliveryRefusedError.__doc__) from error
+    except Exception as error:  # whatever the adapter raises: its provider sends again
+        logger.exception("A callback for %s cannot be verified", delivery.tool)
+        raise UnverifiableError(UnverifiableError.__doc__) from error
+    return delivery_id if isinstance(delivery_id, str) else ""
+
+
+def _ask(adapter: Adapter, delivery: Delivery) -> object:
+    if inspect.iscoroutinefunction(adapter.verify_callback):
+        return asyncio.run(asyncio.wait_for(adapter.verify_callback(delivery), VERIFY_SECONDS))
+    return adapter.verify_callback(delivery)
+
+
+def _kept_id(delivery_id: str, body: bytes) -> str:
+    """Return by what a repeat is known: the sender's id, or a hash of what does not fit or of the body."""
+    cleaned = clean_text(delivery_id)
+    if 0 < len(cleaned) <= MAX_DELIVERY_ID_CHARACTERS:
+        return cleaned
+    return "sha256:" + hashlib.sha256(cleaned.encode() or body).hexdigest()
+
+
+@in_one_transaction
+def _store(*, callback: Callback) -> bool:
+    """Write a callback that was not there, and knock once it is committed."""
+    now = database_now()
+    cast_id = Generation.objects.filter(pk=callback.addressed_to).values_list("cast_id", flat=True).first()
+    is_orphan = cast_id is None
+    state = (
+        {"outcome": CallbackOutcome.ORPHANED, "applied_at": now}
+        if is_orphan
+        else {"outcome": CallbackOutcome.RECEIVED, "due_at": now, "generation_id": callback.addressed_to}
+    )
+    told = {name: getattr(callback, name) for name in ("adapter", "payload", "is_complete")}
+    key = {"addressed_to": callback.addressed_to, "delivery_id": callback.delivery_id}
+    _, is_new = Callback.objects.get_or_create(**key, defaults={**told, **state, "received_at": now})
+    if is_new and cast_id is not None:
+        knock(cast_id=cast_id)
+    return is_new

@@ -1,0 +1,83 @@
+"""The errand of a callback: read by its adapter, its files kept, then applied."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from django.db import models
+
+from casts import inbox
+from casts.engine import Hint
+from casts.errands import Errand, put_off, wait_before_retry
+from casts.inbox import MAX_TRIES, Letter, Read
+from generations.models import Callback
+from generations.tools.contract import ToolError
+
+from . import calls
+from .lanes import Place
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A callback that its adapter could not read."""
+
+    errand: Errand
+    why: str
+
+
+class Callbacks:
+    """Applies stored callbacks."""
+
+    model: type[models.Model] = Callback
+
+    def __init__(self, *, threads: Executor) -> None:
+        """Take the threads for adapters that block."""
+        self._threads = threads
+
+    def load(self, taken: Sequence[Errand]) -> Sequence[Letter]:
+        """Return the callbacks to read, without those that took their readers down each time."""
+        for errand in taken:
+            if errand.attempts > MAX_TRIES:
+                inbox.give_up(errand, why="Whoever read it vanished each time.")
+        return inbox.load([errand for errand in taken if errand.attempts <= MAX_TRIES])
+
+    async def do(self, job: Letter) -> Read | Unread:
+        """Read a callback. One that tells too little is followed by a question to the provider."""
+        request, place = job.request, Place(on_free=lambda: None)
+        read = partial(calls.read, adapter_key=job.adapter_key, request=request, threads=self._threads, place=place)
+        poll = partial(calls.poll, adapter_key=job.adapter_key, request=request, threads=self._threads, place=place)
+        try:
+            news = None if job.payload is None else await read(payload=job.payload)
+        except ToolError as error:
+            return Unread(errand=job.errand, why=error.message)
+        if news is None and (job.is_awaited or job.cost_is_known or not job.job_id):
+            news = Hint()  # the engine polls it, if anybody waits
+        if news is None:
+            news = await poll(job_id=job.job_id)  # nobody else will ask what it cost
+        made = tuple(request.workbench.made)
+        return Read(errand=job.errand, generation_id=request.generation_id, cast_id=request.cast_id, news=news, made=made)
+
+    def note(self, done: Sequence[Read | Unread]) -> Sequence[UUID]:
+        """Apply what was read, and put off what was not."""
+        read = [each for each in done if isinstance(each, Read)]
+        if read:
+            inbox.apply(read)
+        for each in done:
+            if isinstance(each, Unread):
+                self.fail(each, why=each.why)
+        return [each.cast_id for each in read]
+
+    def fail(self, done: Read | Unread, *, why: str) -> None:
+        """Try a callback again later, or give it up."""
+        errand = done.errand
+        logger.error("Callback %d cannot be used (try %d of %d): %s", errand.id, errand.attempts, MAX_TRIES, why)
+        if errand.attempts >= MAX_TRIES:
+            inbox.give_up(errand, why=why)
+            return
+        inbox.note(errand, why=why)
+        put_off(Callback, [errand], seconds=wait_before_retry(errand))

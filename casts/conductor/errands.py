@@ -1,0 +1,170 @@
+"""What a conductor does beside casts: errands, each taken for a lease, done on the loop, and noted as a set."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db import models
+
+from casts import errands
+from casts.errands import LEASE_SECONDS, Errand
+
+from .database import DatabaseThread, is_outage
+
+logger = logging.getLogger(__name__)
+
+# Errands of one kind that are taken and noted in one transaction, and that are at work at once.
+BATCH = 50
+ROOM = 100
+
+
+class Job(Protocol):
+    """An errand, loaded: what there is to do."""
+
+    @property
+    def errand(self) -> Errand:
+        """Return the right to do it."""
+
+
+class Kind(Protocol):
+    """One kind of errand. All but `do` run on the database thread."""
+
+    model: type[models.Model]
+
+    def load(self, taken: Sequence[Errand]) -> Sequence[Any]:
+        """Return the jobs of these errands. One that needs no work may be noted at once and left out."""
+
+    async def do(self, job: Any) -> Any:
+        """Do a job, outside of any transaction. Returns what to note."""
+
+    def note(self, done: Sequence[Any]) -> Sequence[UUID]:
+        """Write what was done, as a set, in one transaction. Returns the casts that rang by it."""
+
+    def fail(self, done: Any, *, why: str) -> None:
+        """Write that one job can be neither done nor noted this time."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """The errands of one kind that are at work, and those that are done and not yet noted."""
+
+    kind: Kind
+    at_work: dict[int, tuple[Errand, "asyncio.Task[None]"]] = field(default_factory=dict)
+    done: list[tuple[Errand, Any]] = field(default_factory=list)
+    renew_at: float = float("inf")
+
+    @property
+    def room(self) -> int:
+        return min(BATCH, ROOM - len(self.at_work) - len(self.done))
+
+
+class Errands:
+    """Takes errands when they are due, and sees them through. `wake` is called when one is done, `rang` with casts to look at."""
+
+    def __init__(
+        self,
+        *,
+        kinds: Sequence[Kind],
+        database: DatabaseThread,
+        pause_seconds: float,
+        wake: Callable[[], None],
+        rang: Callable[[Sequence[UUID]], None],
+    ) -> None:
+        """Take the kinds, how long to wait between looks that nobody asked for, and whom to tell."""
+        self._lines = [_Line(kind) for kind in kinds]
+        self._database = database
+        self._pause = pause_seconds
+        self._wake = wake
+        self._rang = rang
+        self.look_at = 0.0
+
+    def ask(self) -> None:
+        """Look at the next opportunity: somebody knocked."""
+        self.look_at = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        return any(line.at_work or line.done for line in self._lines)
+
+    async def go_on(self, *, may_begin: bool) -> None:
+        """Note what is done, hold on to what is at work, and begin what is due."""
+        for line in self._lines:
+            if line.done:
+                await self._note(line)
+            if time.monotonic() >= line.renew_at:
+                line.renew_at = time.monotonic() + LEASE_SECONDS / 3
+                await self._database.run(errands.renew, line.kind.model, [errand for errand, _ in line.at_work.values()])
+        if may_begin and time.monotonic() >= self.look_at:
+            self.look_at = time.monotonic() + self._pause
+            for line in self._lines:
+                await self._begin(line)
+
+    async def hand_back(self) -> None:
+        """Let go of what is not done: others may take it now."""
+        for line in self._lines:
+            if line.done:
+                await self._note(line)
+            left = [errand for errand, task in line.at_work.values() if task.cancel()]
+            await self._database.run(errands.put_off, line.kind.model, left, seconds=0.0)
+
+    async def _begin(self, line: _Line) -> None:
+        room = line.room
+        jobs, is_full = await self._database.run(_take, line.kind, room)
+        if is_full and room:
+            self.look_at = 0.0  # there may be more
+        for job in jobs:
+            task = asyncio.create_task(self._do(line, job))
+            line.at_work[job.errand.id] = job.errand, task
+        if jobs and line.renew_at == float("inf"):
+            line.renew_at = time.monotonic() + LEASE_SECONDS / 3
+
+    async def _do(self, line: _Line, job: Job) -> None:
+        errand = job.errand
+        try:
+            line.done.append((errand, await line.kind.do(job)))
+        except Exception:  # a fault of ours: the errand comes due again when its lease ends
+            logger.exception("Errand %d of %s ended badly", errand.id, line.kind.model.__name__)
+        finally:
+            line.at_work.pop(errand.id, None)
+            if not line.at_work:
+                line.renew_at = float("inf")
+        self._wake()
+
+    async def _note(self, line: _Line) -> None:
+        some = line.done[:BATCH]
+        rang = await self._database.run(_note, line.kind, [done for _, done in some])
+        del line.done[: len(some)]
+        self.look_at = 0.0 if line.done else self.look_at
+        self._rang(rang)
+        if line.done:
+            self._wake()
+
+
+def _take(kind: Kind, limit: int) -> tuple[Sequence[Job], bool]:
+    """Claim due errands and load them. Returns the jobs, and whether there may be more."""
+    taken = errands.claim(kind.model, limit=limit)
+    return kind.load(taken) if taken else (), len(taken) == limit
+
+
+def _note(kind: Kind, done: Sequence[Any]) -> list[UUID]:
+    """Note what was done, in one transaction if that works, else in halves: one that cannot be noted holds up no other."""
+    rang: list[UUID] = []
+    parts = [list(done)]
+    while parts:
+        some = parts.pop(0)
+        try:
+            rang += kind.note(some)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            if len(some) > 1:
+                half = len(some) // 2
+                parts = [some[:half], some[half:], *parts]
+                continue
+            logger.exception("What was done for an errand of %s cannot be noted", kind.model.__name__)
+            kind.fail(some[0], why=f"{type(error).__name__}: {error}")
+    return rang

@@ -1,0 +1,102 @@
+"""Errands: rows that any conductor may take, one at a time and never twice at once."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from casts import errands
+from casts.clock import database_now
+from generations.models import Callback
+from generations.models.callback import CallbackOutcome
+
+from .factories import CallbackFactory, GenerationFactory
+from .test_api_parallel import at_once
+from .test_protocol import open_transaction
+
+pytestmark = pytest.mark.django_db
+
+
+def due(count: int = 1, *, seconds: float = 0.0) -> list[Callback]:
+    generation = GenerationFactory.create()
+    when = database_now() + timedelta(seconds=seconds)
+    return CallbackFactory.create_batch(count, generation=generation, due_at=when)
+
+
+def claim(limit: int = 10) -> list[errands.Errand]:
+    return errands.claim(Callback, limit=limit)
+
+
+def test_an_errand_that_is_due_is_taken_once_and_counted():
+    (row,) = due()
+    assert claim() == [errands.Errand(id=row.pk, attempts=1)]
+    assert claim() == []
+    row.refresh_from_db()
+    assert row.due_at > database_now()
+
+
+def test_one_that_is_not_due_or_done_is_not_taken():
+    due(seconds=60)
+    CallbackFactory.create(outcome=CallbackOutcome.APPLIED)
+    assert claim() == []
+    assert not errands.is_any_due()
+    assert errands.is_any_due(within_seconds=120)
+
+
+def test_the_longest_due_are_taken_first_and_no_more_than_asked_for():
+    late = due(3, seconds=-60)
+    due(3, seconds=-1)
+    assert [errand.id for errand in claim(3)] == [row.pk for row in late]
+    assert claim(0) == []
+
+
+def test_an_errand_whose_taker_vanished_comes_due_again_and_the_count_fences_the_first(clock):
+    due()
+    (zombie,) = claim()
+    clock.advance(seconds=errands.LEASE_SECONDS + 1)
+    (second,) = claim()
+    assert second.attempts == 2
+    assert errands.put_off(Callback, [zombie], seconds=0) == 0
+    assert claim() == []
+    assert errands.put_off(Callback, [second], seconds=0) == 1
+    assert claim()
+
+
+def test_an_errand_that_is_renewed_is_not_taken_by_another(clock):
+    due()
+    taken = claim()
+    clock.advance(seconds=errands.LEASE_SECONDS - 5)
+    errands.renew(Callback, taken)
+    clock.advance(seconds=10)
+    assert claim() == []
+
+
+def test_an_errand_that_is_done_is_not_made_due_by_its_taker():
+    (row,) = due()
+    taken = claim()
+    Callback.objects.filter(pk=row.pk).update(outcome=CallbackOutcome.APPLIED, applied_at=database_now(), due_at=None)
+    assert errands.put_off(Callback, taken, seconds=0) == 0
+
+
+def test_the_waits_before_tries_grow_to_a_bound():
+    waits = {tries: max(errands.wait_before_retry(errands.Errand(id=1, attempts=tries)) for _ in range(200)) for tries in (1, 4, 50)}
+    assert waits[1] <= 3
+    assert waits[1] < waits[4] <= 17
+    assert waits[50] <= errands.LONGEST_WAIT_SECONDS + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_takers_that_race_get_each_errand_once():
+    rows = due(40)
+    taken = at_once(lambda _: claim(7), crowd=8)
+    counts = Counter(errand.id for some in taken for errand in some)
+    assert set(counts.values()) == {1}
+    assert sum(counts.values()) == len(rows)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_taker_passes_over_an_errand_that_another_is_taking():
+    first, second = due(2)
+    with open_transaction(lambda: Callback.objects.select_for_update().get(pk=first.pk)):
+        assert [errand.id for errand in claim()] == [second.pk]
