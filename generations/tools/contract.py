@@ -235,7 +235,7 @@ class Adapter:
         Without a scheme of its own, the signed address that the webhook came to is what shows that it is genuine.
 
         Raises:
-            CallbackRefusedError: it is not.
+            CallbackRefusedError: it is not. ToolError: that cannot be told now; the provider may send it again.
         """
         return ""
 
