@@ -53,10 +53,14 @@ def files_schema(what: str) -> dict[str, Any]:
 
 @dataclass(slots=True, kw_only=True)
 class FileFinder:
-    """Finds files in what a provider gave. A text is one if all of it is an http(s) URL or a `data:` URI."""
+    """Finds files in what a provider gave. A text is one if all of it is an http(s) URL or a `data:` URI.
+
+    `hosts` are those whose URLs are files, none: any. `only` are the texts that may be files, None: all.
+    """
 
     keeps: bool = True
     hosts: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
     found: dict[str, RemoteFile] = field(default_factory=dict)
 
     @classmethod
@@ -86,6 +90,8 @@ class FileFinder:
         return told
 
     def _is_file(self, text: str) -> bool:
+        if self.only is not None and text not in self.only:
+            return False
         if _DATA_URI.match(text):
             return True
         return self.keeps and _URL.fullmatch(text) is not None and self._is_at_home(text)

@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, str] = {
     "image.contact_sheet": "generations.tools.image_contact_sheet:ImageContactSheet",
     "file.fetch": "generations.tools.file_fetch:FileFetch",
     "http.request": "generations.tools.http_request:HttpRequest",
+    "http.job": "generations.tools.http_job:HttpJob",
     "openai.chat": "generations.tools.openai_chat:OpenAIChat",
     "openai.image": "generations.tools.openai_image:OpenAIImage",
     "openai.responses": "generations.tools.openai_responses:OpenAIResponses",

@@ -13,6 +13,7 @@ from .toolbox import adapter_key_of, definitions, keep, picture, request_for, ru
 DEFINITIONS = definitions()
 OF_THE_NETWORK = {
     "file.fetch",
+    "http.job",
     "http.request",
     "openai.chat",
     "fal",
