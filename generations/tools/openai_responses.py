@@ -123,9 +123,10 @@ async def _body(request: Request, config: Mapping[str, Any]) -> dict[str, Any]:
         body["text"] = {"format": {"type": "json_schema", **schema}}
     elif inputs["response_format"] == "json":
         body["text"] = {"format": {"type": "json_object"}}
-    # For whoever looks at it over there; OpenAI's own webhooks go where its project says.
-    metadata = {"generation": str(request.generation_id)}
-    if 0 < len(request.callback_url) <= _MAX_METADATA:
+    # For whoever looks at it over there. Sent again with the same key, a request must be the same to the letter: so it
+    # names the key, not the attempt, and no address of the attempt.
+    metadata = {"call": str(request.idempotency_key)}
+    if 0 < len(request.callback_url) <= _MAX_METADATA and not config["idempotency_key_header"]:
         metadata["webhook_url"] = request.callback_url
     also = body.get("metadata")
     body["metadata"] = {**(also if isinstance(also, dict) else {}), **metadata}

@@ -10,6 +10,7 @@ import pytest
 from openai import OpenAI
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 from pydantic import TypeAdapter
+from uuid_utils.compat import uuid7
 
 from generations.tools import registry
 from generations.tools.contract import CallbackRefusedError, Delivery, Progress, Result, Submitted, ToolError
@@ -49,7 +50,7 @@ def test_a_response_is_made_in_the_background_and_costs_what_the_ledger_says(fak
     [entry] = fake.ledger()
     assert result.cost.usd == Decimal(entry["usd"])
     assert entry["id"] == submitted.job_id
-    assert entry["metadata"] == {"generation": str(request.generation_id)}
+    assert entry["metadata"] == {"call": str(request.idempotency_key)}
 
 
 def test_a_failure_and_a_cancelled_response_are_told(fake: Serving):
@@ -69,10 +70,11 @@ def test_a_failure_and_a_cancelled_response_are_told(fake: Serving):
 
 
 def test_the_same_key_begins_one_response(fake: Serving):
-    request = request_to(fake, config={"idempotency_key_header": True})
-    first = run(request)
-    assert first.job_id
-    assert fake.control("jobs")[0]["id"] == first.job_id
+    request = replace(request_to(fake, config={"idempotency_key_header": True}), callback_url="http://127.0.0.1:9/first")
+    again = replace(request, attempt=2, generation_id=uuid7(), callback_url="http://127.0.0.1:9/second")
+    first, second = run(request), run(again)
+    assert second.job_id == first.job_id
+    assert len(fake.control("jobs")) == 1
     assert registry.get("openai.responses").declares({"idempotency_key_header": True}) == {"recovery": "resend"}
     assert registry.get("openai.responses").declares({}) == {"recovery": "none"}
 
@@ -182,7 +184,7 @@ def test_what_we_send_is_what_the_official_client_would_send(oddity: Oddity):
     TypeAdapter(ResponseCreateParamsNonStreaming).validate_python(sent)
     assert sent["text"] == {"format": {"type": "json_schema", "name": "story", "schema": STORY, "strict": True}}
     assert {"model": "m", "background": True, "store": True, "temperature": 1, "max_output_tokens": 99}.items() <= sent.items()
-    assert sent["metadata"] == {"generation": str(request.generation_id), "webhook_url": "https://grimoire.example/hook"}
+    assert sent["metadata"] == {"call": str(request.idempotency_key), "webhook_url": "https://grimoire.example/hook"}
     assert sent["input"][0] == {"role": "developer", "content": "Look."}
     text, image = sent["input"][1]["content"]
     assert text == {"type": "input_text", "text": "hello"}
@@ -206,7 +208,7 @@ def test_what_the_configuration_adds_wins_over_none_of_ours(oddity: Oddity):
     assert sent["reasoning"] == {"effort": "low"}
     assert (sent["background"], sent["model"], sent["text"]) == (True, "m", {"format": {"type": "json_object"}})
     assert sent["input"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
-    assert list(sent["metadata"]) == ["generation"]
+    assert list(sent["metadata"]) == ["call"]
     assert len(oddity.server.seen[-1].headers["idempotency-key"]) == 36
 
 
