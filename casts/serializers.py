@@ -135,6 +135,14 @@ class CastSerializer(serializers.ModelSerializer[Cast]):
         return reverse("api:cast-generations", kwargs={"cast_id": shown.pk}, request=self.context["request"])
 
 
+class CastStatusSerializer(CastSerializer):
+    """How a cast stands, in short: what changes while it is at work."""
+
+    class Meta(CastSerializer.Meta):
+        fields = ["id", "status", "progress", "cost_usd", "cancel_requested_at", "started_at", "finished_at"]
+        read_only_fields = fields
+
+
 class CastEventSerializer(serializers.ModelSerializer[CastEvent]):
     """Something that happened to a cast as a whole."""
 

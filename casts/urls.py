@@ -3,7 +3,8 @@
 from django.urls import URLPattern, path
 
 from casts.callback_views import CallbackView
-from casts.views import CastEventViewSet, CastGenerationViewSet, CastViewSet, ToolRunViewSet
+from casts.streaming.views import CastEventLinkView, CastEventViewSet
+from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
 from spells import urls as _converters  # noqa: F401 - registers the converter of tools' slugs
 
 VERBS = ("cancel", "pause", "resume", "retry")
@@ -15,5 +16,6 @@ urlpatterns: list[URLPattern] = [
     path("casts/<uuid:cast_id>/generations/", CastGenerationViewSet.as_view({"get": "list"}), name="cast-generations"),
     path("casts/<uuid:cast_id>/events/", CastEventViewSet.as_view({"get": "list"}), name="cast-events"),
     path("callbacks/<str:adapter>/<str:signed_id>/", CallbackView.as_view(), name="callback"),
+    path("casts/<uuid:cast_id>/events/link/", CastEventLinkView.as_view(), name="cast-events-link"),
     path("tools/<tool:slug>/run/", ToolRunViewSet.as_view({"post": "run"}), name="tool-run"),
 ]

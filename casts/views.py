@@ -22,9 +22,9 @@ from casts.clock import database_now
 from casts.filters import CastFilter
 from casts.headers import IDEMPOTENCY_KEY, MAX_WAIT_SECONDS, idempotency_key_of, preferred_wait
 from casts.metrics import tallies
-from casts.models import Cast, CastEvent
+from casts.models import Cast
 from casts.progress import with_shown_status
-from casts.serializers import CAST_ORDER, TOOL_ORDER, CastEventSerializer, CastSerializer, order_of
+from casts.serializers import CAST_ORDER, TOOL_ORDER, CastSerializer, order_of
 from casts.waiting import wait_for_end
 from generations.models import Generation
 from generations.serializers import GenerationSerializer
@@ -181,15 +181,3 @@ class CastGenerationViewSet(OfOneCast):
 
     def get_queryset(self) -> QuerySet[Generation]:
         return seen_in_full(Generation.objects.filter(cast=self.cast_pk()))
-
-
-@extend_schema(tags=["casts"])
-@extend_schema_view(list=extend_schema(summary="List what happened to a cast as a whole, the oldest first", examples=[examples.EVENT]))
-class CastEventViewSet(OfOneCast):
-    """The audit of one cast: who started, paused, retried it, and how it ended."""
-
-    queryset = CastEvent.objects.none()
-    serializer_class = CastEventSerializer
-
-    def get_queryset(self) -> QuerySet[CastEvent]:
-        return CastEvent.objects.filter(cast=self.cast_pk()).select_related("actor")

@@ -30,7 +30,7 @@ def wait_for_end(*, cast_id: UUID, seconds: float) -> bool:
             left = end - time.monotonic()
             if left <= 0:
                 break
-            _lend_connection()
+            lend_connection()
             time.sleep(min(pause, left))
             pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
     finally:
@@ -38,7 +38,7 @@ def wait_for_end(*, cast_id: UUID, seconds: float) -> bool:
     return True
 
 
-def _lend_connection() -> None:
+def lend_connection() -> None:
     """Give the connection back to its pool, if there is one. Without a pool it stays: connecting costs more than it holds."""
     if connection.settings_dict["OPTIONS"].get("pool") and not connection.in_atomic_block:
         connection.close()

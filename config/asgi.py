@@ -8,6 +8,12 @@ from django.core.asgi import get_asgi_application
 
 _django = get_asgi_application()
 
-from config.bodies import Bounded  # noqa: E402 - it knows the models, which are there only now
+from django.conf import settings  # noqa: E402 - these know the models, which are there only now
 
-application = Bounded(_django)
+from casts.streaming.application import EventStreams  # noqa: E402
+from casts.streaming.seats import Seats  # noqa: E402
+from config.bodies import Bounded  # noqa: E402
+
+application = EventStreams(
+    Bounded(_django), seats=Seats(total=settings.GRIMOIRE_MAX_STREAMS, per_user=settings.GRIMOIRE_MAX_STREAMS_PER_USER)
+)

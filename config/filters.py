@@ -14,13 +14,21 @@ from spells.requests import UnreadableRequestError
 
 
 class StrictFilters(DjangoFilterBackend):  # type: ignore[misc] # django-filter has no types
-    """Applies the view's `filterset_class` to its list. Raises UnreadableRequestError for values and names that it does not know."""
+    """Applies the view's `filterset_class` to its list. Raises UnreadableRequestError for values and names that it does not know.
+
+    A view names as `parameters` those of its own that filter nothing.
+    """
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Model], view: APIView) -> QuerySet[Model]:
         if getattr(view, "detail", False):
             return queryset  # one thing, by its address
         filterset = self.get_filterset(request, queryset, view)
-        known = {Cursors.cursor_query_param, Cursors.page_size_query_param, *(filterset.filters if filterset else ())}
+        known = {
+            Cursors.cursor_query_param,
+            Cursors.page_size_query_param,
+            *getattr(view, "parameters", ()),
+            *(filterset.filters if filterset else ()),
+        }
         unknown = [name for name in request.query_params if name not in known]
         if unknown:
             raise UnreadableRequestError(*(Problem(name, f"is unknown{suggestion(name, known)}") for name in unknown))

@@ -45,6 +45,8 @@ _TOLD: Mapping[int, str] = {
     503: "It cannot be done at present. Come back after `Retry-After` seconds.",
     415: "The body is of a type that is not read here.",
     422: "The body can be read, but says something that cannot be done. `errors` name the places.",
+    429: "You have as many streams open as you may.",
+    503: "No more streams can be served now. Come back after `Retry-After` seconds.",
 }
 
 
@@ -90,6 +92,8 @@ def _statuses(path: str, method: str, operation: Mapping[str, Any]) -> list[int]
         statuses += [] if path.endswith("/validate/") else [409]
     elif "signature" in {parameter["name"] for parameter in operation.get("parameters", ())}:
         statuses.append(403)
+    if "text/event-stream" in operation["responses"].get("200", {}).get("content", {}):
+        statuses += [429, 503]
     return statuses
 
 

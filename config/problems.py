@@ -21,6 +21,7 @@ from rest_framework import exceptions
 from casts import engine
 from casts.callbacks import DeliveryRefusedError, UnverifiableError
 from generations.callback_payloads import BadPayloadError
+from casts.streaming.seats import ProcessStreamsError, UserStreamsError
 from generations.links import LinkRefusedError
 from spells.authoring import NoDraftError, SpellExistsError
 from spells.documents import NotOwnerError
@@ -71,6 +72,8 @@ KINDS: Mapping[type[Exception], Kind] = {
         409, "idempotency-key-reused", "The idempotency key was used for another request", "Idempotency-Key"
     ),
     engine.TransitionRefusedError: Kind(409, "transition-refused", "The cast's status forbids this", "status"),
+    UserStreamsError: Kind(429, "too-many-streams", "You follow as many casts at once as you may"),
+    ProcessStreamsError: Kind(503, "streams-full", "No more streams can be served here now"),
     NotOwnerError: SLUG_TAKEN,
     SpellExistsError: SLUG_TAKEN,
     NoDraftError: Kind(409, "no-draft", "There is no draft"),

@@ -227,6 +227,10 @@ GRIMOIRE_MAX_UPLOAD_BYTES = env.int("GRIMOIRE_MAX_UPLOAD_BYTES", default=25 * 10
 # A value of an output that is larger, in bytes of JSON, is kept as an artefact. Larger than the params of one call it is of no use as it is.
 LARGE_VALUE_BYTES = env.int("GRIMOIRE_LARGE_VALUE_BYTES", default=256 * 1024, validate=validate.Range(min=4096, max=1024 * 1024))
 
+# Live events of casts that one web process serves at once, and how many of them for one user.
+GRIMOIRE_MAX_STREAMS = env.int("GRIMOIRE_MAX_STREAMS", default=500, validate=validate.Range(min=1, max=10_000))
+GRIMOIRE_MAX_STREAMS_PER_USER = env.int("GRIMOIRE_MAX_STREAMS_PER_USER", default=100, validate=validate.Range(min=1, max=10_000))
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "config.authentication.BearerAuthentication",  # first: a 401 asks for a key

@@ -1,4 +1,4 @@
-"""Links to artefacts that work without a key, for an hour: an address with a signature in it."""
+"""Links that work without a key, for an hour: an address with a signature in it."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -7,25 +7,42 @@ from django.core.signing import BadSignature, Signer
 
 LIFETIME = timedelta(hours=1)
 
-_signer = Signer(salt="generations.links")
-
 
 class LinkRefusedError(Exception):
-    """The signature of a link is not ours, is another artefact's, or has expired."""
+    """The signature of a link is not ours, is another thing's, or has expired."""
+
+
+class Links:
+    """Links to things of one sort, by their ids. A signature of one sort is worth nothing for another."""
+
+    def __init__(self, salt: str) -> None:
+        """Take the name of the sort."""
+        self._signer = Signer(salt=salt)
+
+    def sign(self, *, id: UUID, now: datetime) -> tuple[str, datetime]:  # noqa: A002 - the field's own name
+        """Return a signature that lets whoever has it read one thing, and until when: `LIFETIME` from now."""
+        expires = int((now + LIFETIME).timestamp())
+        signed = self._signer.sign(f"{id}{self._signer.sep}{expires}")
+        return signed.removeprefix(f"{id}{self._signer.sep}"), datetime.fromtimestamp(expires, tz=UTC)
+
+    def check(self, *, id: UUID, signature: str, now: datetime) -> None:  # noqa: A002 - likewise
+        """Return when the signature is good. Raises LinkRefusedError."""
+        try:
+            signed = self._signer.unsign(f"{id}{self._signer.sep}{signature}")
+        except BadSignature as error:
+            raise LinkRefusedError("The link is not valid. Ask for a new one.") from error
+        if int(signed.rpartition(self._signer.sep)[2]) < now.timestamp():
+            raise LinkRefusedError("The link has expired. Ask for a new one.")
+
+
+ARTIFACTS = Links("generations.links")
 
 
 def signature_of(*, artifact_id: UUID, now: datetime) -> tuple[str, datetime]:
-    """Return a signature that lets whoever has it read one artefact, and until when: `LIFETIME` from now."""
-    expires = int((now + LIFETIME).timestamp())
-    signed = _signer.sign(f"{artifact_id}{_signer.sep}{expires}")
-    return signed.removeprefix(f"{artifact_id}{_signer.sep}"), datetime.fromtimestamp(expires, tz=UTC)
+    """Return a signature that lets whoever has it read one artefact, and until when."""
+    return ARTIFACTS.sign(id=artifact_id, now=now)
 
 
 def check_signature(*, artifact_id: UUID, signature: str, now: datetime) -> None:
-    """Return when the signature is good. Raises LinkRefusedError."""
-    try:
-        signed = _signer.unsign(f"{artifact_id}{_signer.sep}{signature}")
-    except BadSignature as error:
-        raise LinkRefusedError("The link is not valid. Ask for a new one.") from error
-    if int(signed.rpartition(_signer.sep)[2]) < now.timestamp():
-        raise LinkRefusedError("The link has expired. Ask for a new one.")
+    """Return when the signature of an artefact is good. Raises LinkRefusedError."""
+    ARTIFACTS.check(id=artifact_id, signature=signature, now=now)

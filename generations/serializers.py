@@ -173,3 +173,11 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
             "artifacts",
         ]
         read_only_fields = fields
+
+
+class GenerationShortSerializer(GenerationSerializer):
+    """An attempt without what went in and came out."""
+
+    class Meta(GenerationSerializer.Meta):
+        fields = [name for name in GenerationSerializer.Meta.fields if name not in ("cast", "inputs", "output", "deadline_at", "artifacts")]
+        read_only_fields = fields

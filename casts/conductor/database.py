@@ -31,14 +31,19 @@ def is_outage(error: Exception) -> bool:
 class DatabaseThread:
     """Runs synchronous functions one after the other, on one connection. `busy_since` is monotonic; infinite while idle."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "conductor-database") -> None:
         """Start no thread yet: the first call does."""
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="conductor-database")
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self.busy_since = float("inf")
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function on the thread. A connection that broke is closed, so that the next call makes a new one."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: self._run(function, *args, **kwargs))
+
+    async def end(self) -> None:
+        """Close the connection and end the thread, without holding up the event loop."""
+        await self.run(lambda: connection.close())  # noqa: PLW0108 - `connection` is another one on that thread
+        self._executor.shutdown(wait=False)
 
     def close(self) -> None:
         self._executor.submit(lambda: connection.close()).result()  # noqa: PLW0108 - `connection` is another one on that thread

@@ -215,13 +215,6 @@ def test_the_events_of_a_cast_are_told_in_order_with_who_did_it():
     assert (two["kind"], two["actor"], two["data"]) == ("failed", None, {"error": {"code": "x"}})
 
 
-def test_events_are_not_streamed_and_say_so():
-    ada = UserFactory.create()
-    cast = standing(ada)
-    told = assert_problem(get(client_of(ada), f"/casts/{cast.pk}/events/", Accept="text/event-stream"), 406, "Accept")
-    assert told["type"].endswith("not-acceptable")
-
-
 def test_generations_are_found_by_cast_step_tool_and_status():
     ada = UserFactory.create()
     cast, other = standing(ada), standing(ada)

@@ -48,6 +48,7 @@ def test_every_route_of_the_design_is_described(document):
         "POST /casts/{id}/retry/",
         "GET /casts/{cast_id}/generations/",
         "GET /casts/{cast_id}/events/",
+        "POST /casts/{cast_id}/events/link/",
         "GET /spells/",
         "POST /spells/",
         "GET /spells/{slug}/",
@@ -125,6 +126,7 @@ def test_a_key_is_asked_for_wherever_it_is_needed(document):
         "GET /spells/{slug}/versions/{number}/",
         "GET /artifacts/{artifact_id}/",
         "POST /callbacks/{adapter}/{signed_id}/",
+        "GET /casts/{cast_id}/events/",
     }
 
 
