@@ -40,9 +40,9 @@ class DatabaseThread:
         """Run a function on the thread. A connection that broke is closed, so that the next call makes a new one."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: self._run(function, *args, **kwargs))
 
-    async def end(self) -> None:
-        """Close the connection and end the thread, without holding up the event loop."""
-        await self.run(lambda: connection.close())  # noqa: PLW0108 - `connection` is another one on that thread
+    def end(self) -> None:
+        """Have the connection closed and the thread ended after what it has to do, without waiting for that."""
+        self._executor.submit(lambda: connection.close())  # noqa: PLW0108 - `connection` is another one on that thread
         self._executor.shutdown(wait=False)
 
     def close(self) -> None:

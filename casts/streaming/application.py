@@ -28,11 +28,13 @@ class EventStreams:
             return
         opening = Opening(self.hub.seats)
         try:
-            answer = _Answer(opening, send)
+            answer: _Answer | None = _Answer(opening, send)
             extensions = {**(scope.get("extensions") or {}), EXTENSION: opening}
             await self.application({**scope, "extensions": extensions}, receive, answer.send)
             if opening.opened is not None and answer.start is not None and answer.is_whole:
-                await self.hub.serve(opening.opened, start=answer.start, body=answer.body, receive=receive, send=send)
+                stream = self.hub.open(opening.opened, body=answer.body)
+                start, answer = answer.start, None  # for what a stream holds, it holds long
+                await self.hub.serve(stream, start=start, receive=receive, send=send)
         finally:
             opening.close()
 

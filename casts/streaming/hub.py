@@ -52,10 +52,14 @@ class Hub:
         self.streams: set[Stream] = set()
         self._poller: asyncio.Task[None] | None = None
 
-    async def serve(self, opened: Opened, *, start: Message, body: bytes, receive: Receive, send: Send) -> None:
-        """Serve one stream: the start and the first words that its view answered, and then what is new, until its end."""
+    def open(self, opened: Opened, *, body: bytes) -> Stream:
+        """Return a stream that begins with what its view answered."""
         stream = Stream(opened, now=self._now())
         stream.say(body, now=self._now())
+        return stream
+
+    async def serve(self, stream: Stream, *, start: Message, receive: Receive, send: Send) -> None:
+        """Serve one stream: the start of its response, what it begins with, and then what is new, until its end."""
         self.streams.add(stream)
         if self._poller is None:
             self._poller = asyncio.get_running_loop().create_task(self._poll(), name="streams of casts")
@@ -89,7 +93,7 @@ class Hub:
                 stream.finish()
             tend.cancel()
             heard.restore()
-            await database.end()
+            database.end()
 
     async def _look(self, database: DatabaseThread) -> float:
         """Tell all streams what is new, and return for how long to wait until the next look."""

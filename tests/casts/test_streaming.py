@@ -270,15 +270,14 @@ async def test_streams_have_one_thread_among_them_and_none_when_there_are_none(s
     listeners = [await server.listen() for _ in range(4)]
     for listener in listeners:
         await listener.hear()
-    await asyncio.sleep(0.1)
+    await until(lambda: any(thread.name.startswith("streams-database") for thread in threading.enumerate()))
     streaming = [thread for thread in threading.enumerate() if thread.name.startswith("streams-database")]
     assert len(streaming) == 1
     assert {thread.name for thread in threading.enumerate()} - before <= {streaming[0].name}
     for listener in listeners:
         await listener.leave()
     await server.is_quiet()
-    streaming[0].join(10)
-    assert not streaming[0].is_alive()
+    await until(lambda: not streaming[0].is_alive())
 
 
 async def test_a_look_takes_as_many_queries_for_many_casts_as_for_one(transactional_db, django_assert_num_queries):
