@@ -10,7 +10,7 @@ from .frames import MEDIA_TYPE
 from .hub import Hub
 from .opening import EXTENSION, Opening
 from .seats import Seats
-from .stream import Application, Message, Receive, Scope, Send
+from .stream import Application, Message, Receive, Scope, Send, Stream
 
 
 class EventStreams:
@@ -28,15 +28,21 @@ class EventStreams:
             return
         opening = Opening(self.hub.seats)
         try:
-            answer: _Answer | None = _Answer(opening, send)
-            extensions = {**(scope.get("extensions") or {}), EXTENSION: opening}
-            await self.application({**scope, "extensions": extensions}, receive, answer.send)
-            if opening.opened is not None and answer.start is not None and answer.is_whole:
-                stream = self.hub.open(opening.opened, body=answer.body)
-                start, answer = answer.start, None  # for what a stream holds, it holds long
+            begun = await self._begin(opening, scope, receive, send)
+            if begun is not None:
+                stream, start = begun
                 await self.hub.serve(stream, start=start, receive=receive, send=send)
         finally:
             opening.close()
+
+    async def _begin(self, opening: Opening, scope: Scope, receive: Receive, send: Send) -> tuple[Stream, Message] | None:
+        """Have the request answered. Return the stream that it opened and the start of its response, or None."""
+        answer = _Answer(opening, send)
+        extensions = {**(scope.get("extensions") or {}), EXTENSION: opening}
+        await self.application({**scope, "extensions": extensions}, receive, answer.send)
+        if opening.opened is None or answer.start is None or not answer.is_whole:
+            return None
+        return self.hub.open(opening.opened, body=answer.body), answer.start
 
 
 def _asks_for_events(scope: Scope) -> bool:
