@@ -46,7 +46,6 @@ _TOLD: Mapping[int, str] = {
     415: "The body is of a type that is not read here.",
     422: "The body can be read, but says something that cannot be done. `errors` name the places.",
     429: "You have as many streams open as you may.",
-    503: "No more streams can be served now. Come back after `Retry-After` seconds.",
 }
 
 

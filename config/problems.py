@@ -20,8 +20,8 @@ from rest_framework import exceptions
 
 from casts import engine
 from casts.callbacks import DeliveryRefusedError, UnverifiableError
-from generations.callback_payloads import BadPayloadError
 from casts.streaming.seats import ProcessStreamsError, UserStreamsError
+from generations.callback_payloads import BadPayloadError
 from generations.links import LinkRefusedError
 from spells.authoring import NoDraftError, SpellExistsError
 from spells.documents import NotOwnerError
