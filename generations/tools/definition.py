@@ -64,6 +64,7 @@ def artifact_schema(description: str, *, kind: str = "") -> dict[str, Any]:
             "mime_type": {"type": "string", "maxLength": 127, "description": "Its MIME type."},
             "size": {"type": "integer", "minimum": 0, "description": "Its size in bytes."},
             "source_url": {"type": "string", "maxLength": 8192, "description": "Where its provider had put it."},
+            "preview": {"type": "string", "maxLength": 500, "description": "How a text begins that was too large for an output."},
         },
         "additionalProperties": False,
     }

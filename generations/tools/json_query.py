@@ -8,11 +8,15 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from jmespath.visitor import Options, TreeInterpreter
 
+from generations.artifacts import REFERENCE_KEY
+
 from .contract import Adapter, Request, Result, ToolDefinition, ToolError
 from .definition import object_schema, text_schema
+from .json_parse import BadJson, parse_json
 
 # A value costs one, a text one more for each 16 characters. About a second of work and 50 MB at the worst.
 MAX_WORK = 1_000_000
+MAX_FILE_BYTES = 16 * 2**20
 
 
 class TooMuchWork(Exception):
@@ -117,7 +121,9 @@ class JsonQuery(Adapter):
             category="json",
             input_schema=object_schema(
                 {
-                    "value": {"description": "The JSON value to look in."},
+                    "value": {
+                        "description": "The JSON value to look in, or the reference to a JSON file: a value too large for an output is one."
+                    },
                     "query": text_schema("The JMESPath expression, like scenes[?mood=='calm'].title.", max_length=2000, minLength=1),
                     "default": {"description": "What to return when nothing is found.", "default": None},
                 },
@@ -129,5 +135,21 @@ class JsonQuery(Adapter):
     )
 
     def run(self, request: Request) -> Result:
-        found = query(request.inputs["query"], request.inputs["value"])
+        value = request.inputs["value"]
+        found = query(request.inputs["query"], _read(request, value) if _is_json_file(value) else value)
         return Result(output={"value": request.inputs.get("default") if found is None else found})
+
+
+def _is_json_file(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get(REFERENCE_KEY), str) and value.get("mime_type") == "application/json"
+
+
+def _read(request: Request, reference: Mapping[str, Any]) -> Any:
+    """Return the JSON in a file. Raises ToolError: it is none, or too large."""
+    data = request.read(reference)
+    if len(data) > MAX_FILE_BYTES:
+        raise ToolError(f"The file is larger than {MAX_FILE_BYTES:,} bytes.", code="too_large", permanent=True)
+    try:
+        return parse_json(data)
+    except BadJson as error:
+        raise ToolError(f"The file is not JSON: {error}.", code="bad_json", permanent=True) from error

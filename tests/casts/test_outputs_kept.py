@@ -7,9 +7,11 @@ import pytest
 
 from generations import remote_files
 from generations.artifacts import open_stored
+from generations.catalogue import sync_tools
 from generations.models import Artifact, Generation
 from generations.tools import registry
 from generations.tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, Submitted
+from spells.models import Tool
 from tests.generations.website import Page, website
 
 from .scenes import billed, cast
@@ -71,6 +73,19 @@ def test_files_of_a_result_are_artefacts_of_the_initiator(site, later):
     assert started.outputs["image"]["source_url"] == url
     with open_stored(artifact.sha256) as file:
         assert file.read().endswith(b"and so on")
+
+
+def test_a_large_value_can_be_queried_by_a_later_step(settings, monkeypatch):
+    settings.LARGE_VALUE_BYTES = 4096
+    sync_tools()
+    rows = {"key": "rows", "tool": Tool.objects.get(slug="text.split"), "params": {"text": "line\n" * 5000, "by": "lines"}}
+    last = {"key": "last", "tool": Tool.objects.get(slug="json.query"), "params": {"value": "{{ steps.rows.parts }}", "query": "[-1]"}}
+    started = cast(rows, last, outputs={"last": "{{ steps.last.value }}"})
+    conduct()
+    started.refresh_from_db()
+    assert started.status == "succeeded", started.error
+    assert started.outputs["last"] == "line"
+    assert Generation.objects.get(step__key="rows").output["parts"]["preview"].startswith('["line","line"')
 
 
 @pytest.mark.parametrize("later", [False, True])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from generations.tools.contract import ToolError
 from generations.tools.json_query import query
 
-from .toolbox import call
+from .toolbox import call, keep, request_for, run
 
 
 @pytest.mark.parametrize("value", [None, True, 0, -1.5, "x", [], {}, {"a": [1, {"b": "ä"}]}])
@@ -142,3 +142,23 @@ def test_query_raises_only_tool_errors(expression):
 
 def test_expression_returns_its_value():
     assert call("expression", value={"a": [1, None, ""]}) == {"value": {"a": [1, None, ""]}}
+
+
+def query_file(data: bytes, expression: str, *, mime_type: str = "application/json"):
+    file = keep(data, mime_type=mime_type)
+    return run(request_for("json.query", {"value": file.reference(), "query": expression}, readable={file.id: file})).output["value"]
+
+
+def test_query_looks_into_a_json_file_as_into_a_value():
+    assert query_file(b'{"rows": [{"n": 1}, {"n": 2}]}', "rows[-1].n") == 2
+    assert query_file(b"text", "size", mime_type="text/plain") == 4
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"no json", "bad_json"), (b"\xff\xfe", "bad_json"), (b" " * (16 * 2**20 + 1), "too_large"), (b"[" * 100_000, "bad_json")],
+)
+def test_query_refuses_files_that_are_no_json(data, code):
+    with pytest.raises(ToolError) as error:
+        query_file(data, "a")
+    assert (error.value.code, error.value.permanent) == (code, True)
