@@ -7,11 +7,10 @@ history together are the truth; a websocket only tells progress.
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import quote
-
-import httpx2
 
 from spells.models.tool import Effects, Recovery
 from spells.problems import Problem
@@ -23,7 +22,7 @@ from .comfyui_workflow import PLACE, refusal, workflow_problems
 from .configuration import read_config
 from .contract import Adapter, Lost, Progress, Request, Result, Submitted, ToolDefinition, ToolError
 from .file_fetch import mime_type_of
-from .given_files import GivenFile, free_of_charge, with_files
+from .given_files import GivenFile, free_of_charge, multipart, with_files
 from .param_templates import filled
 from .provider_api import ProviderApi, provider_schema
 from .threads import keep_async
@@ -166,11 +165,9 @@ async def _submit(api: ProviderApi, workflow: Mapping[str, Any], *, prompt_id: s
 async def _upload(api: ProviderApi, file: GivenFile) -> str:
     """Upload a file under a name of its own, and return what a node calls it. The same bytes have the same name."""
     name = f"grimoire-{hashlib.sha256(file.data).hexdigest()[:40]}{PurePosixPath(file.name).suffix}"
-    form = httpx2.Request(
-        "POST", "http://form.invalid/", data={"overwrite": "true", "type": "input"}, files={"image": (name, file.data, file.mime_type)}
-    )
+    content, headers = multipart("image", replace(file, name=name), overwrite="true", type="input")
     with free_of_charge():
-        told = await api.ask("POST", "upload/image", content=form.read(), headers={"Content-Type": form.headers["content-type"]})
+        told = await api.ask("POST", "upload/image", content=content, headers=headers)
     if not isinstance(told, Mapping) or not isinstance(told.get("name"), str):
         raise ToolError(f"The answer of {api.host} names no uploaded file.", code="bad_answer")
     subfolder = told.get("subfolder")

@@ -95,9 +95,9 @@ def _replaced(value: Any, given: Mapping[UUID, Any]) -> Any:
     return value
 
 
-def multipart(field: str, file: GivenFile) -> tuple[bytes, dict[str, str]]:
-    """Return the body of an upload form with one file, and its headers."""
-    form = httpx2.Request("POST", "http://form.invalid/", files={field: (file.name, file.data, file.mime_type)})
+def multipart(field: str, file: GivenFile, **values: str) -> tuple[bytes, dict[str, str]]:
+    """Return the body of an upload form with one file and other fields, and its headers."""
+    form = httpx2.Request("POST", "http://form.invalid/", data=values, files={field: (file.name, file.data, file.mime_type)})
     return form.read(), {"Content-Type": form.headers["content-type"]}
 
 

@@ -16,7 +16,7 @@ from .contract import Adapter, Progress, Request, Result, ToolDefinition, ToolEr
 from .definition import object_schema, text_schema
 from .event_stream import EventReader, EventTooLarge
 from .given_files import GivenFile, free_of_charge, multipart, with_files
-from .gradio_answers import OUTPUT_SCHEMA, failure, output
+from .gradio_answers import OUTPUT_SCHEMA, ReturnedFiles, failure
 from .json_parse import BadJson, parse_json
 from .param_templates import filled, template_problems
 from .pricing import charge
@@ -83,7 +83,12 @@ class Gradio(Adapter):
         inputs = await with_files(request, dict(request.inputs), give=app.upload)
         data = filled(request, config["data"], place=PLACE, inputs=inputs)
         returned = await app.call(request, config["function"].removeprefix("/"), data)
-        return Result(output=output(returned, file_url=app.file_url, base_url=app.api.base_url), cost=charge(request, {"per_call": 1}))
+        files = ReturnedFiles(base_url=app.api.base_url, file_url=app.file_url)
+        try:
+            output = files.output(returned)
+        except RecursionError as error:
+            raise ToolError(f"{app.api.host} returned what is nested too deep.", code="bad_answer", permanent=True) from error
+        return Result(output=output, cost=charge(request, {"per_call": 1}))
 
 
 class _App:

@@ -9,28 +9,8 @@ import httpx2
 from generations.outputs import clean_text
 
 from .contract import RemoteFile, ToolError
-from .definition import artifact_schema, object_schema
 from .http_client import origin
-
-OUTPUT_SCHEMA = object_schema(
-    {
-        "output": {
-            "type": "array",
-            "description": "What the function returned, in order, with files in their places.",
-            "items": {},
-            "maxItems": 1000,
-        },
-        "files": {
-            "type": "array",
-            "description": "All files of the output.",
-            "items": artifact_schema("A file.", kind="file"),
-            "maxItems": 200,
-        },
-        "file": artifact_schema("The file, when there is exactly one.", kind="file"),
-        "image": artifact_schema("The first picture, if there is one.", kind="image"),
-    },
-    required=("output", "files"),
-)
+from .made_files import FileFinder, files_schema
 
 _TAG = re.compile(r"<[^<>]{0,500}>")
 _CLOCK = re.compile(
@@ -38,34 +18,34 @@ _CLOCK = re.compile(
 )
 _COUNT = re.compile(r"(?:try again|retry) in (?P<count>\d{1,5}) ?(?P<unit>s|second|m|minute|h|hour)", re.IGNORECASE)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".bmp")
 
-FileUrl = Callable[[str], str]
-
-
-def output(returned: list[Any], *, file_url: FileUrl, base_url: str) -> dict[str, Any]:
-    """Return the output of a call. What stands for a file there becomes the file; `file_url` tells where one is by its path."""
-    found: list[RemoteFile] = []
-    told: dict[str, Any] = {"output": [_replaced(value, found, file_url, base_url) for value in returned], "files": found}
-    if len(found) == 1:
-        told["file"] = found[0]
-    pictures = [file for file in found if _is_picture(file)]
-    return {**told, "image": pictures[0]} if pictures else told
+OUTPUT_SCHEMA = files_schema("What the function returned, in order, with files in their places.")
 
 
-def _replaced(value: Any, found: list[RemoteFile], file_url: FileUrl, base_url: str) -> Any:
-    # What was read as JSON has a bound on its depth.
-    if isinstance(value, list):
-        return [_replaced(inner, found, file_url, base_url) for inner in value]
-    if not isinstance(value, Mapping):
-        return value
-    if not _is_file(value):
-        return {name: _replaced(inner, found, file_url, base_url) for name, inner in value.items()}
-    name, mime_type = (clean_text(str(value.get(key) or "")[:200]) for key in ("orig_name", "mime_type"))
-    file = RemoteFile(url=_address(value, file_url, base_url), name=name, mime_type=mime_type)
-    if file not in found:
-        found.append(file)
-    return file
+class ReturnedFiles(FileFinder):
+    """Finds files in what a function returned: objects that stand for one. A text is a text, also when it is a URL."""
+
+    def __init__(self, *, base_url: str, file_url: Callable[[str], str]) -> None:
+        """Take where the app is, and what tells the address of a file by its path there."""
+        super().__init__()
+        self._base_url = base_url
+        self._file_url = file_url
+
+    def replaced(self, value: Any, *, beside: Mapping[str, Any] | None = None) -> Any:
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, Mapping) or not _is_file(value):
+            return super().replaced(value, beside=beside)
+        url = self._address(value)
+        name, mime_type = (clean_text(str(value.get(key) or "")[:200]) for key in ("orig_name", "mime_type"))
+        return self.found.setdefault(url, RemoteFile(url=url, name=name, mime_type=mime_type))
+
+    def _address(self, value: Mapping[str, Any]) -> str:
+        """Return where a file is. An app behind a proxy names itself wrongly; its path is right."""
+        path, url = value["path"], value.get("url")
+        if path.startswith(("http://", "https://")):
+            return str(path)
+        return url if isinstance(url, str) and _same_place(url, self._base_url) else self._file_url(path)
 
 
 def _is_file(value: Mapping[str, Any]) -> bool:
@@ -75,26 +55,11 @@ def _is_file(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("path"), str) and bool(value["path"]) and (named or {"orig_name", "url", "is_stream"} <= value.keys())
 
 
-def _address(value: Mapping[str, Any], file_url: FileUrl, base_url: str) -> str:
-    """Return where a file is. An app behind a proxy names itself wrongly; its path is right."""
-    path, url = value["path"], value.get("url")
-    if path.startswith(("http://", "https://")):
-        return str(path)
-    if isinstance(url, str) and _same_place(url, base_url):
-        return url
-    return file_url(path)
-
-
 def _same_place(url: str, base_url: str) -> bool:
     try:
         return origin(httpx2.URL(url)) == origin(httpx2.URL(base_url))
     except (httpx2.InvalidURL, ValueError):
         return False
-
-
-def _is_picture(file: RemoteFile) -> bool:
-    told = file.mime_type.lower()
-    return told.startswith("image/") if told else (file.name or file.url).lower().endswith(_PICTURES)
 
 
 def failure(told: Any) -> ToolError:

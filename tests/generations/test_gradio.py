@@ -145,7 +145,6 @@ def test_files_are_had_from_the_app_itself_whatever_it_calls_itself(site):
     output = run(calling(url, "predict")).output
     assert [file["mime_type"] for file in output["files"]] == ["image/png", "audio/wav"]
     assert output["output"] == [output["files"][0], {"audio": output["files"][1], "path": "plain"}, output["files"][0]]
-    assert output["image"] == output["files"][0]
     assert "file" not in output
 
 
@@ -212,6 +211,7 @@ def test_a_quota_is_told_in_words_without_markup():
         (b"event: complete\ndata: NaN\n\n", "bad_answer", False),
         (b"event: complete\ndata: [1]", "connection_lost", True),
         (b"event: complete\ndata: [" + b"[" * 100_000 + b"\n\n", "bad_answer", False),
+        (b"event: complete\ndata: " + b"[" * 900 + b"]" * 900 + b"\n\n", "bad_answer", False),
     ],
 )
 def test_a_stream_that_says_nothing_certain(site, raw, code, ambiguous):
