@@ -15,6 +15,8 @@ PRICING = {"per_second": "0.00115"}
 PARAMS = {"input": {"prompt": "picture {{ inputs.number }}", "width": 64, "height": 64}}
 CONFIG = {"webhook_secret_env": "REPLICATE_WEBHOOK_SECRET", "webhook_events": ["start", "completed"]}
 CENT = Decimal("0.005")
+# Casts that were asked for do not wait for their webhooks; the figures do.
+WEBHOOK_SECONDS = 60.0
 # A conductor that keeps what it had in flight grows by more than this; its caches do not.
 GROWTH = 1.5
 
@@ -70,6 +72,7 @@ def run(built: House, load: Load) -> list[str]:
     with built.serve(conductors=load.conductors) as memory:
         built.order("start", load.casts)
         has_ended = built.wait_for_casts(load.casts, seconds=load.seconds)
+        built.wait_for_webhooks(seconds=WEBHOOK_SECONDS)
     found = [] if has_ended else [f"Not all casts have ended within {load.seconds:.0f} s."]
     return found + _figures(built, load, memory)
 
@@ -106,6 +109,10 @@ def _figures(built: House, load: Load, memory: Memory) -> list[str]:
         found.append("The costs of the casts are not those of their generations.")
     if casts != {"succeeded": load.casts}:
         found.append(f"Not all casts succeeded: {casts}.")
+    if webhooks.get("refused"):
+        found.append(f"{webhooks['refused']} webhooks were refused.")
+    if sum(callbacks.values()) != webhooks.get("delivered", 0) - webhooks.get("doubled", 0):
+        found.append("The callbacks that are stored are not the webhooks that were delivered, each once.")
     if load.gathers and stats["peak"] < load.casts:
         found.append(f"Only {stats['peak']} jobs were in flight at once.")
     if memory.peak > GROWTH * memory.start:
