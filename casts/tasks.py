@@ -7,20 +7,23 @@ from django.conf import settings
 from casts import engine, shifts
 from casts.clock import database_now
 from casts.conductor import Conductor
-from casts.conductor.loop import Pace, is_any_due
+from casts.conductor.due import is_any_due
+from casts.conductor.loop import Pace
 from casts.doorbell import ask_for_a_shift
 from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import ConductorKind
 
-# Well below the cluster's own timeout, which kills: claims end after the shift, calls within the overtime.
-SHIFT_SECONDS = 240.0
-OVERTIME_SECONDS = 300.0
+# Well below the cluster's own timeout, which kills: claims end after the shift, calls within the overtime. No call starts
+# that could outlast it. In the overtime another shift may begin, so that for its length no worker may be left to the
+# other tasks: less than the silence of a canary for which the cluster is taken for dead.
+SHIFT_SECONDS = 450.0
+OVERTIME_SECONDS = 90.0
 
 
 def continue_casts() -> None:
     """Conduct until nothing is due or the shift is over. One worker of the cluster is left to the other tasks."""
-    others = ConductorProcess.objects.alive().filter(kind=ConductorKind.TASK).count()
+    others = ConductorProcess.objects.alive().claiming().filter(kind=ConductorKind.TASK).count()
     if others >= max(1, settings.Q_CLUSTER["workers"] - 1):
         return
     pace = Pace.for_database(shift=SHIFT_SECONDS, overtime=OVERTIME_SECONDS)

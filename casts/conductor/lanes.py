@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import inspect
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -42,6 +43,7 @@ SEATS_PER_THREAD = 4
 class Lanes:
     """How many calls are at work on each lane, how many more may start, and how many casts may be held until they can.
 
+    `ends_at` is when all calls must have ended, on the monotonic clock, and `whole` the seconds that there were for them.
     `short` are the lanes on which a cast found no room. `freed` counts the places that were left there since: as many
     of those that wait may find room.
     """
@@ -51,12 +53,17 @@ class Lanes:
         self.room = {Lane.LOOP: coroutines, Lane.THREAD: threads, Lane.PROCESS: processes}
         self.taken: Counter[Lane] = Counter()
         self.seats = SEATS_PER_THREAD * threads
+        self.ends_at = self.whole = float("inf")
         self.short: set[Lane] = set()
         self.freed = 0
 
     def free(self) -> int:
         """Return for how many calls there is room on the lane that has most."""
         return max(self.room[lane] - self.taken[lane] for lane in Lane)
+
+    def limit(self, *, seconds: float, overtime: float) -> None:
+        """Let calls start for so many seconds from now, and only those that will have ended at the end of the overtime."""
+        self.ends_at, self.whole = time.monotonic() + seconds + overtime, seconds
 
     def close(self) -> None:
         """Let no new call start. Polls, which ask after what runs elsewhere, need no room."""
@@ -77,7 +84,8 @@ class Lanes:
     def reserve(self, *, waiting: int = 0, beside: Iterable[Turn] = ()) -> "Reservation":
         """Return the room that is free while so many casts wait, without what turns `beside` will take of it."""
         free = {lane: self.room[lane] - self.taken[lane] for lane in Lane}
-        reservation = Reservation(free=free, seats=self.seats - waiting, short=self.short)
+        longest = float("inf") if self.ends_at - time.monotonic() >= self.whole else self.ends_at - time.monotonic()
+        reservation = Reservation(free=free, seats=self.seats - waiting, short=self.short, longest=longest)
         for turn in beside:
             reservation.seats -= turn.waits
             for call in turn.calls:
@@ -111,13 +119,20 @@ class Place:
 class Reservation:
     """The room that one transaction may fill. If the transaction fails, nothing has to be given back."""
 
-    def __init__(self, *, free: dict[Lane, int], seats: int, short: set[Lane]) -> None:
-        """Take the calls that may start on each lane, the casts that may wait, and where to note the lanes that are full."""
+    def __init__(self, *, free: dict[Lane, int], seats: int, short: set[Lane], longest: float) -> None:
+        """Take the calls that may start on each lane, the casts that may wait, and where to note the lanes that are full.
+
+        `longest` is how many seconds a call may take. Nobody waits here for one that may take longer.
+        """
         self.left = free
         self.seats = seats
+        self._longest = longest
         self._short = short
 
-    def has_room(self, tool: Tool, *, apart: bool) -> bool:
+    def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
+        if seconds > self._longest:
+            self.seats = 0
+            return False
         lane = lane_of(tool, apart=apart)
         if self.left[lane] <= 0:
             self._short.add(lane)

@@ -18,9 +18,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from casts import engine, errands
+from casts import engine
 from casts.clock import database_now
-from casts.engine import Aborted, Claim, Report, Via
+from casts.engine import Aborted, Report, Via
 from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import SILENCE_SECONDS, ConductorKind
@@ -28,6 +28,7 @@ from casts.models.conductor import SILENCE_SECONDS, ConductorKind
 from . import calls, ears
 from .callbacks import Callbacks
 from .database import DatabaseThread
+from .due import claim_due, hand_over, is_any_due
 from .errands import Errands
 from .holdings import Holdings, Work
 from .keeper import Keeper, Renewal
@@ -113,7 +114,9 @@ class Conductor:
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._started_at = time.monotonic()
-        row = await self._database.run(self._enrol)
+        self._row = row = await self._database.run(self._enrol)
+        if self.pace.shift is not None:
+            self._lanes.limit(seconds=self.pace.shift, overtime=self.pace.overtime)
         keeper = Keeper(
             conductor=row,
             lease_seconds=self.pace.lease,
@@ -159,11 +162,20 @@ class Conductor:
                 logger.warning("The database cannot be reached; what came back is kept and settled once it can.", exc_info=True)
                 await asyncio.sleep(min(1.0, self.pace.lease / 10))
             if self._is_over:
-                self._lanes.close()
+                await self._drain()
                 drain_until = min(drain_until, time.monotonic() + (self.pace.grace if self._stopping else self.pace.overtime))
                 if time.monotonic() > drain_until or not (self._held.work or self._held.reports or self._errands.is_busy):
                     return
             await self._wait(until=drain_until)
+
+    async def _drain(self) -> None:
+        """Start nothing more, and let others know that it is theirs to do."""
+        self._lanes.close()
+        if not self._row.draining:
+            try:
+                await self._database.run(hand_over, self._row)
+            except (DatabaseError, InterfaceError):
+                logger.warning("The database cannot be reached: nobody knows yet that this conductor claims no more.", exc_info=True)
 
     @property
     def _is_over(self) -> bool:
@@ -220,7 +232,7 @@ class Conductor:
             return True
         self._poll_at = now + self.pace.poll
         limit = min(BATCH, self._lanes.free())
-        claims = await self._database.run(_claim_due, limit=limit, lease_seconds=self.pace.lease)
+        claims = await self._database.run(claim_due, limit=limit, lease_seconds=self.pace.lease)
         if claims:
             if len(claims) == limit or claims[0].lost:
                 self._poll_at = 0.0  # there may be more
@@ -319,22 +331,3 @@ class Conductor:
             self._database.close()
             for threads in (self._threads, self._asking):
                 threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _claim_due(*, limit: int, lease_seconds: float) -> list[Claim]:
-    """Claim due casts, or one suspect: a cast of which two holders in a row never finished one look.
-
-    A suspect is looked at alone: if that takes this process down too, nobody else comes under suspicion by it.
-    """
-    engine.tend_gates()
-    for suspect in engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True):
-        if suspect.lost < engine.MAX_LOST_CLAIMS:
-            return [suspect]
-        logger.error("Cast %s took %d workers along and is given up", suspect.cast_id, suspect.lost)
-        engine.give_up(claim=suspect, message=f"Looking at this cast ended {suspect.lost} workers, one after the other.")
-    return engine.claim(limit=limit, lease_seconds=lease_seconds)
-
-
-def is_any_due(*, within_seconds: float = 0.0) -> bool:
-    """Tell whether a cast or an errand is due, or will be within so many seconds. Reads only."""
-    return engine.is_any_due(within_seconds=within_seconds) or errands.is_any_due(within_seconds=within_seconds)

@@ -29,8 +29,8 @@ WINDOW = 50
 class Slots(Protocol):
     """Where a conductor has room for calls. A generation is inserted only with a slot in hand."""
 
-    def has_room(self, tool: Tool, *, apart: bool) -> bool:
-        """Tell whether a call of `tool` could start now, in a process of its own if it must be `apart`."""
+    def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
+        """Tell whether a call of `tool` that may take so long could start now, in a process of its own if it must be `apart`."""
 
     def take(self, tool: Tool, *, apart: bool) -> None:
         """Reserve room for one such call."""
@@ -110,7 +110,9 @@ def _start(*, turn: Turn, steps: Sequence[PlanStep], doors: Doors) -> bool:
             if room <= 0:
                 return more  # the end of any of them brings the next look
             if _is_startable(turn, attempt):
-                if not doors.slots.has_room(turn.state.tools[step.tool_id], apart=turn.is_apart_at((step.id, item))):
+                tool = turn.state.tools[step.tool_id]
+                seconds = step.run_timeout_seconds or tool.run_timeout_seconds
+                if not doors.slots.has_room(tool, apart=turn.is_apart_at((step.id, item)), seconds=seconds):
                     turn.starved = True
                     break
                 seen = namespace if not step.has_for_each else _with_item(turn.state, step, item, namespace)

@@ -56,7 +56,7 @@ def cast(*steps: dict[str, Any], given: dict[str, Any] | None = None, **options:
 class Unlimited:
     """Slots without end."""
 
-    def has_room(self, tool: Tool, *, apart: bool) -> bool:
+    def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         return True
 
     def take(self, tool: Tool, *, apart: bool) -> None:
@@ -73,7 +73,7 @@ class Limited:
     left: int
     seats: int = 0
 
-    def has_room(self, tool: Tool, *, apart: bool) -> bool:
+    def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         return self.left > 0
 
     def take(self, tool: Tool, *, apart: bool) -> None:

@@ -2,7 +2,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from django.db import connection
@@ -50,14 +50,15 @@ def conduct(**values) -> None:
 @contextmanager
 def conducting(**values):
     """Conduct on another thread while the block runs; stop and drain at its end."""
-    options = {name: values.pop(name) for name in ("threads", "coroutines") if name in values}
+    options = {name: values.pop(name) for name in ("kind", "threads", "coroutines") if name in values}
     with ThreadPoolExecutor(max_workers=1) as pool:
         conductor = Conductor(pace=Pace.for_database(**values), **options)
         running = pool.submit(asyncio.run, conductor.run())
         try:
             yield conductor
         finally:
-            conductor._loop.call_soon_threadsafe(conductor.stop)
+            with suppress(RuntimeError):  # its shift may have ended before
+                conductor._loop.call_soon_threadsafe(conductor.stop)
             running.result(60)
 
 

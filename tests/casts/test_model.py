@@ -5,6 +5,7 @@
 
 import os
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -31,7 +32,7 @@ CALM_ROUNDS = 80
 
 def spells() -> list[SpellVersion]:
     """Publish one of each shape: a chain, a join of branches, a fan-out, a step that may fail."""
-    fast = {"backoff_seconds": 1.0, "max_backoff_seconds": 2.0}
+    fast: dict[str, Any] = {"backoff_seconds": 1.0, "max_backoff_seconds": 2.0}
     pure, none = tool("pure.tool", **fast), billed("none.tool", **fast)
     resend, lookup = billed("resend.tool", recovery=Recovery.RESEND, **fast), billed("lookup.tool", recovery=Recovery.LOOKUP, **fast)
     after = {"tool": pure, "params": {"n": "{{ steps.one }}"}}
@@ -78,7 +79,7 @@ class CastsMachine(RuleBasedStateMachine):
     def publish(self) -> None:
         self.spells = spells()
 
-    @precondition(lambda self: Cast.objects.count() < 4)
+    @precondition(lambda _: Cast.objects.count() < 4)
     @rule(shape=FEW)
     def start(self, shape: int) -> None:
         pinned = self.spells[shape % len(self.spells)]

@@ -1,0 +1,36 @@
+"""What is due, for the process that looks for it: which casts to take, and when to leave them to others."""
+
+import logging
+
+from casts import doorbell, engine, errands
+from casts.engine import Claim
+from casts.models import ConductorProcess
+
+logger = logging.getLogger(__name__)
+
+
+def claim_due(*, limit: int, lease_seconds: float) -> list[Claim]:
+    """Claim due casts, or one suspect: a cast of which two holders in a row never finished one look.
+
+    A suspect is looked at alone: if that takes this process down too, nobody else comes under suspicion by it.
+    """
+    engine.tend_gates()
+    for suspect in engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True):
+        if suspect.lost < engine.MAX_LOST_CLAIMS:
+            return [suspect]
+        logger.error("Cast %s took %d workers along and is given up", suspect.cast_id, suspect.lost)
+        engine.give_up(claim=suspect, message=f"Looking at this cast ended {suspect.lost} workers, one after the other.")
+    return engine.claim(limit=limit, lease_seconds=lease_seconds)
+
+
+def is_any_due(*, within_seconds: float = 0.0) -> bool:
+    """Tell whether a cast or an errand is due, or will be within so many seconds. Reads only."""
+    return engine.is_any_due(within_seconds=within_seconds) or errands.is_any_due(within_seconds=within_seconds)
+
+
+def hand_over(row: ConductorProcess) -> None:
+    """Count no more as one who takes casts. If that was the last one, the cluster is asked for another."""
+    ConductorProcess.objects.filter(pk=row.pk).update(draining=True)
+    row.draining = True
+    if is_any_due():
+        doorbell.ask_unless_claimed()
