@@ -5,11 +5,13 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from casts import urls as casts
 from config import openapi as _extensions  # noqa: F401 - its import registers the scheme of API keys
+from config.home import ApiIndex
 from config.problems import unknown_route
 from generations import urls as generations
 from spells import urls as spells
 
 _v1: list[URLPattern | URLResolver] = [
+    path("", ApiIndex.as_view(), name="index"),
     *spells.urlpatterns,
     *generations.urlpatterns,
     *casts.urlpatterns,

@@ -44,6 +44,7 @@ _TOLD: Mapping[int, str] = {
     413: "The body is too large.",
     503: "It cannot be done at present. Come back after `Retry-After` seconds.",
     415: "The body is of a type that is not read here.",
+    416: "The file has no such part.",
     422: "The body can be read, but says something that cannot be done. `errors` name the places.",
     429: "You have as many streams open as you may.",
 }
@@ -91,6 +92,8 @@ def _statuses(path: str, method: str, operation: Mapping[str, Any]) -> list[int]
         statuses += [] if path.endswith("/validate/") else [409]
     elif "signature" in {parameter["name"] for parameter in operation.get("parameters", ())}:
         statuses.append(403)
+    if "206" in operation["responses"]:
+        statuses.append(416)
     if "text/event-stream" in operation["responses"].get("200", {}).get("content", {}):
         statuses += [429, 503]
     return statuses

@@ -23,6 +23,7 @@ from casts.callbacks import DeliveryRefusedError, UnverifiableError
 from casts.streaming.seats import ProcessStreamsError, UserStreamsError
 from generations.callback_payloads import BadPayloadError
 from generations.links import LinkRefusedError
+from generations.ranges import UnsatisfiableRangeError
 from spells.authoring import NoDraftError, SpellExistsError
 from spells.documents import NotOwnerError
 from spells.problems import Problem, ProblemsError, join_path
@@ -84,6 +85,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     exceptions.ValidationError: INVALID,
     exceptions.ParseError: MALFORMED,
     exceptions.UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body is of a type that is not read here", "Content-Type"),
+    UnsatisfiableRangeError: Kind(416, "range-not-satisfiable", "The file has no such part", "Range"),
     exceptions.NotAcceptable: Kind(406, "not-acceptable", "There is no answer of the type that was asked for", "Accept"),
     exceptions.NotFound: NOT_FOUND,
     Http404: NOT_FOUND,
@@ -145,8 +147,8 @@ def _detail(error: Exception, kind: Kind, errors: list[Problem]) -> str:
 
 
 def _headers(error: Exception) -> dict[str, str]:
-    """Return the headers that the framework would send with an exception of its own."""
-    headers = {}
+    """Return the headers that an exception brings along, or that the framework would send with one of its own."""
+    headers = dict(getattr(error, "headers", {}))
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = str(challenge)
     if wait := RETRY_SECONDS if isinstance(error, OperationalError) else getattr(error, "wait", None):

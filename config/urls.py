@@ -5,12 +5,14 @@ from django.urls import URLPattern, URLResolver, path
 
 from config import api
 from config.health import healthz, readyz
+from config.home import home
 from config.metrics import metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home, name="home"),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
-    path("readyz", readyz),
+    path("readyz", readyz, name="readyz"),
     path("metrics", metrics),
     *api.urlpatterns,
 ]

@@ -12,6 +12,7 @@ from django.utils.http import content_disposition_header, parse_etags, quote_eta
 
 from generations.artifacts import open_stored
 from generations.models import Artifact
+from generations.ranges import requested_part
 
 # What browsers show and never run. All else, HTML and SVG before all, is for saving only.
 SHOWN_TYPES = frozenset(
@@ -37,21 +38,37 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     # An artefact never changes; whose it is, a shared cache does not know.
     "Cache-Control": "private, max-age=86400, immutable",
-    "Accept-Ranges": "none",
+    "Accept-Ranges": "bytes",
 }
 
 
 def respond(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
-    """Return the bytes of an artefact, or 304 when the client has them. Raises FileNotFoundError when the storage lost them."""
+    """Return the bytes of an artefact or the part that was asked for, or 304 when the client has them.
+
+    Raises UnsatisfiableRangeError when there is no such part, FileNotFoundError when the storage lost the bytes.
+    """
     headers = {**HEADERS, "ETag": quote_etag(artifact.sha256)}
     if _has_already(request, headers["ETag"]):
         return HttpResponseNotModified(headers=headers)
-    headers |= {"Content-Disposition": _disposition(artifact), "Content-Length": str(artifact.size)}
+    part = _requested_part(request, artifact, headers["ETag"])
+    wanted = range(artifact.size) if part is None else part
+    headers |= {"Content-Disposition": _disposition(artifact), "Content-Length": str(len(wanted))}
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{artifact.size}"
     file = open_stored(artifact.sha256)
+    file.seek(wanted.start)
     # a plain iterator would be read to its end before an ASGI server sends its first byte
-    chunks = AsyncChunks(file) if isinstance(request, ASGIRequest) else Chunks(file)
+    chunks = AsyncChunks(file, len(wanted)) if isinstance(request, ASGIRequest) else Chunks(file, len(wanted))
     charset = "; charset=utf-8" if artifact.mime_type.startswith("text/") else ""
-    return StreamingHttpResponse(chunks, content_type=f"{artifact.mime_type}{charset}", headers=headers)
+    status = 200 if part is None else 206
+    return StreamingHttpResponse(chunks, status=status, content_type=f"{artifact.mime_type}{charset}", headers=headers)
+
+
+def _requested_part(request: HttpRequest, artifact: Artifact, etag: str) -> range | None:
+    """Return the part that is asked for. `If-Range` with another ETag, or with a date, asks for the whole file."""
+    if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
+        return None
+    return requested_part(request.headers.get("Range", ""), size=artifact.size)
 
 
 def _has_already(request: HttpRequest, etag: str) -> bool:
@@ -60,28 +77,35 @@ def _has_already(request: HttpRequest, etag: str) -> bool:
 
 
 class _Closing:
-    """A file that is closed with the response, also when nobody reads it."""
+    """A part of a file, from where it stands. The file is closed with the response, also when nobody reads it."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        """Take the open file."""
+    def __init__(self, file: IO[bytes], count: int) -> None:
+        """Take the open file, and how many bytes of it to read."""
         self.file = file
+        self.left = count
         self.close = file.close
+
+    def read(self) -> bytes:
+        """Return the next piece, empty at the end."""
+        chunk = self.file.read(min(CHUNK_BYTES, self.left))
+        self.left -= len(chunk)
+        return chunk
 
 
 class Chunks(_Closing):
     """Reads a file for WSGI."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the file piece by piece."""
-        return iter(lambda: self.file.read(CHUNK_BYTES), b"")
+        """Yield the part piece by piece."""
+        return iter(self.read, b"")
 
 
 class AsyncChunks(_Closing):
     """Reads a file for ASGI, on threads."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the file piece by piece."""
-        while chunk := await sync_to_async(self.file.read, thread_sensitive=False)(CHUNK_BYTES):
+        """Yield the part piece by piece."""
+        while chunk := await sync_to_async(self.read, thread_sensitive=False)():
             yield chunk
 
 

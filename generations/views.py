@@ -107,10 +107,12 @@ class ArtifactView(APIView):
         description="Yours, or with the signature of a link. The type is the artefact's own; what a browser might run is for saving only.",
         parameters=[
             OpenApiParameter("signature", str, description="What the address of a link ends in."),
+            OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One part: `bytes=0-1023`, `bytes=1024-`, `bytes=-1024`."),
             OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of the bytes that you have."),
         ],
         responses={
             (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes."),
+            (206, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="The part that was asked for."),
             304: OpenApiResponse(description="You have them already."),
         },
     )

@@ -38,7 +38,7 @@ def file(data=PNG, name="art.png", content_type="application/octet-stream"):
 
 def body(response):
     """Read the bytes to their end, which closes the file."""
-    assert response.status_code == 200, response.content
+    assert response.status_code in (200, 206), response.content
     return b"".join(response.streaming_content)
 
 
@@ -194,6 +194,66 @@ def test_whoever_has_the_bytes_already_is_not_sent_them_again(given, status):
     assert response.status_code == status
     assert response.headers["ETag"] == f'"{stored.sha256}"'
     assert status == 304 or body(response) == PNG
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ("bytes=0-0", (0, 0)),
+        ("bytes=3-5", (3, 5)),
+        ("bytes=3-", (3, 9)),
+        ("Bytes=8-99", (8, 9)),
+        ("bytes=-4", (6, 9)),
+        ("bytes=-99", (0, 9)),
+        ("bytes=9-9", (9, 9)),
+    ],
+)
+def test_a_part_of_the_bytes_is_served(asked, part):
+    ada = UserFactory.create()
+    stored = kept(ada, b"0123456789")
+    response = get(client_of(ada), f"/artifacts/{stored.id}/", Range=asked)
+    first, last = part
+    assert (response.status_code, body(response)) == (206, b"0123456789"[first : last + 1])
+    assert response.headers["Content-Range"] == f"bytes {first}-{last}/10"
+    assert response.headers["Content-Length"] == str(last + 1 - first)
+    assert response.headers["Accept-Ranges"] == "bytes"
+
+
+@pytest.mark.parametrize("asked", ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=999999999999999999-"])
+def test_a_part_that_is_not_there_is_refused_with_the_size(asked):
+    ada = UserFactory.create()
+    stored = kept(ada, b"0123456789")
+    response = get(client_of(ada), f"/artifacts/{stored.id}/", Range=asked)
+    assert_problem(response, 416, "Range", name="range-not-satisfiable")
+    assert response.headers["Content-Range"] == "bytes */10"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Range": "bytes=0-1,3-4"},
+        {"Range": "bytes=5-3"},
+        {"Range": "bytes=-"},
+        {"Range": "bytes=x-1"},
+        {"Range": "lines=0-1"},
+        {"Range": "bytes=" + "9" * 5000 + "-"},
+        {"Range": "bytes=0-1", "If-Range": '"another"'},
+        {"Range": "bytes=0-1", "If-Range": "Wed, 21 Oct 2026 07:28:00 GMT"},
+    ],
+)
+def test_what_is_no_single_part_gets_the_whole(headers):
+    ada = UserFactory.create()
+    stored = kept(ada, b"0123456789")
+    response = get(client_of(ada), f"/artifacts/{stored.id}/", **{name.replace("-", "_"): value for name, value in headers.items()})
+    assert (response.status_code, body(response)) == (200, b"0123456789")
+    assert "Content-Range" not in response.headers
+
+
+def test_a_part_of_the_bytes_that_one_knows_is_served():
+    ada = UserFactory.create()
+    stored = kept(ada, b"0123456789")
+    response = get(client_of(ada), f"/artifacts/{stored.id}/", Range="bytes=2-3", If_Range=f'"{stored.sha256}"')
+    assert (response.status_code, body(response)) == (206, b"23")
 
 
 def test_head_tells_the_size_without_the_bytes():
