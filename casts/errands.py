@@ -13,13 +13,13 @@ from django.db import connection, models
 
 from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
-from generations.models import Callback
+from generations.models import Callback, Cancellation
 
 LEASE_SECONDS = 60.0
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 300.0
 
-MODELS: tuple[type[models.Model], ...] = (Callback,)
+MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation)
 
 _COLUMNS = {"id": "bigint", "attempts": "bigint"}
 

@@ -24,6 +24,7 @@ GENERATION_VALUE = {
     "cost_basis": None,
     "progress": None,
     "job_id": "",
+    "cancellation": None,
     "created_at": "2026-11-23T20:14:03.101Z",
     "started_at": "2026-11-23T20:14:03.101Z",
     "finished_at": "2026-11-23T20:14:04.480Z",

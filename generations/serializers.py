@@ -10,7 +10,8 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from generations.artifacts import REFERENCE_KEY
-from generations.models import Artifact, Generation, GenerationStatus
+from generations.models import Artifact, Cancellation, Generation, GenerationStatus
+from generations.models.cancellation import CancellationOutcome
 from generations.progress import read_progress
 from spells.fields import choice_field, json_field
 
@@ -130,6 +131,28 @@ class ProgressField(serializers.JSONField):
         }
 
 
+CANCELLATION = {
+    "type": ["object", "null"],
+    "description": "What came of asking the provider to stop the job; null while nobody wanted that.",
+    "properties": {
+        "outcome": {"type": "string", "enum": CancellationOutcome.values},
+        "said": {"type": "string", "description": "What the provider said, if it did not just do it."},
+        "created_at": {"type": "string", "format": "date-time"},
+        "done_at": {"type": ["string", "null"], "format": "date-time"},
+    },
+    "required": ["outcome", "said", "created_at", "done_at"],
+}
+
+
+class CancellationSerializer(serializers.ModelSerializer[Cancellation]):
+    """What came of asking a provider to stop a job."""
+
+    class Meta:
+        model = Cancellation
+        fields = ["outcome", "said", "created_at", "done_at"]
+        read_only_fields = fields
+
+
 class GenerationSerializer(serializers.ModelSerializer[Generation]):
     """One attempt at one step of one cast."""
 
@@ -145,6 +168,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
     cost_basis = json_field(COST_BASIS)
     progress = ProgressField(read_only=True)
     job_id = serializers.CharField(help_text="The provider's own id of the job, if it is one.")
+    cancellation = serializers.SerializerMethodField()
     artifacts = ArtifactSerializer(many=True)
 
     class Meta:
@@ -165,6 +189,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
             "cost_basis",
             "progress",
             "job_id",
+            "cancellation",
             "created_at",
             "started_at",
             "finished_at",
@@ -174,10 +199,18 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
         ]
         read_only_fields = fields
 
+    @extend_schema_field(CANCELLATION)
+    def get_cancellation(self, generation: Generation) -> Any:
+        cancellation = getattr(generation, "cancellation", None)
+        return cancellation and CancellationSerializer(cancellation).data
+
+
+_LONG = ("cast", "inputs", "output", "deadline_at", "cancellation", "artifacts")
+
 
 class GenerationShortSerializer(GenerationSerializer):
     """An attempt without what went in and came out."""
 
     class Meta(GenerationSerializer.Meta):
-        fields = [name for name in GenerationSerializer.Meta.fields if name not in ("cast", "inputs", "output", "deadline_at", "artifacts")]
+        fields = [name for name in GenerationSerializer.Meta.fields if name not in _LONG]
         read_only_fields = fields

@@ -60,7 +60,7 @@ LINK_SCHEMA = {
 
 def seen_in_full(generations: QuerySet[Generation]) -> QuerySet[Generation]:
     """Fetch with generations all that their serializer shows. Two queries."""
-    return generations.select_related("step__tool").prefetch_related("artifacts")
+    return generations.select_related("step__tool", "cancellation").prefetch_related("artifacts")
 
 
 @extend_schema(tags=["generations"])

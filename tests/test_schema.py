@@ -65,6 +65,7 @@ PARTIAL_INDEXES = {
     "cast_idempotency_key_is_unique_per_initiator": PartialIndex(
         "casts_cast", ("initiator_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
     ),
+    "cancellation_due": PartialIndex("generations_cancellation", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
     "callback_due": PartialIndex("generations_callback", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
     "generation_one_live_per_step_item": PartialIndex(
         "generations_generation",

@@ -21,6 +21,7 @@ from .lanes import Place
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN_SECONDS = 5.0
+CANNOT_CANCEL = "cannot_cancel"
 
 
 async def run(*, adapter_key: str, request: Request, threads: Executor, place: Place, apart: bool = False) -> News:
@@ -67,6 +68,31 @@ async def read(*, adapter_key: str, request: Request, payload: Any, threads: Exe
 
     news: News | None = await _answer(adapter_key, request, attempt, (Result, Progress, ToolError, NoneType))
     return news
+
+
+class CannotCancelError(Exception):
+    """The adapter has no way to stop a job."""
+
+
+async def cancel(*, adapter_key: str, request: Request, job_id: str, threads: Executor, place: Place) -> None:
+    """Ask a provider to stop a job.
+
+    Raises:
+        CannotCancelError: the adapter does not say how.
+        ToolError: the provider could not be asked, or refused.
+    """
+
+    async def attempt(adapter: Adapter) -> None:
+        if type(adapter).cancel is Adapter.cancel:
+            raise ToolError(f"The adapter {adapter_key} cannot cancel.", code=CANNOT_CANCEL, permanent=True)
+        await _invoke(adapter.cancel, request, job_id, threads=threads, place=place)
+
+    try:
+        await _answer(adapter_key, request, attempt, (NoneType,))
+    except ToolError as error:
+        if error.code == CANNOT_CANCEL:
+            raise CannotCancelError(error.message) from error
+        raise
 
 
 async def _answer(

@@ -23,6 +23,7 @@ class Lane(Enum):
     LOOP = "loop"
     THREAD = "thread"
     PROCESS = "process"
+    POLL = "poll"
 
 
 def lane_of(tool: Tool, *, apart: bool = False) -> Lane:
@@ -36,6 +37,9 @@ def lane_of(tool: Tool, *, apart: bool = False) -> Lane:
     return Lane.LOOP if inspect.iscoroutinefunction(adapter.run) else Lane.THREAD
 
 
+CALLS = (Lane.LOOP, Lane.THREAD, Lane.PROCESS)
+# Questions for jobs that may be at work at once, beside all calls: neither keeps the other waiting.
+POLLS = 200
 # Casts that are held until there is room, for each thread.
 SEATS_PER_THREAD = 4
 
@@ -48,9 +52,9 @@ class Lanes:
     of those that wait may find room.
     """
 
-    def __init__(self, *, coroutines: int, threads: int, processes: int) -> None:
-        """Take the room of each lane, in calls."""
-        self.room = {Lane.LOOP: coroutines, Lane.THREAD: threads, Lane.PROCESS: processes}
+    def __init__(self, *, coroutines: int, threads: int, processes: int, polls: int = POLLS) -> None:
+        """Take the room of each lane, in calls, or in polls."""
+        self.room = {Lane.LOOP: coroutines, Lane.THREAD: threads, Lane.PROCESS: processes, Lane.POLL: polls}
         self.taken: Counter[Lane] = Counter()
         self.seats = SEATS_PER_THREAD * threads
         self.ends_at = self.whole = float("inf")
@@ -59,14 +63,14 @@ class Lanes:
 
     def free(self) -> int:
         """Return for how many calls there is room on the lane that has most."""
-        return max(self.room[lane] - self.taken[lane] for lane in Lane)
+        return max(self.room[lane] - self.taken[lane] for lane in CALLS)
 
     def limit(self, *, seconds: float, overtime: float) -> None:
         """Let calls start for so many seconds from now, and only those that will have ended at the end of the overtime."""
         self.ends_at, self.whole = time.monotonic() + seconds + overtime, seconds
 
     def close(self) -> None:
-        """Let no new call start. Polls, which ask after what runs elsewhere, need no room."""
+        """Let no new call start, and no poll: others may ask after what runs elsewhere."""
         self.room = dict.fromkeys(Lane, 0)
         self.seats = 0
 
@@ -88,6 +92,7 @@ class Lanes:
         reservation = Reservation(free=free, seats=self.seats - waiting, short=self.short, longest=longest)
         for turn in beside:
             reservation.seats -= turn.waits
+            reservation.left[Lane.POLL] -= len(turn.polls())
             for call in turn.calls:
                 step = turn.state.step(call.step_id)
                 reservation.take(turn.state.tools[step.tool_id], apart=turn.is_apart_at((call.step_id, call.item)))
@@ -140,6 +145,10 @@ class Reservation:
 
     def take(self, tool: Tool, *, apart: bool) -> None:
         self.left[lane_of(tool, apart=apart)] -= 1
+
+    def may_poll(self) -> bool:
+        self.left[Lane.POLL] -= 1
+        return self.left[Lane.POLL] >= 0
 
     def may_wait(self) -> bool:
         self.seats -= 1

@@ -27,12 +27,13 @@ from casts.models.conductor import SILENCE_SECONDS, ConductorKind
 
 from . import calls, ears
 from .callbacks import Callbacks
+from .cancellations import Cancellations
 from .database import DatabaseThread
 from .due import claim_due, hand_over, is_any_due
 from .errands import Errands
 from .holdings import Holdings, Work
 from .keeper import Keeper, Renewal
-from .lanes import Lanes, Place, lane_of
+from .lanes import Lane, Lanes, Place, lane_of
 from .settling import Order, Settled, settle
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class Conductor:
         self._database = DatabaseThread()
         self._wake = asyncio.Event()
         self._errands = Errands(
-            kinds=[Callbacks(threads=self._asking)],
+            kinds=[Callbacks(threads=self._asking), Cancellations(threads=self._asking)],
             database=self._database,
             pause_seconds=self.pace.poll,
             wake=self._wake.set,
@@ -281,7 +282,8 @@ class Conductor:
             self._held.look_in(cast_id, seconds=0.2)  # the lease may end first: another look finds the call unmade
             return
         tool = next(tool for tool in order.turn.state.tools.values() if tool.slug == request.tool)
-        place = self._lanes.occupy(lane_of(tool, apart=order.apart), then=self._wake.set)
+        lane = lane_of(tool, apart=order.apart) if order.job_id is None else Lane.POLL
+        place = self._lanes.occupy(lane, then=self._wake.set)
         task = asyncio.create_task(self._make(order, tool.adapter, place))
         self._held.work[request.generation_id] = Work(cast_id=cast_id, task=task)
 

@@ -18,6 +18,9 @@ from .lanes import Lanes
 
 logger = logging.getLogger(__name__)
 
+# How long one question for a job may take.
+POLL_SECONDS = 30.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -110,19 +113,21 @@ def _orders(turns: Sequence[Turn]) -> list[Order]:
     polls = {attempt.id: turn for turn in turns for attempt in turn.polls()}
     rows = Generation.objects.filter(pk__in=list(polls)) if polls else ()
     asked = [*wanted, *((polls[generation.pk], generation, generation.job_id) for generation in rows)]
-    requests = prepare(calls=[_call(turn, generation) for turn, generation, _ in asked])
+    requests = prepare(calls=[_call(turn, generation, is_poll=job_id is not None) for turn, generation, job_id in asked])
     return [
         Order(turn=turn, request=request, job_id=job_id, apart=job_id is None and turn.is_apart_at((generation.step_id, generation.item)))
         for (turn, generation, job_id), request in zip(asked, requests, strict=True)
     ]
 
 
-def _call(turn: Turn, generation: Generation) -> Call:
+def _call(turn: Turn, generation: Generation, *, is_poll: bool) -> Call:
     step = turn.state.step(generation.step_id)
+    tool = turn.state.tools[step.tool_id]
+    seconds: float = step.run_timeout_seconds or tool.run_timeout_seconds
     return Call.of(
         generation,
-        tool=turn.state.tools[step.tool_id],
+        tool=tool,
         owner_id=turn.state.cast.initiator_id,
-        timeout_seconds=step.run_timeout_seconds,
+        timeout_seconds=min(seconds, POLL_SECONDS) if is_poll else seconds,
         deadline_seconds=step.deadline_seconds,
     )

@@ -21,7 +21,8 @@ from .reports import Report
 from .retrying import in_one_transaction
 from .starts import Slots, start_ready
 from .state import load
-from .turns import Turn, conclude, judge, take
+from .turns import Turn, conclude, judge, put_off_polls, take
+from .withdrawing import withdraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ def _settle_in_time(
     for turn in turns.values():
         for change in list(judge(turn)):
             turn.add(change)
+    put_off_polls(turns.values(), may_poll=slots.may_poll)
     passage = start_ready(turns=list(turns.values()), slots=slots)
     for turn in turns.values():
         turn.end = conclude(turn)
@@ -80,6 +82,7 @@ def _settle_in_time(
 
 def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:
     changes.write(turns=turns, now=now)
+    withdraw(turns, now=now)
     FanOut.objects.bulk_create([fan_out for turn in turns for fan_out in turn.fan_outs])
     Generation.objects.bulk_create([generation for turn in turns for generation in turn.inserts])
     gates.write(turns=turns, passage=passage)

@@ -11,6 +11,7 @@ from . import ends
 from .claims import Claim
 from .retrying import in_one_transaction
 from .turns import End
+from .withdrawing import ask
 
 MAX_MESSAGE_CHARACTERS = 2_000
 
@@ -31,6 +32,8 @@ def give_up(*, claim: Claim, message: str) -> bool:
     if not Cast.objects.filter(pk=cast.pk, status__in=LIVE).update(status=CastStatus.FAILED, error=error, reason="", finished_at=now):
         return False
     live = Generation.objects.live().filter(cast_id=cast.pk)
+    jobs = live.filter(status=GenerationStatus.SUBMITTED).exclude(job_id="")
+    ask(generation_ids=jobs.values_list("pk", flat=True), now=now)
     ended = {"error": error, "poll_at": None, "finished_at": now}
     live.filter(step__tool__effects=Effects.BILLED, started_at__isnull=False).update(status=GenerationStatus.UNKNOWN, **ended)
     live.update(status=GenerationStatus.FAILED, **ended)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from casts.clock import database_now
 from casts.doorbell import knock
-from casts.models import LIVE
+from casts.models import ENDED, LIVE
 from generations.models import Generation, GenerationStatus
 from generations.tools.contract import Result, Submitted, ToolError
 
@@ -17,6 +18,7 @@ from .retrying import in_one_transaction
 from .state import Attempt, CastState, load
 from .turns import Turn, take
 from .verdicts import verdict
+from .withdrawing import ask
 
 
 @in_one_transaction
@@ -101,6 +103,15 @@ def _keep(*, report: Report, state: CastState, now: datetime) -> None:
         changes.book_late(generation_id=generation_id, cast_id=state.cast.pk, cost=news.cost, now=now)
     if isinstance(news, Submitted):
         Generation.objects.filter(pk=generation_id, job_id="").update(job_id=news.job_id, job_handle=dict(news.handle))
+        _withdraw_unwanted(generation_id=generation_id, state=state, now=now)
     if isinstance(news, Result):
         changes.keep_artifacts(made=[(generation_id, state.cast.initiator_id, report.made)], now=now)
         changes.keep_late_output(generation_id=generation_id, output=dict(news.output))
+
+
+def _withdraw_unwanted(*, generation_id: UUID, state: CastState, now: datetime) -> None:
+    """Have a job stopped of which we hear only now, and for whose result nobody waits any more."""
+    is_over = state.cast.status in ENDED or state.cast.cancel_requested_at is not None or state.cast.deadline_at <= now
+    given_up = (GenerationStatus.UNKNOWN, GenerationStatus.CANCELLED, GenerationStatus.FAILED)
+    if is_over and Generation.objects.filter(pk=generation_id, status__in=given_up).exists():
+        ask(generation_ids=[generation_id], now=now)

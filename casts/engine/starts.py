@@ -35,6 +35,9 @@ class Slots(Protocol):
     def take(self, tool: Tool, *, apart: bool) -> None:
         """Reserve room for one such call."""
 
+    def may_poll(self) -> bool:
+        """Tell whether one more provider may be asked for a job. Reserves its place."""
+
     def may_wait(self) -> bool:
         """Tell whether one more cast that found no room may be held until there is some. Reserves its seat."""
 

@@ -4,7 +4,7 @@ A turn computes; nothing here writes. All expressions are evaluated before the f
 spell that cannot be evaluated fails its own cast and no other.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,9 +16,10 @@ from generations.models import Generation, GenerationStatus
 from spells.expressions import ExpressionError
 from spells.models import Effects
 
+from .patience import PATIENCE, confirmed, unaccounted
 from .reports import Report, Via
 from .state import Attempt, CastState, Place
-from .verdicts import LOSSES_BEFORE_APART, SETTLES_FROM, Change, abandoned, overdue, verdict
+from .verdicts import LOSSES_BEFORE_APART, SETTLES_FROM, Change, abandoned, crowded_out, overdue, verdict
 
 # How soon to look again at a held cast that waits for room. Whoever holds it knows sooner when there is some.
 STARVED_SECONDS = 1.0
@@ -52,6 +53,7 @@ class Turn:
     them to call now also stand in `calls`. `polls` are attempts to ask their provider for, `aborts` calls to stop.
     A cast is `starved` while there was no room for a call of it; it `waits` if it is held for that alone. `refusal` is
     what the first gate said that held one back; it looks `again` at once if a gate could not be asked in this look.
+    `withdrawn` are jobs that their providers are to stop, `patience` when those that they are stopping must be over.
     """
 
     state: CastState
@@ -66,6 +68,8 @@ class Turn:
     waits: bool = False
     refusal: Refusal | None = None
     again: bool = False
+    withdrawn: list[Attempt] = field(default_factory=list)
+    patience: list[datetime] = field(default_factory=list)
 
     @property
     def is_cancelled(self) -> bool:
@@ -142,7 +146,7 @@ class Turn:
         """
         if self.again:
             return self.now
-        times = [self.state.cast.deadline_at]
+        times = [self.state.cast.deadline_at, *self.patience]
         if self.refusal is not None:
             times.append(self.refusal.look_at)
         may_start = self.may_start
@@ -175,19 +179,44 @@ def judge(turn: Turn) -> Iterator[Change]:
     What this conductor has at work is neither: a claim that was lost and taken again leaves its calls as they are.
     """
     state, now = turn.state, turn.now
+    jobs = [attempt for attempt in state.live() if attempt.status == GenerationStatus.SUBMITTED and attempt.job_id]
+    if turn.is_cancelled or turn.is_late:
+        turn.withdrawn += jobs
+    stopping = confirmed(attempt.id for attempt in jobs) if turn.is_cancelled else {}
     left = [attempt for attempt in state.live() if attempt.id not in turn.in_flight]
     vanished = {attempt.id for attempt in left if attempt.status == GenerationStatus.RUNNING and attempt.epoch != state.claim.epoch}
     late_outputs = _late_outputs(vanished)
     for attempt in left:
-        is_past = attempt.deadline_at is not None and attempt.deadline_at <= now
         if attempt.id in vanished:
             yield abandoned(state=state, attempt=attempt, late_output=late_outputs.get(attempt.id), now=now)
         elif attempt.status == GenerationStatus.RUNNING and turn.is_stopped:
             yield Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason="Its cast was stopped before the call was made.")
-        elif attempt.status == GenerationStatus.SUBMITTED and (turn.is_late or is_past):
-            yield overdue(state=state, attempt=attempt, now=now)
-        elif attempt.status == GenerationStatus.SUBMITTED and turn.is_cancelled and state.tool_of(attempt).effects == Effects.PURE:
-            yield Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=state.cast.reason)
+        elif attempt.status == GenerationStatus.SUBMITTED:
+            yield from _judge_job(turn, attempt, stopping_since=stopping.get(attempt.id))
+
+
+def _judge_job(turn: Turn, attempt: Attempt, *, stopping_since: datetime | None) -> Iterator[Change]:
+    """Yield a change for a job that is overdue, or that a cancelled cast does not wait for any longer."""
+    state, now = turn.state, turn.now
+    is_past = attempt.deadline_at is not None and attempt.deadline_at <= now
+    if turn.is_late or is_past:
+        turn.withdrawn += [attempt] if attempt.job_id else []
+        yield overdue(state=state, attempt=attempt, now=now)
+    elif turn.is_cancelled and state.tool_of(attempt).effects == Effects.PURE:
+        yield Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=state.cast.reason)
+    elif turn.is_cancelled and stopping_since is not None:
+        if stopping_since + PATIENCE <= now:
+            yield unaccounted(state=state, attempt=attempt)
+        else:
+            turn.patience.append(stopping_since + PATIENCE)
+
+
+def put_off_polls(turns: Iterable[Turn], *, may_poll: Callable[[], bool]) -> None:
+    """Take a place for each poll that is due. One that finds none is due again soon: its cast is not held for it."""
+    for turn in turns:
+        for attempt in turn.polls():
+            if not may_poll():
+                turn.add(crowded_out(attempt=attempt, now=turn.now))
 
 
 def _late_outputs(ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:

@@ -21,6 +21,14 @@ LOSSES_BEFORE_APART = 2
 # A call that is still lost after that is given up.
 MAX_LOSSES = 5
 
+# How a job's polls become rarer, in seconds and shares.
+POLL_SHARE_OF_AGE = 1 / 8
+LONGEST_POLL_SECONDS = 60.0
+# How often a job is asked for in the first minute after its cast was cancelled.
+CANCELLED_POLL_SECONDS = 3.0
+# How soon a poll that found no place is tried again, at the least.
+CROWDED_POLL_SECONDS = 1.0
+
 # From which status news may settle a generation. A `submitted` row belongs to its provider: only polls and callbacks
 # speak for it. A callback may be faster than the answer to the call that it belongs to.
 SETTLES_FROM = {
@@ -86,7 +94,8 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
             change.job_id, change.job_handle = news.job_id, news.handle
         case Progress():
             # the call of a running attempt is still at work here, and will say itself whether there is a job to ask for
-            again_at = now + timedelta(seconds=jittered(news.poll_after)) if attempt.status == GenerationStatus.SUBMITTED else None
+            is_job = attempt.status == GenerationStatus.SUBMITTED
+            again_at = now + timedelta(seconds=_wait_before_poll(state, attempt, news.poll_after, now)) if is_job else None
             change = Change(attempt=attempt, status=attempt.status, progress=_forwards(attempt.progress, news), poll_at=again_at)
         case Lost():
             change = _lost(state=state, attempt=attempt, message=news.message, now=now)
@@ -192,6 +201,26 @@ def wait_before_retry(*, tool: Tool, failures: int, retry_after: float | None) -
         return jittered(max(0.0, retry_after))
     ceiling = min(tool.max_backoff_seconds, tool.backoff_seconds * 2.0 ** min(failures - 1, 60))
     return random.uniform(0.0, ceiling)  # noqa: S311 - spreads retries, guards nothing
+
+
+def _wait_before_poll(state: CastState, attempt: Attempt, asked: float, now: datetime) -> float:
+    """Return the seconds before a job is asked for again: at least what its adapter said, and more as it grows old.
+
+    It needs to be remembered nowhere: an eighth of the job's age, up to a minute. While a cast is being cancelled, what
+    becomes of its jobs is asked for often.
+    """
+    age = (now - attempt.started_at).total_seconds() if attempt.started_at else 0.0
+    wait = max(asked, min(age * POLL_SHARE_OF_AGE, LONGEST_POLL_SECONDS))
+    cancelled_at = state.cast.cancel_requested_at
+    if cancelled_at is not None and (now - cancelled_at).total_seconds() < LONGEST_POLL_SECONDS:
+        wait = min(wait, CANCELLED_POLL_SECONDS)
+    return jittered(wait)
+
+
+def crowded_out(*, attempt: Attempt, now: datetime) -> Change:
+    """Put off the poll of a job for which there was no place."""
+    poll_at = now + timedelta(seconds=CROWDED_POLL_SECONDS * random.uniform(1.0, 2.0))  # noqa: S311 - spreads load, guards nothing
+    return Change(attempt=attempt, status=attempt.status, poll_at=poll_at)
 
 
 def jittered(seconds: float) -> float:

@@ -2,7 +2,8 @@
 
 from .artifact import ArtifactAdmin
 from .callback import CallbackAdmin
+from .cancellation import CancellationAdmin
 from .generation import GenerationAdmin
 from .tool import ToolAdmin
 
-__all__ = ["ArtifactAdmin", "CallbackAdmin", "GenerationAdmin", "ToolAdmin"]
+__all__ = ["ArtifactAdmin", "CallbackAdmin", "CancellationAdmin", "GenerationAdmin", "ToolAdmin"]

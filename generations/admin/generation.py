@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from generations.models import Generation
+from generations.models import Cancellation, Generation
 from spells.admin.filters import BegunFilter
 from spells.admin.formats import NOTHING, duration, money
 from spells.admin.json_html import json_html
@@ -45,11 +45,12 @@ class GenerationAdmin(RecordAdmin[Generation]):
         ("What went in, what came out", {"fields": ("inputs_shown", "output_shown", "late_output_shown", "progress_shown")}),
         ("Cost", {"fields": ("cost_shown", "cost_basis_shown", "cost_booked_at")}),
         ("Times", {"fields": ("created_at", "started_at", "finished_at", "took", "poll_at", "retry_at", "deadline_at")}),
-        ("Bookkeeping", {"fields": ("id", "round", "epoch", "lost", "job_id", "idempotency_key")}),
+        ("Bookkeeping", {"fields": ("id", "round", "epoch", "lost", "job_id", "job_handle", "cancellation_shown", "idempotency_key")}),
     )
     readonly_fields = (
         *("cast_shown", "step_shown", "tool_shown", "status_shown", "error_shown", "pictures_shown"),
         *("inputs_shown", "output_shown", "late_output_shown", "progress_shown", "cost_shown", "cost_basis_shown", "took"),
+        "cancellation_shown",
     )
 
     def matches(self, word: str) -> Q:
@@ -120,6 +121,14 @@ class GenerationAdmin(RecordAdmin[Generation]):
     @admin.display(description="progress")
     def progress_shown(self, generation: Generation) -> SafeString:
         return json_html(generation.progress)
+
+    @admin.display(description="cancellation")
+    def cancellation_shown(self, generation: Generation) -> SafeString | str:
+        cancellation = Cancellation.objects.filter(generation=generation).first()
+        if cancellation is None:
+            return "Nobody asked the provider to stop it."
+        url = reverse("admin:generations_cancellation_change", args=[cancellation.pk])
+        return format_html('<a href="{}">{}</a> {}', url, cancellation.get_outcome_display(), cancellation.said)
 
     @admin.display(description="basis of the cost")
     def cost_basis_shown(self, generation: Generation) -> SafeString:

@@ -2,6 +2,7 @@
 
 from .artifact import Artifact, ArtifactQuerySet
 from .callback import Callback
+from .cancellation import Cancellation
 from .generation import BLOCKING, ENDED, IN_FLIGHT, LIVE, Generation, GenerationQuerySet, GenerationStatus
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Artifact",
     "ArtifactQuerySet",
     "Callback",
+    "Cancellation",
     "Generation",
     "GenerationQuerySet",
     "GenerationStatus",

@@ -11,8 +11,9 @@ from casts.models import ENDED, Cast, CastEvent, CastStatus, ConductorProcess, E
 from casts.models.conductor import ConductorKind
 from casts.models.notification import NotificationChannel, NotificationKind
 from generations.models import ENDED as ENDED_GENERATIONS
-from generations.models import Artifact, Callback, Generation, GenerationStatus
+from generations.models import Artifact, Callback, Cancellation, Generation, GenerationStatus
 from generations.models.callback import CallbackOutcome
+from generations.models.cancellation import CancellationOutcome
 from tests.factories import SpellVersionFactory, StepFactory, ToolFactory, UserFactory
 
 _Row = TypeVar("_Row", FanOut, Generation)
@@ -143,6 +144,17 @@ class ArtifactFactory(DjangoModelFactory[Artifact]):
     mime_type = "text/plain"
     size = 0
     created_at = NOON
+
+
+class CancellationFactory(DjangoModelFactory[Cancellation]):
+    class Meta:
+        model = Cancellation
+
+    generation = SubFactory(GenerationFactory, status=GenerationStatus.SUBMITTED, job_id="job-7")
+    outcome = CancellationOutcome.PENDING
+    created_at = NOON
+    due_at = LazyAttribute(lambda row: NOON if row.outcome == CancellationOutcome.PENDING else None)
+    done_at = LazyAttribute(lambda row: None if row.outcome == CancellationOutcome.PENDING else NOON)
 
 
 class CallbackFactory(DjangoModelFactory[Callback]):

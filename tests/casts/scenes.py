@@ -62,6 +62,9 @@ class Unlimited:
     def take(self, tool: Tool, *, apart: bool) -> None:
         pass
 
+    def may_poll(self) -> bool:
+        return True
+
     def may_wait(self) -> bool:
         return False
 
@@ -72,12 +75,17 @@ class Limited:
 
     left: int
     seats: int = 0
+    polls: int = 100
 
     def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         return self.left > 0
 
     def take(self, tool: Tool, *, apart: bool) -> None:
         self.left -= 1
+
+    def may_poll(self) -> bool:
+        self.polls -= 1
+        return self.polls >= 0
 
     def may_wait(self) -> bool:
         self.seats -= 1

@@ -9,7 +9,7 @@ from generations.catalogue import sync_tools
 from generations.models import GenerationStatus
 from generations.tools import registry
 from spells.models import Tool
-from tests.casts.factories import ArtifactFactory, CallbackFactory, GenerationFactory
+from tests.casts.factories import ArtifactFactory, CallbackFactory, CancellationFactory, GenerationFactory
 from tests.factories import StepFactory, ToolFactory, UserFactory
 from tests.operators import AdminClient, browser_of, operator, page, queries_of, superuser
 
@@ -46,7 +46,7 @@ def test_generations_are_found_by_their_ids_those_of_their_casts_and_of_their_jo
     assert listed("generation", cast=str(row.cast_id)) == {OLD}
 
 
-@pytest.mark.parametrize("name", ["generation", "artifact", "callback"])
+@pytest.mark.parametrize("name", ["generation", "artifact", "callback", "cancellation"])
 def test_lists_take_as_many_queries_for_fifty_rows_as_for_one(name):
     client = superuser()
 
@@ -55,6 +55,7 @@ def test_lists_take_as_many_queries_for_fifty_rows_as_for_one(name):
             generation = GenerationFactory.create(status=GenerationStatus.SUCCEEDED)
             ArtifactFactory.create(generation=generation)
             CallbackFactory.create(generation=generation)
+            CancellationFactory.create(generation=generation)
 
     add(1)
     few = queries_of(client, f"generations_{name}_changelist")
@@ -363,3 +364,12 @@ def test_the_list_of_tools_takes_as_many_queries_for_many_as_for_one(chat):
         ToolFactory.create()
     assert queries_of(client, "spells_tool_changelist") == few
     assert "openai.chat" in page(client, "spells_tool_changelist", q="openai")
+
+
+def test_a_cancellation_shows_what_the_provider_said_here_and_with_its_generation():
+    row = CancellationFactory.create(outcome="refused", said="It is too late for that.")
+    client = superuser()
+    assert "It is too late for that." in page(client, "generations_cancellation_change", row.pk)
+    assert "the provider would not" in page(client, "generations_generation_change", row.generation_id)
+    assert listed("cancellation", outcome__exact="refused") == {str(row.pk)}
+    assert listed("cancellation", q=str(row.generation_id)) == {str(row.pk)}

@@ -8,8 +8,9 @@ from django.db import IntegrityError, transaction
 from casts.models import CastStatus
 from generations.models import LIVE, Generation, GenerationStatus
 from generations.models.callback import CallbackOutcome
+from generations.models.cancellation import CancellationOutcome
 from spells.models import Step
-from tests.casts.factories import ERROR, NOON, ArtifactFactory, CallbackFactory, CastFactory, GenerationFactory
+from tests.casts.factories import ERROR, NOON, ArtifactFactory, CallbackFactory, CancellationFactory, CastFactory, GenerationFactory
 from tests.constraints import Violation, Violations, assert_refused, cases
 from tests.factories import SpellVersionFactory, StepFactory, ToolFactory
 
@@ -95,6 +96,15 @@ VIOLATIONS: Violations = {
     ],
     "artifact_has_a_mime_type": [partial(ArtifactFactory, mime_type="")],
     "callback_delivery_is_stored_once": [receive_a_delivery_twice],
+    "cancellation_outcome_is_known": [partial(CancellationFactory, outcome="forgotten")],
+    "cancellation_due_iff_pending": [
+        partial(CancellationFactory, due_at=None),
+        partial(CancellationFactory, outcome=CancellationOutcome.REFUSED, due_at=NOON),
+    ],
+    "cancellation_done_unless_pending": [
+        partial(CancellationFactory, done_at=NOON),
+        partial(CancellationFactory, outcome=CancellationOutcome.REQUESTED, done_at=None),
+    ],
     "callback_due_iff_received": [
         partial(CallbackFactory, due_at=None),
         partial(CallbackFactory, outcome=CallbackOutcome.APPLIED, due_at=NOON),

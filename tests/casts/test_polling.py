@@ -1,0 +1,100 @@
+"""Polls: rarer as a job grows old, at once when there is a reason, bounded, and never two of one job."""
+
+import pytest
+
+from casts import engine
+from casts.conductor import settling
+from casts.conductor.lanes import Lanes
+from casts.engine import Via
+from generations.models import Generation
+from generations.tools import registry
+from generations.tools.contract import Progress, Submitted
+
+from .providers import Provider, do_errands, register, send
+from .scenes import Hand, Limited, billed, cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def provider(monkeypatch):
+    register(monkeypatch)
+    yield
+    registry.forget()
+
+
+def submitted(slug="scene", **options) -> Hand:
+    hand = Hand(cast({"key": "one", "tool": billed(Provider.key, deadline_seconds=86_400)}, slug=slug), **options)
+    hand.look()
+    hand.answer("one", Submitted(job_id="job-1", poll_after=2))
+    return hand
+
+
+def polled(hand: Hand, clock, *, after: float, asked: float = 2) -> float:
+    """Poll when the job has that age, and return the seconds until the next poll."""
+    clock.advance(seconds=after)
+    turn = hand.look()
+    assert turn.polls()
+    hand.answer("one", Progress(poll_after=asked), via=Via.POLL)
+    seconds: float = (hand.generation("one").poll_at - clock.now()).total_seconds()
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("age", "asked", "least", "most"), [(3, 2, 1.8, 2.3), (80, 2, 9.8, 11.2), (4000, 2, 59, 66.5), (10, 300, 299, 330.5)]
+)
+def test_a_job_is_asked_for_more_rarely_as_it_grows_old_and_never_more_often_than_its_adapter_says(clock, age, asked, least, most):
+    assert least <= polled(submitted(), clock, after=age, asked=asked) <= most
+
+
+def test_a_job_of_a_cast_that_is_being_cancelled_is_asked_for_often(clock):
+    hand = submitted()
+    clock.advance(seconds=600)
+    engine.cancel(cast_id=hand.cast.pk, actor_id=None, now=clock.now())
+    assert polled(hand, clock, after=1) <= 3.4
+    assert polled(hand, clock, after=90) >= 59
+
+
+def test_a_job_with_a_poll_at_work_is_not_asked_again(clock):
+    hand = submitted()
+    clock.advance(seconds=5)
+    turn = hand.look()
+    (asked,) = turn.polls()
+    send(hand.generation("one"), {"status": "hint"})
+    do_errands()
+    again = engine.advance(claimed=[hand.claim], slots=hand.slots, in_flight={asked.id})
+    assert [attempt for each in again.turns for attempt in each.polls()] == []
+
+
+def test_polls_beyond_the_quota_are_put_off_and_hold_no_cast(clock):
+    hands = [submitted(f"job-{n}") for n in range(4)]
+    clock.advance(seconds=10)
+    claims = engine.claim(limit=10)
+    advanced = engine.advance(claimed=claims, slots=Limited(left=10, polls=1))
+    polls = [attempt for turn in advanced.turns for attempt in turn.polls()]
+    assert len(polls) == 1
+    assert sum(turn.is_held for turn in advanced.turns) == 1
+    waits = [(row.poll_at - clock.now()).total_seconds() for row in Generation.objects.exclude(pk=polls[0].id)]
+    assert len(waits) == len(hands) - 1
+    assert all(0 < wait <= 2.1 for wait in waits)
+
+
+def test_polls_and_calls_have_places_of_their_own():
+    lanes = Lanes(coroutines=1, threads=1, processes=1, polls=2)
+    reservation = lanes.reserve()
+    assert [reservation.may_poll() for _ in range(3)] == [True, True, False]
+    assert reservation.has_room(billed(Provider.key), apart=False, seconds=60)
+    lanes.close()
+    assert not lanes.reserve().may_poll()
+
+
+@pytest.mark.parametrize(("run_timeout", "allowed"), [(600, settling.POLL_SECONDS), (5, 5)])
+def test_a_poll_may_take_half_a_minute_and_no_longer_than_a_call(clock, run_timeout, allowed):
+    hand = submitted()
+    billed(Provider.key, deadline_seconds=86_400, run_timeout_seconds=run_timeout)
+    clock.advance(seconds=5)
+    claims = engine.claim(limit=1)
+    lanes = Lanes(coroutines=1, threads=1, processes=1)
+    (order,) = settling.settle(reports=[], claimed=claims, lanes=lanes, in_flight=()).orders
+    assert (order.job_id, order.request.timeout_seconds) == ("job-1", allowed)
+    assert hand.generation("one").status == "submitted"
