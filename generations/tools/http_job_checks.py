@@ -9,11 +9,11 @@ from jmespath.exceptions import JMESPathError
 from spells.expressions import ExpressionError, Template, compile_template, compile_value
 from spells.models.tool import Recovery
 from spells.problems import Problem, join_path
-from spells.reach import DeadEndError, follow
 from spells.schemas import check_schema
 
 from .definition import object_schema
 from .http_job_config import HMAC, NAMES, NO_SIGNATURE, SUCCEEDED, paths_of, place_of, requests_of
+from .param_templates import dead_ends
 
 
 def problems_of(config: Mapping[str, Any]) -> list[Problem]:
@@ -61,25 +61,14 @@ def _of_template(config: Mapping[str, Any], value: Any, *, place: str, names: fr
     except ExpressionError as error:
         yield Problem(error.path, error.message)
         return
-    for template in templates:
-        yield from _of_references(config, template)
+    kept = object_schema({name: {"type": "string"} for name in config["kept"]})
+    yield from dead_ends(templates, {"inputs": config["input_schema"], "kept": kept})
 
 
 def _of_address(template: Template) -> Iterator[Problem]:
     first = template.parts[0] if template.parts else ""
     if isinstance(first, str) and "://" in first:
         yield Problem(template.path, "must be below base_url, which no other address is")
-
-
-def _of_references(config: Mapping[str, Any], template: Template) -> Iterator[Problem]:
-    kept = object_schema({name: {"type": "string"} for name in config["kept"]})
-    schemas = {"inputs": config["input_schema"], "kept": kept}
-    for reference in template.references:
-        if reference.root in schemas:
-            try:
-                follow(reference, schemas[reference.root])
-            except DeadEndError as error:
-                yield Problem(template.path, str(error))
 
 
 def _of_statuses(config: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,10 +1,11 @@
 """JSON of a tool's configuration with expressions over its params in it: checked when it is saved, filled in for each call."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from spells.expressions import ExpressionError, TemplateTree, compile_value
-from spells.problems import Problem, suggestion
+from spells.expressions import ExpressionError, Template, compile_value
+from spells.problems import Problem
+from spells.reach import DeadEndError, follow
 from spells.schemas import check_schema
 
 from .contract import Request, ToolError
@@ -15,23 +16,25 @@ NAMES = frozenset({"inputs", "seed"})
 
 def template_problems(value: Any, *, place: str, schema: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with a template at a place of the configuration, and with the schema of the params that it reads."""
-    problems = check_schema(schema, path="config.input_schema")
+    # References are held against the schema.
+    if problems := check_schema(schema, path="config.input_schema"):
+        return problems
     try:
         tree = compile_value(value, path=place, names=NAMES)
     except ExpressionError as error:
-        return [*problems, Problem(error.path, error.message)]
-    return [*problems, *_unknown_inputs(tree, schema)]
+        return [Problem(error.path, error.message)]
+    return list(dead_ends(tree.templates(), {"inputs": schema}))
 
 
-def _unknown_inputs(tree: TemplateTree, schema: Mapping[str, Any]) -> Iterator[Problem]:
-    known = schema.get("properties", {})
-    if schema.get("additionalProperties") is not False or not isinstance(known, Mapping):
-        return
-    for template in tree.templates():
+def dead_ends(templates: Iterable[Template], schemas: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """Yield each reference that leads to what cannot exist. `schemas` are those of the values that expressions begin at, by name."""
+    for template in templates:
         for reference in template.references:
-            name = reference.path[0] if reference.root == "inputs" and reference.path else None
-            if isinstance(name, str) and name not in known:
-                yield Problem(template.path, f"reads inputs.{name}, which the params do not have{suggestion(name, known)}")
+            if reference.root in schemas:
+                try:
+                    follow(reference, schemas[reference.root])
+                except DeadEndError as error:
+                    yield Problem(template.path, str(error))
 
 
 def filled(request: Request, value: Any, *, place: str, inputs: Mapping[str, Any]) -> Any:

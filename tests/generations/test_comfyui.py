@@ -473,7 +473,7 @@ def problems(workflow: Any, schema: Any = None) -> list[str]:
         ({"a": node("SaveImage", images=["b", 0])}, "config.workflow.a.inputs.images: is linked to node 'b', which is not there"),
         (
             {"a": node("ShowText", text="{{ inputs.promt }}")},
-            "config.workflow.a.inputs.text: reads inputs.promt, which the params do not have; did you mean",
+            "config.workflow.a.inputs.text: inputs has no 'promt'; did you mean",
         ),
         ({"a": node("ShowText", text="{{ steps.one }}")}, "config.workflow.a.inputs.text: there is no 'steps' here"),
         ({"a": node("ShowText", text="{{ inputs.prompt | no_such }}")}, "config.workflow.a.inputs.text: "),

@@ -258,7 +258,7 @@ def test_what_the_app_refuses_is_definite(site, status, code, permanent):
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ({"data": ["{{ inputs.promt }}"]}, "config.data[0]: reads inputs.promt"),
+        ({"data": ["{{ inputs.promt }}"]}, "config.data[0]: inputs has no 'promt'"),
         ({"data": [{"deep": "{{ steps }}"}]}, "config.data[0].deep: there is no 'steps' here"),
         ({"input_schema": {"type": 7}}, "config.input_schema"),
     ],
