@@ -46,7 +46,7 @@ def clean_answer(answer: Answer) -> Answer:
         case Lost():
             return Lost(message=_clean_message(answer.message))
         case ToolError():
-            return _clean_error(answer)
+            return clean_error(answer)
 
 
 def _clean_result(result: Result) -> Result | ToolError:
@@ -86,7 +86,7 @@ def _clean_preview(preview: object) -> dict[str, Any] | None:
         return None
 
 
-def _clean_error(error: ToolError) -> ToolError:
+def clean_error(error: ToolError) -> ToolError:
     """Return the error in words that every database stores. Details that are no JSON are told as text."""
     details = None
     if error.details is not None:

@@ -9,9 +9,9 @@ from functools import partial
 from types import NoneType
 from typing import Any
 
-from casts.engine import News
+from casts.engine import News, Unasked
 from generations import isolation
-from generations.answers import Answer, clean_answer
+from generations.answers import Answer, clean_answer, clean_error
 from generations.keeping import keep
 from generations.tools import registry
 from generations.tools.contract import Adapter, Lost, Progress, Request, Result, Submitted, ToolError
@@ -52,7 +52,8 @@ async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Exec
         if error.permanent:
             error.ambiguous = True
             return clean_answer(error)
-        return clean_answer(Progress(poll_after=ASK_AGAIN_SECONDS if error.retry_after is None else error.retry_after))
+        told = clean_error(error)
+        return Unasked(error=told, poll_after=ASK_AGAIN_SECONDS if told.retry_after is None else told.retry_after)
     return news
 
 

@@ -4,13 +4,14 @@ It knows no tool and no HTTP. Who may write what, and in which order, is the pro
 """
 
 from .advance import Advanced, advance, settle, settle_in_time
+from .breakers import close_breaker, open_breaker
 from .claims import LEASE_SECONDS, MAX_LOST_CLAIMS, Claim, Release, bells, claim, hand_back, is_any_due, latest_claims, release, renew, ring
 from .giveup import give_up
 from .late import receive, receive_all, take_late
 from .queues import ring as ring_gates
 from .queues import tend as tend_gates
 from .reaper import Reaped, reap
-from .reports import Aborted, Hint, News, Report, Via
+from .reports import Aborted, Hint, News, Report, Unasked, Via
 from .resolve import resolve
 from .start import (
     IdempotencyKeyReusedError,
@@ -44,15 +45,18 @@ __all__ = [
     "ToolDisabledError",
     "TransitionRefusedError",
     "Turn",
+    "Unasked",
     "Via",
     "advance",
     "bells",
     "cancel",
     "claim",
+    "close_breaker",
     "give_up",
     "hand_back",
     "is_any_due",
     "latest_claims",
+    "open_breaker",
     "pause",
     "reap",
     "receive",

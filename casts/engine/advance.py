@@ -12,7 +12,7 @@ from casts.clock import database_now
 from casts.models import Cast, CastStatus, FanOut
 from generations.models import Generation
 
-from . import changes, ends, gates
+from . import breakers, changes, ends, gates
 from . import claims as leases
 from .claims import Claim, Release
 from .gates import Passage
@@ -68,6 +68,7 @@ def _settle_in_time(
     states = load(held=held)
     now = database_now()
     turns = {cast_id: Turn(state=state, now=now, in_flight=in_flight) for cast_id, state in states.items()}
+    breakers.learn_later(evidence=breakers.evidence_of(reports=reports, turns=turns))
     late = [report for report in reports if not take(report, turns.get(report.claim.cast_id))]
     for turn in turns.values():
         for change in list(judge(turn)):

@@ -16,10 +16,11 @@ from django.db import transaction
 from django.db.models import Q
 
 from casts.clock import database_now
-from casts.models import Gate, Waiter
+from casts.models import Gate, GateEvent, GateEventKind, Waiter
 from generations.models import IN_FLIGHT, Generation
 from spells.models import Provider, Tool
 
+from .owners import Owner, gate_of, is_gated, owners_of
 from .queues import RING_SECONDS, ring
 from .rooms import Room, measure
 from .turns import Refusal, Turn
@@ -31,26 +32,6 @@ PATIENCE_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 600.0
 # Those that wait look by themselves at no more than this rate, spread over as much time as that takes.
 LOOKS_PER_SECOND = 20.0
-
-Owner = Tool | Provider
-
-
-def gate_of(owner: Owner) -> Gate | None:
-    """Return the gate that was read with a tool or a provider, if it has one."""
-    gate: Gate | None = getattr(owner, "gate", None)
-    return gate
-
-
-def owners_of(tool: Tool) -> Iterator[Owner]:
-    """Yield whose gates the calls of a tool pass. Outages and rests are the provider's, if the tool has one."""
-    yield tool
-    if tool.provider is not None:
-        yield tool.provider
-
-
-def is_gated(owner: Owner) -> bool:
-    gate = gate_of(owner)
-    return owner.max_in_flight is not None or owner.max_per_minute is not None or (gate is not None and not gate.is_free)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,7 +99,7 @@ def lock(*, turns: Sequence[Turn], wanted: Iterable[Tool]) -> Passage:
     owners = {(type(owner), owner.pk): owner for tool in wanted for owner in owners_of(tool) if is_gated(owner)}
     if not owners:
         return Passage(waiters=waiters)
-    gates = _locked(owners.values())
+    gates = lock_rows(owners.values())
     moment = database_now()
     rooms = {(type(room.owner), room.owner.pk): room for room in measure(gates=gates, moment=moment)}
     for turn in turns:
@@ -129,12 +110,12 @@ def lock(*, turns: Sequence[Turn], wanted: Iterable[Tool]) -> Passage:
     return Passage(moment=moment, rooms=rooms, waiters=waiters)
 
 
-def _locked(owners: Iterable[Owner]) -> list[Gate]:
-    """Lock the gates of these owners in the order of their ids, each made when it is missing.
+def lock_rows(owners: Iterable[Owner]) -> list[Gate]:
+    """Lock the gates of these owners in the order of their ids, each made when it is missing. One row for each, none twice.
 
     `FOR NO KEY UPDATE`: a waiter that names a gate must not wait for it.
     """
-    owners = sorted(owners, key=lambda owner: (type(owner).__name__, owner.pk))
+    owners = sorted(set(owners), key=lambda owner: (type(owner).__name__, owner.pk))
     missing = [owner for owner in owners if gate_of(owner) is None]
     if missing:
         Gate.objects.bulk_create([_new_gate(owner) for owner in missing], ignore_conflicts=True)
@@ -172,6 +153,9 @@ def write(*, turns: Sequence[Turn], passage: Passage) -> None:
     changed = [room.gate for room in passage.rooms.values() if room.is_changed]
     if changed:
         Gate.objects.bulk_update(changed, ["started", "quiet_until", "ring_at", "state", "retry_at", "probe", "last_served"])
+    tries = [room for room in passage.rooms.values() if room.has_begun_a_try]
+    if tries:
+        GateEvent.objects.bulk_create([GateEvent(gate=room.gate, kind=GateEventKind.TRIED, at=room.moment) for room in tries])
     free = {room.gate.pk for room in passage.rooms.values() if room.waiting and room.free() > room.rung}
     locked = {room.gate.pk for room in passage.rooms.values()}
     # those of which nothing was asked: whether somebody waits there is seen after the commit

@@ -31,7 +31,15 @@ class Hint:
     """News that there is news: a callback that tells no more. The provider is asked at once."""
 
 
-News = Result | Submitted | Progress | Lost | ToolError | Aborted | Hint
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unasked:
+    """News of a job whose provider could not be asked, for this reason, and the seconds after which to ask again."""
+
+    error: ToolError
+    poll_after: float
+
+
+News = Result | Submitted | Progress | Lost | ToolError | Aborted | Hint | Unasked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

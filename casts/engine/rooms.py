@@ -38,6 +38,7 @@ class Room:
     waiting: set[int] = field(default_factory=set)
     rung: int = 0
     has_live_probe: bool = False
+    has_begun_a_try: bool = False
     is_changed: bool = False
 
     @cached_property
@@ -119,7 +120,7 @@ class Room:
     def _try(self, generation: Generation) -> None:
         gate = self.gate
         gate.state, gate.retry_at, gate.probe_id = BreakerState.HALF_OPEN, None, generation.pk
-        self.has_live_probe = True
+        self.has_live_probe = self.has_begun_a_try = True
 
     def _rank(self, initiator_id: int, *, beside: int = 0) -> tuple[int, bool, int]:
         last = self.gate.last_served_id

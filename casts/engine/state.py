@@ -34,6 +34,7 @@ class Attempt:
     status: str
     epoch: int | None
     lost: bool
+    excused: bool
     idempotency_key: UUID
     job_id: str
     progress: dict[str, Any] | None
@@ -66,6 +67,7 @@ _ATTEMPT_COLUMNS = (
     "status",
     "epoch",
     "lost",
+    "excused",
     "idempotency_key",
     "job_id",
     "progress",
@@ -106,7 +108,7 @@ class CastState:
         if known is None or known.attempt < attempt.attempt:
             self.latest[attempt.step_id][attempt.item] = attempt
         self.begun[attempt.step_id] = max(self.begun[attempt.step_id], attempt.item + 1)
-        if attempt.status == GenerationStatus.FAILED and attempt.round == self.cast.round:
+        if attempt.status == GenerationStatus.FAILED and attempt.round == self.cast.round and not attempt.excused:
             (self.losses if attempt.lost else self.failures)[attempt.place] += 1
 
     def standing(self) -> Iterator[Attempt]:

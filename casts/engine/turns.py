@@ -107,7 +107,7 @@ class Turn:
         place = change.attempt.place
         if change.status == GenerationStatus.SUCCEEDED:
             self.state.outputs[place] = change.output
-        elif change.status == GenerationStatus.FAILED:
+        elif change.status == GenerationStatus.FAILED and not change.excused:
             (self.state.losses if change.lost else self.state.failures)[place] += 1
 
     def polls(self) -> list[Attempt]:

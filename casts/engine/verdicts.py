@@ -13,7 +13,8 @@ from generations.tools.contract import Cost, Lost, Progress, Result, Submitted, 
 from spells.models import Effects, Recovery, Tool
 from spells.plan import PlanStep
 
-from .reports import Aborted, Hint, News, Via
+from .owners import is_away
+from .reports import Aborted, Hint, News, Unasked, Via
 from .state import Attempt, CastState
 
 # A call whose holder vanished twice may be what killed them: from then on it is made in a process of its own.
@@ -51,6 +52,7 @@ class Change:
     progress: dict[str, Any] | None = None
     cost: Cost | None = None
     lost: bool = False
+    excused: bool = False
     retry_at: datetime | None = None
     poll_at: datetime | None = None
     job_id: str = ""
@@ -65,7 +67,7 @@ class Change:
     def take_effect(self, *, now: datetime) -> None:
         """Make the attempt look as its row will once this is written."""
         attempt = self.attempt
-        attempt.status, attempt.lost = self.status, self.lost
+        attempt.status, attempt.lost, attempt.excused = self.status, self.lost, self.excused
         attempt.retry_at, attempt.poll_at = self.retry_at, self.poll_at
         attempt.job_id = self.job_id or attempt.job_id
         attempt.progress = self.progress or attempt.progress
@@ -97,6 +99,8 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
             is_job = attempt.status == GenerationStatus.SUBMITTED
             again_at = now + timedelta(seconds=_wait_before_poll(state, attempt, news.poll_after, now)) if is_job else None
             change = Change(attempt=attempt, status=attempt.status, progress=_forwards(attempt.progress, news), poll_at=again_at)
+        case Unasked():
+            change = Change(attempt=attempt, status=attempt.status, poll_at=now + timedelta(seconds=jittered(news.poll_after)))
         case Lost():
             change = _lost(state=state, attempt=attempt, message=news.message, now=now)
         case Hint():
@@ -142,14 +146,33 @@ def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datet
     document = error_document(state=state, attempt=attempt, error=error)
     if error.ambiguous and tool.effects == Effects.BILLED:
         if attempt.status == GenerationStatus.RUNNING:
-            return _unanswered(state=state, attempt=attempt, message=error.message, code=error.code, now=now)
+            excused = is_excused(tool=tool, error=error)
+            return _unanswered(state=state, attempt=attempt, message=error.message, code=error.code, now=now, excused=excused)
         # its provider cannot be asked or knows no such job, and whoever sent it may still be sending
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document, cost=error.cost)
+    if is_excused(tool=tool, error=error):
+        wait = wait_before_retry(tool=tool, failures=attempt.attempt, retry_after=None)
+        again_at = now + timedelta(seconds=max(wait, jittered(error.retry_after or 0.0)))
+        return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=error.cost, excused=True, retry_at=again_at)
     failures = state.failures[attempt.place] + 1
     retry_at = None
     if not error.permanent and failures < (step.max_attempts or tool.max_attempts):
         retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=failures, retry_after=error.retry_after))
     return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=error.cost, retry_at=retry_at)
+
+
+def asks_for_rest(error: ToolError) -> bool:
+    """Tell whether a provider asked all of us to slow down, and for how long."""
+    return error.code == "rate_limited" and error.retry_after is not None and not error.permanent
+
+
+def is_excused(*, tool: Tool, error: ToolError) -> bool:
+    """Tell whether a failure says nothing of the call: the provider asked for rest, or was known to be away.
+
+    Such an attempt does not count, and the waits that its number brings bound how often it is made; the deadline of the
+    cast bounds it in all.
+    """
+    return asks_for_rest(error) or (error.outage and not error.permanent and is_away(tool))
 
 
 def _lost(*, state: CastState, attempt: Attempt, message: str, now: datetime) -> Change:
@@ -168,7 +191,7 @@ def _lost(*, state: CastState, attempt: Attempt, message: str, now: datetime) ->
     return _failure(state=state, attempt=attempt, error=ToolError(message, code="job_lost", permanent=not may_retry), now=now)
 
 
-def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime) -> Change:
+def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime, excused: bool = False) -> Change:
     """Judge a call that may have reached its provider and whose answer will not come.
 
     One whose job is known, or whose provider can be asked for it, is parked as submitted. A pure one, or one whose
@@ -180,19 +203,19 @@ def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, 
     if tool.effects == Effects.BILLED and tool.recovery == Recovery.NONE:
         document = error_document(state=state, attempt=attempt, error=ToolError(message, code=code))
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document)
-    return _made_again(state=state, attempt=attempt, message=message, code=code, now=now)
+    return _made_again(state=state, attempt=attempt, message=message, code=code, now=now, excused=excused)
 
 
-def _made_again(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime) -> Change:
+def _made_again(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime, excused: bool = False) -> Change:
     """Judge a call that nobody knows anything of and that may be made again with the same key: a loss, unless there were too many."""
     tool = state.tool_of(attempt)
     document = error_document(state=state, attempt=attempt, error=ToolError(message, code=code))
     losses = state.losses[attempt.place] + 1
-    again = losses < max(MAX_LOSSES, tool.max_attempts)
+    again = excused or losses < max(MAX_LOSSES, tool.max_attempts)
     retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=losses, retry_after=None)) if again else None
     if not again:
         document["message"] = f"{message} It was tried {losses} times."
-    return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, lost=True, retry_at=retry_at)
+    return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, lost=True, excused=excused, retry_at=retry_at)
 
 
 def wait_before_retry(*, tool: Tool, failures: int, retry_after: float | None) -> float:
