@@ -266,7 +266,7 @@ def test_a_provider_that_is_down_for_half_an_hour_burns_no_attempts(faraway, clo
                     answered += is_back
                     # timed out, with resend: nobody knows whether it arrived, and it is sent again with the same key
                     hand.answer("one", {} if is_back else outage(ambiguous=recovery == Recovery.RESEND))
-        clock.advance(seconds=5)
+        clock.advance(seconds=20)
         assert clock.now() < back_at + timedelta(minutes=30)
     assert answered == len(casts)
     for each in casts:
