@@ -19,7 +19,7 @@ from django_q.models import OrmQ
 
 from casts import canary, installation
 from casts.clock import database_now
-from casts.models import Cast, ConductorProcess, Wakeup
+from casts.models import BreakerState, Cast, ConductorProcess, Gate, Wakeup
 from generations.artifacts import storage
 from generations.catalogue import CHANGES, Outcome, sync_tools
 from generations.models import Generation, GenerationStatus
@@ -66,6 +66,7 @@ def examine(*, wait_seconds: float) -> Iterator[Finding]:
     yield _examined("conductors", _conductors)
     yield _examined("casts", _casts)
     yield _examined("unknown calls", _unknown)
+    yield _examined("providers", _providers)
 
 
 def _examined(name: str, look: Callable[[], Told]) -> Finding:
@@ -203,6 +204,22 @@ def _unknown() -> Told:
         mend = "Ask the provider what became of them, and resolve them in the admin: their casts wait for it."
         return {"told": f"may have been billed: {_named(ids)}", "mend": mend}
     return {"told": "none"}
+
+
+def _providers() -> Told:
+    """Look for breakers that keep calls back, and for providers that asked for rest."""
+    away = [_of_breaker(gate) for gate in Gate.objects.exclude(state=BreakerState.CLOSED).select_related("tool", "provider").order_by("pk")]
+    resting = Gate.objects.filter(quiet_until__gt=database_now()).select_related("tool", "provider").order_by("pk")
+    told = "; ".join([*away[:MAX_NAMED], *(f"{gate} asked for rest until {gate.quiet_until:%H:%M:%S} UTC" for gate in resting[:MAX_NAMED])])
+    if away:
+        mend = "See what is wrong at the provider. Casts wait for it, and go on by themselves; by hand: manage.py breaker close PROVIDER"
+        return {"told": told, "mend": mend}
+    return {"told": told or "none is known to be away"}
+
+
+def _of_breaker(gate: Gate) -> str:
+    last = f": {gate.errors[0]['message']}" if gate.errors and gate.failures else ""
+    return f"{gate} is {gate.get_state_display()}, since {gate.since:%Y-%m-%d %H:%M} UTC{last}"
 
 
 def _named(names: list[str]) -> str:

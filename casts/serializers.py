@@ -12,6 +12,7 @@ from rest_framework.reverse import reverse
 from casts.casting import Order
 from casts.models import Cast, CastEvent, EventKind
 from casts.progress import ShownStatus, progress_of
+from casts.providers import WaitingFor, waiting_for
 from generations.serializers import OBJECT, OBJECT_OR_NULL, ErrorField, MoneyField, OptionalMoneyField
 from spells.fields import choice_field, json_field
 from spells.requests import checked
@@ -63,6 +64,7 @@ class CastListSerializer(serializers.ListSerializer[Any]):
         """Return the casts, each with its progress."""
         casts, context = list(data), cast("dict[str, Any]", self.context)
         context["progress"] = progress_of(casts)
+        context["waiting_for"] = waiting_for(shown.pk for shown in casts if shown.finished_at is None)
         return super().to_representation(casts)
 
 
@@ -83,6 +85,18 @@ PROGRESS = {
 }
 
 
+WAITING_FOR = {
+    "type": ["object", "null"],
+    "description": "The provider or tool at which the cast waits for room, since when, and behind how many others (at most 1000).",
+    "properties": {
+        "at": {"type": "string"},
+        "since": {"type": "string", "format": "date-time"},
+        "ahead": {"type": "integer", "minimum": 0, "maximum": 1000},
+    },
+    "required": ["at", "since", "ahead"],
+}
+
+
 class CastSerializer(serializers.ModelSerializer[Cast]):
     """One run of one version of a spell. Needs casts with their shown status."""
 
@@ -96,6 +110,7 @@ class CastSerializer(serializers.ModelSerializer[Cast]):
     cost_usd = MoneyField()
     max_cost_usd = OptionalMoneyField()
     progress = serializers.SerializerMethodField()
+    waiting_for = serializers.SerializerMethodField()
     initiator = serializers.CharField(source="initiator.get_username")
     generations = serializers.SerializerMethodField()
 
@@ -114,6 +129,7 @@ class CastSerializer(serializers.ModelSerializer[Cast]):
             "cost_usd",
             "max_cost_usd",
             "progress",
+            "waiting_for",
             "initiator",
             "idempotency_key",
             "created_at",
@@ -129,6 +145,13 @@ class CastSerializer(serializers.ModelSerializer[Cast]):
     def get_progress(self, shown: Cast) -> dict[str, int]:
         known = self.context.get("progress") or progress_of([shown])
         return asdict(known[shown.pk])
+
+    @extend_schema_field(WAITING_FOR)
+    def get_waiting_for(self, shown: Cast) -> WaitingFor | None:
+        known = (
+            self.context["waiting_for"] if "waiting_for" in self.context else waiting_for([shown.pk] if shown.finished_at is None else [])
+        )
+        return known.get(shown.pk)
 
     @extend_schema_field({"type": "string", "format": "uri", "description": "The attempts at its steps."})
     def get_generations(self, shown: Cast) -> str:

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from casts.callback_views import CallbackView
+from casts.provider_views import ProviderViewSet
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
 from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
 from spells import urls as _converters  # noqa: F401 - registers the converter of tools' slugs
@@ -17,5 +18,7 @@ urlpatterns: list[URLPattern] = [
     path("casts/<uuid:cast_id>/events/", CastEventViewSet.as_view({"get": "list"}), name="cast-events"),
     path("callbacks/<str:adapter>/<str:signed_id>/", CallbackView.as_view(), name="callback"),
     path("casts/<uuid:cast_id>/events/link/", CastEventLinkView.as_view(), name="cast-events-link"),
+    path("providers/", ProviderViewSet.as_view({"get": "list"}), name="providers"),
+    path("providers/<tool:slug>/", ProviderViewSet.as_view({"get": "retrieve"}, detail=True), name="provider"),
     path("tools/<tool:slug>/run/", ToolRunViewSet.as_view({"post": "run"}), name="tool-run"),
 ]

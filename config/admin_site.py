@@ -33,6 +33,8 @@ ORDER = (
     "Spells",
     "Versions",
     "Tools",
+    "Providers",
+    "Gates",
 )
 
 

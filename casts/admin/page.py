@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from casts.clock import database_now
 from casts.models import LIVE, Cast, CastEvent, Wakeup
 from casts.progress import progress_of
+from casts.providers import WaitingFor, waiting_for
 from generations.admin.pictures import picture_of
 from generations.models import GenerationStatus
 from spells.admin.formats import ago, duration
@@ -34,7 +35,7 @@ class Outlook:
     is_bad: bool = False
 
 
-def outlook(cast: Cast, wakeup: Wakeup | None, *, now: datetime) -> Outlook:
+def outlook(cast: Cast, wakeup: Wakeup | None, *, now: datetime, waits: WaitingFor | None = None) -> Outlook:
     """Tell when a cast is looked at next, and by whom."""
     if cast.status not in LIVE:
         return Outlook(words="It has ended: nobody needs to look at it any more.")
@@ -47,10 +48,17 @@ def outlook(cast: Cast, wakeup: Wakeup | None, *, now: datetime) -> Outlook:
             words=f"Its holder vanished: the claim ended {ago(wakeup.claimed_until, now=now)}. The next conductor takes it.", is_bad=True
         )
     if wakeup.due_at > now:
-        return Outlook(words=f"Somebody looks at it {ago(wakeup.due_at, now=now)}, or as soon as it rings.")
+        return Outlook(words=f"{_waits(waits)}Somebody looks at it {ago(wakeup.due_at, now=now)}, or as soon as it rings.")
     late = now - wakeup.due_at
     words = f"It has been due for {duration(late.total_seconds())}, and no conductor has taken it yet."
     return Outlook(words=words, is_bad=late > PATIENCE)
+
+
+def _waits(waits: WaitingFor | None) -> str:
+    if waits is None:
+        return ""
+    others = f"{waits['ahead']} ahead" if waits["ahead"] else "next in line"
+    return f"It waits for room at {waits['at']} ({others}). "
 
 
 def view_of(request: HttpRequest, *, focus: UUID | None = None) -> View:
@@ -77,7 +85,7 @@ def page_of(cast: Cast, *, view: View, may_act: bool, refused: ResolveForm | Non
         "now": now,
         "progress": progress_of([cast])[cast.pk],
         "wakeup": wakeup,
-        "outlook": outlook(cast, wakeup, now=now),
+        "outlook": outlook(cast, wakeup, now=now, waits=waiting_for([cast.pk]).get(cast.pk)),
         "seconds": (end - cast.started_at).total_seconds() if cast.started_at else None,
         "age": ago(cast.created_at, now=now),
         "error": cast.error if isinstance(cast.error, dict) else {},

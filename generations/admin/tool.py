@@ -22,7 +22,7 @@ from spells.prices import validate_prices
 from spells.schemas import check
 
 POLICY = ("max_attempts", "backoff_seconds", "max_backoff_seconds", "retry_lost_jobs", "run_timeout_seconds", "deadline_seconds")
-LIMITS = ("max_in_flight", "max_per_minute")
+LIMITS = ("provider", "max_in_flight", "max_per_minute")
 WORDS = ("name", "description", "category")
 # What a spell may ask for at most, too; on SQLite no column would refuse more.
 MOST = {
@@ -107,8 +107,9 @@ class ToolAdmin(ListAdmin[Tool]):
 
     form = ToolForm
     formfield_overrides = {JSONField: {"form_class": StrictJSONField}}
-    list_display = ("slug", "name", "category", "effects", "recovery", "max_in_flight", "max_per_minute", "enabled")
+    list_display = ("slug", "name", "category", "provider", "effects", "recovery", "max_in_flight", "max_per_minute", "enabled")
     list_filter = ("enabled", "effects")
+    list_select_related = ("provider",)
     search_fields = ("slug", "name", "category", "adapter")
     search_help_text = "By slug, name, category or adapter."
     ordering = ("slug",)

@@ -129,7 +129,8 @@ def test_of_spells_only_what_breaks_nothing_can_be_edited():
     assert editable == {
         "spell": {"name", "description", "owner", "visibility", "tags"},
         "spellversion": set(),
-        "tool": {"name", "description", "category", "enabled", "config", "pricing", *policy, *limits},
+        "tool": {"name", "description", "category", "enabled", "config", "pricing", "provider", *policy, *limits},
+        "provider": {"slug", "name", "enabled", "failures_to_open", "first_wait_seconds", "max_wait_seconds", *limits},
     }
 
 
