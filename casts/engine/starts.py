@@ -16,6 +16,7 @@ from spells.expressions import ExpressionError
 from spells.models import Effects, OnFailure, Tool
 from spells.plan import PlanStep
 
+from . import reads
 from .gates import Passage
 from .gates import lock as lock_gates
 from .state import Attempt, CastState, load_items, load_outputs
@@ -61,19 +62,31 @@ def start_ready(*, turns: Sequence[Turn], slots: Slots) -> Passage:
     wanted = (turn.state.tools[step.tool_id] for turn in active for step in ready[turn.state.cast.pk])
     doors = Doors(slots=slots, passage=lock_gates(turns=turns, wanted=wanted))
     while active:
-        _load(ready=ready, states=states)
-        active = [turn for turn in active if _start(turn=turn, steps=ready[turn.state.cast.pk], doors=doors) and turn.may_start]
+        readable = {turn.state.cast.pk: list(_readable(turn, ready[turn.state.cast.pk])) for turn in active}
+        refused = {cast_id for cast_id, steps in readable.items() if len(steps) < len(ready[cast_id])}
+        _load(ready=readable, states=states)
+        moved = {turn.state.cast.pk for turn in active if _start(turn=turn, steps=readable[turn.state.cast.pk], doors=doors)}
+        active = [turn for turn in active if turn.state.cast.pk in moved | refused and turn.may_start]
         ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
     for turn in turns:
         turn.waits = turn.starved and not turn.is_held and slots.may_wait()
-    done = {turn.state.cast.pk: set(turn.state.plan.output_reads) for turn in turns if turn.state.all_done()}
-    load_outputs(wanted=done, states=states)
+    _load_last(turns=turns, states=states)
     return doors.passage
 
 
+def _load_last(*, turns: Sequence[Turn], states: Mapping[UUID, CastState]) -> None:
+    """Read what the outputs of those casts need of which all steps are done."""
+    wanted = {}
+    for turn in turns:
+        if turn.state.all_done():
+            turn.oversized = reads.refusal(turn=turn, step_ids=turn.state.plan.output_reads)
+            wanted[turn.state.cast.pk] = set() if turn.oversized else set(turn.state.plan.output_reads)
+    load_outputs(wanted=wanted, states=states)
+
+
 def _load(*, ready: Mapping[UUID, Sequence[PlanStep]], states: Mapping[UUID, CastState]) -> None:
-    reads = {cast_id: {id_ for step in steps for id_ in step.depends_on} for cast_id, steps in ready.items()}
-    load_outputs(wanted=reads, states=states)
+    wanted = {cast_id: {id_ for step in steps for id_ in step.depends_on} for cast_id, steps in ready.items()}
+    load_outputs(wanted=wanted, states=states)
     expanded = {
         cast_id: {step.id for step in steps if step.has_for_each and step.id in states[cast_id].counts} for cast_id, steps in ready.items()
     }
@@ -88,6 +101,19 @@ def _ready(turn: Turn) -> Iterator[PlanStep]:
             step.id not in state.counts or any(_is_startable(turn, attempt) for _, attempt in state.open_items(step))
         ):
             yield step
+
+
+def _readable(turn: Turn, steps: Sequence[PlanStep]) -> Iterator[PlanStep]:
+    """Yield the steps that can be evaluated, and fail those that would read too much."""
+    for step in steps:
+        error = reads.refusal(turn=turn, step_ids=step.depends_on)
+        if error is None:
+            yield step
+        elif step.id not in turn.state.counts:
+            _expand_into_nothing(turn, step, error)
+        else:
+            item, previous = next((item, attempt) for item, attempt in turn.state.open_items(step) if _is_startable(turn, attempt))
+            _insert_failed(turn=turn, step=step, item=item, previous=previous, error=error)
 
 
 def _is_startable(turn: Turn, attempt: Attempt | None) -> bool:
@@ -133,17 +159,26 @@ def _with_item(state: CastState, step: PlanStep, item: int, namespace: Mapping[s
 
 def _expand(*, turn: Turn, step: PlanStep, namespace: Mapping[str, Any]) -> bool:
     """Evaluate and store the items of a step. Returns False when that failed, which ends the branch."""
-    state = turn.state
     try:
         items = step.items(namespace)
     except ExpressionError as error:
-        _insert_failed(turn=turn, step=step, item=0, previous=state.latest[step.id].get(0), error=_expression_error(error))
-        if step.on_failure != OnFailure.CONTINUE:
-            return False  # not stored: a retry of the cast evaluates anew
-        items = []
-    state.counts[step.id], state.items[step.id] = len(items), items
-    turn.fan_outs.append(_fan_out(turn, step, items))
+        return _expand_into_nothing(turn, step, _expression_error(error))
+    _store_items(turn, step, items)
     return True
+
+
+def _expand_into_nothing(turn: Turn, step: PlanStep, error: ToolError) -> bool:
+    """Note that the items of a step cannot be had. Returns whether the cast goes on, without any."""
+    _insert_failed(turn=turn, step=step, item=0, previous=turn.state.latest[step.id].get(0), error=error)
+    if step.on_failure != OnFailure.CONTINUE:
+        return False  # not stored: a retry of the cast evaluates anew
+    _store_items(turn, step, [])
+    return True
+
+
+def _store_items(turn: Turn, step: PlanStep, items: list[Any]) -> None:
+    turn.state.counts[step.id], turn.state.items[step.id] = len(items), items
+    turn.fan_outs.append(_fan_out(turn, step, items))
 
 
 def _fan_out(turn: Turn, step: PlanStep, items: list[Any]) -> FanOut:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from casts.models import CastStatus, FanOut
 from generations.models import Generation, GenerationStatus
+from generations.tools.contract import ToolError
 from spells.expressions import ExpressionError
 from spells.models import Effects
 
@@ -54,6 +55,7 @@ class Turn:
     A cast is `starved` while there was no room for a call of it; it `waits` if it is held for that alone. `refusal` is
     what the first gate said that held one back; it looks `again` at once if a gate could not be asked in this look.
     `withdrawn` are jobs that their providers are to stop, `patience` when those that they are stopping must be over.
+    `oversized` says why its outputs cannot be evaluated.
     """
 
     state: CastState
@@ -67,6 +69,7 @@ class Turn:
     starved: bool = False
     waits: bool = False
     refusal: Refusal | None = None
+    oversized: ToolError | None = None
     again: bool = False
     withdrawn: list[Attempt] = field(default_factory=list)
     patience: list[datetime] = field(default_factory=list)
@@ -238,16 +241,18 @@ def conclude(turn: Turn) -> End | None:
     if culprit is not None:
         return End(status=CastStatus.FAILED, error=_error_of(turn, culprit))
     if state.cast.status != CastStatus.PAUSED and state.all_done():
-        return _succeed(state)
+        return _succeed(turn)
     return None
 
 
-def _succeed(state: CastState) -> End:
+def _succeed(turn: Turn) -> End:
+    state, nowhere = turn.state, {"step": None, "attempt": None, "provider": None}
+    if turn.oversized is not None:
+        return End(status=CastStatus.FAILED, error={"code": turn.oversized.code, "message": turn.oversized.message, **nowhere})
     try:
         outputs = state.plan.outputs(state.namespace(state.plan.output_reads))
     except ExpressionError as error:
-        place = {"code": "expression_failed", "message": f"{error.path}: {error.message}", "step": None, "attempt": None, "provider": None}
-        return End(status=CastStatus.FAILED, error=place)
+        return End(status=CastStatus.FAILED, error={"code": "expression_failed", "message": f"{error.path}: {error.message}", **nowhere})
     return End(status=CastStatus.SUCCEEDED, outputs=outputs)
 
 
