@@ -13,7 +13,7 @@ from generations.calls import Call, prepare
 from generations.models import Cancellation, Generation, GenerationStatus
 from generations.models.cancellation import CancellationOutcome
 from generations.outputs import clean_text
-from generations.tools.contract import Request
+from generations.tools.contract import Request, ToolError
 
 # After so many tries the provider counts as not to be reached.
 MAX_TRIES = 6
@@ -35,13 +35,18 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What came of asking. Without an outcome it is to be tried again."""
+    """What came of asking. Without an outcome it is to be tried again. `error` is what the provider, or the way to it, said."""
 
     errand: Errand
     generation_id: UUID
     cast_id: UUID
     outcome: CancellationOutcome | None
     said: str = ""
+    error: ToolError | None = None
+
+    @property
+    def was_asked(self) -> bool:
+        return self.error is not None or self.outcome == CancellationOutcome.REQUESTED
 
 
 def load(errands: Sequence[Errand]) -> list[Wish]:
@@ -84,6 +89,7 @@ def note(answers: Sequence[Answered]) -> list[UUID]:
                 for each in stopping
             ]
         )
+    engine.learn_from_asking(met={each.generation_id: each.error for each in answers if each.was_asked})
     now = database_now()
     for each in answers:
         said = clean_text(each.said)[:MAX_SAID_CHARACTERS]

@@ -45,7 +45,7 @@ class Cancellations:
         except ToolError as error:
             logger.warning("The job of generation %s cannot be cancelled: %s", job.request.generation_id, error)
             is_final = error.permanent and error.code != "adapter_not_found"
-            return _answered(job, CancellationOutcome.REFUSED if is_final else None, error.message)
+            return _answered(job, CancellationOutcome.REFUSED if is_final else None, error.message, error=error)
         return _answered(job, CancellationOutcome.REQUESTED)
 
     def note(self, done: Sequence[Answered]) -> Sequence[UUID]:
@@ -56,6 +56,8 @@ class Cancellations:
         logger.error("What came of cancelling generation %s cannot be noted: %s", done.generation_id, why)
 
 
-def _answered(job: Wish, outcome: CancellationOutcome | None, said: str = "") -> Answered:
+def _answered(job: Wish, outcome: CancellationOutcome | None, said: str = "", *, error: ToolError | None = None) -> Answered:
     request = job.request
-    return Answered(errand=job.errand, generation_id=request.generation_id, cast_id=request.cast_id, outcome=outcome, said=said)
+    return Answered(
+        errand=job.errand, generation_id=request.generation_id, cast_id=request.cast_id, outcome=outcome, said=said, error=error
+    )

@@ -4,7 +4,7 @@ It knows no tool and no HTTP. Who may write what, and in which order, is the pro
 """
 
 from .advance import Advanced, advance, settle, settle_in_time
-from .breakers import close_breaker, open_breaker
+from .breakers import close_breaker, learn_from_asking, open_breaker
 from .claims import LEASE_SECONDS, MAX_LOST_CLAIMS, Claim, Release, bells, claim, hand_back, is_any_due, latest_claims, release, renew, ring
 from .giveup import give_up
 from .late import receive, receive_all, take_late
@@ -56,6 +56,7 @@ __all__ = [
     "hand_back",
     "is_any_due",
     "latest_claims",
+    "learn_from_asking",
     "open_breaker",
     "pause",
     "reap",

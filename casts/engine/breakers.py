@@ -17,6 +17,7 @@ from django.db import transaction
 
 from casts.clock import database_now
 from casts.models import BreakerState, Gate, GateEvent, GateEventKind
+from generations.models import Generation
 from generations.outputs import clean_text
 from generations.tools.contract import Lost, Progress, Result, Submitted, ToolError
 from spells.models import Provider, Tool
@@ -82,12 +83,23 @@ def _read(report: Report, tool: Tool) -> Evidence | None:
     return None
 
 
-def _of_error(error: ToolError, tool: Tool, said: "partial[Evidence]") -> Evidence | None:
+def _of_error(error: ToolError | None, tool: Tool, said: "partial[Evidence]") -> Evidence | None:
+    if error is None:
+        return said()
     if error.code in OURS:
         return None
     if error.outage or (error.code == "timeout" and tool.provider is not None):
         return said(outage=error)
     return said(rest_seconds=error.retry_after) if asks_for_rest(error) else said()
+
+
+def learn_from_asking(*, met: Mapping[UUID, ToolError | None]) -> None:
+    """Take what somebody met who asked providers about these generations beside calls and polls: an answer, or an error."""
+    if not met:
+        return
+    asked = Generation.objects.filter(pk__in=met).select_related("tool__gate", "tool__provider__gate").order_by("pk")
+    found = [_of_error(met[each.pk], each.tool, partial(Evidence, tool=each.tool, generation_id=each.pk)) for each in asked.only("tool")]
+    learn_later(evidence=[evidence for evidence in found if evidence is not None and evidence.is_news])
 
 
 def learn_later(*, evidence: Sequence[Evidence]) -> None:

@@ -56,6 +56,7 @@ class ComfyDeploy(Adapter):
     definitions: ClassVar[tuple[ToolDefinition, ...]] = (
         ToolDefinition(
             slug="comfydeploy",
+            provider="comfydeploy",
             name="Run a workflow at ComfyDeploy",
             description="Runs a ComfyUI workflow that is deployed at ComfyDeploy. Files go in as artefacts; all files that come out are kept.",
             category="image",

@@ -56,6 +56,7 @@ _UPSCALE: Mapping[str, Any] = {
 DEFINITIONS = (
     ToolDefinition(
         slug="comfyui",
+        provider="comfyui",
         name="Paint with ComfyUI",
         description="Runs a workflow at a ComfyUI server: this one paints a picture from a text. Another is another tool, with its own workflow.",
         category="image",
@@ -69,6 +70,7 @@ DEFINITIONS = (
     ),
     ToolDefinition(
         slug="comfyui.upscale",
+        provider="comfyui",
         name="Enlarge with ComfyUI",
         description="Makes a picture four times as large, by an upscaling model at a ComfyUI server.",
         category="image",

@@ -78,6 +78,7 @@ class Fal(Adapter):
     definitions: ClassVar[tuple[ToolDefinition, ...]] = (
         ToolDefinition(
             slug="fal",
+            provider="fal",
             name="Run a model at fal",
             description="Runs a model at fal. Files go in as artefacts; files that come out are kept.",
             category="model",

@@ -51,6 +51,7 @@ class OpenAIChat(Adapter):
     definitions: ClassVar[tuple[ToolDefinition, ...]] = (
         ToolDefinition(
             slug="openai.chat",
+            provider="openai",
             name="Ask a language model",
             description=(
                 "Asks a language model by OpenAI's chat API, at OpenAI or any server that speaks it: a prompt with an optional "

@@ -58,6 +58,7 @@ class OpenAIImage(Adapter):
     definitions: ClassVar[tuple[ToolDefinition, ...]] = (
         ToolDefinition(
             slug="openai.image",
+            provider="openai",
             name="Make a picture with OpenAI",
             description=(
                 "Paints pictures from a prompt by OpenAI's images API, at OpenAI or any server that speaks it; or changes "

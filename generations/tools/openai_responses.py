@@ -56,6 +56,7 @@ class OpenAIResponses(Adapter):
     definitions: ClassVar[tuple[ToolDefinition, ...]] = (
         ToolDefinition(
             slug="openai.responses",
+            provider="openai",
             name="Let a language model work",
             description=(
                 "Asks a language model by OpenAI's responses API, in the background: for answers that take minutes. The same params "

@@ -85,6 +85,7 @@ class Replicate(Adapter):
     definitions: ClassVar[tuple[ToolDefinition, ...]] = (
         ToolDefinition(
             slug="replicate",
+            provider="replicate",
             name="Run a model at Replicate",
             description="Runs a model at Replicate. Files go in as artefacts; files that come out, in whatever shape, are kept.",
             category="model",

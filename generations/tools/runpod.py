@@ -66,6 +66,7 @@ class RunPod(Adapter):
     definitions: ClassVar[tuple[ToolDefinition, ...]] = (
         ToolDefinition(
             slug="runpod",
+            provider="runpod",
             name="Run an endpoint at RunPod",
             description="Runs a serverless endpoint at RunPod. Files go in as artefacts; files that come out are kept.",
             category="model",

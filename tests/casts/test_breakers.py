@@ -150,6 +150,16 @@ def test_polls_count_as_evidence(far_tool):
     assert started.generations.get().status == "submitted"
 
 
+def test_what_cancellations_meet_counts_as_evidence(far_tool):
+    generation = looked(cast({"key": "one", "tool": far_tool})).generation("one")
+    for _ in range(2):
+        engine.learn_from_asking(met={generation.pk: outage()})
+    assert gate_now().failures == 2
+    engine.learn_from_asking(met={generation.pk: None})
+    assert gate_now().failures == 0
+    engine.learn_from_asking(met={})
+
+
 def test_errors_of_our_own_say_nothing_of_a_provider(far_tool):
     hands = [looked(each) for each in casts_of(version({"key": "one", "tool": far_tool}), *["ada"] * 2)]
     hands[0].answer("one", outage())

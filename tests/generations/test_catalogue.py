@@ -5,7 +5,7 @@ from django.core.management import call_command, load_command_class
 
 from generations.catalogue import Outcome, sync_tools
 from generations.tools.examples import example_definitions
-from spells.models import Tool
+from spells.models import Provider, Tool
 from tests.factories import ToolFactory
 
 from .test_registry import ECHO, offer  # noqa: F401 - a fixture
@@ -34,6 +34,20 @@ def test_the_first_sync_creates_each_built_in_tool():
     assert tool.adapter == "image.paint"
     assert tool.enabled
     assert tool.input_schema["properties"]["prompt"]["maxLength"] == 4000
+
+
+def test_a_provider_that_a_tool_names_is_made_once_and_then_left_to_the_operator():
+    sync_tools()
+    openai = Provider.objects.get(slug="openai")
+    assert {"openai.chat", "openai.image", "openai.responses"} <= set(openai.tools.values_list("slug", flat=True))
+    Provider.objects.filter(slug="openai").update(max_in_flight=3, name="Ours")
+    Tool.objects.filter(slug="openai.chat").update(provider=None)
+    Tool.objects.filter(slug="openai.image").delete()
+    sync_tools()
+    openai.refresh_from_db()
+    assert (openai.name, openai.max_in_flight) == ("Ours", 3)
+    assert Tool.objects.get(slug="openai.chat").provider is None
+    assert Tool.objects.get(slug="openai.image").provider == openai
 
 
 def test_a_second_sync_changes_nothing():
