@@ -15,23 +15,41 @@ from casts.models import ConductorProcess
 
 CHANNEL = "grimoire_wakeups"
 TASK = "casts.tasks.continue_casts"
+# A message of PostgreSQL has room for 8,000 bytes, an id with its quotes and comma takes 40.
+MOST_NAMED = 190
 
 logger = logging.getLogger(__name__)
 
 
+class _Ring:
+    """The one ring of a transaction, for all its casts. What a savepoint took back may be among them: a hint too many."""
+
+    def __init__(self) -> None:
+        """Take no cast yet."""
+        self.cast_ids: set[UUID] = set()
+
+    def __call__(self) -> None:
+        try:
+            if not ask_unless_claimed() and connection.vendor == "postgresql":
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, self.message()])
+        except DatabaseError:
+            # The casts are committed and their wakeups are due: a poll or the schedule finds them.
+            logger.warning("The doorbell for %d casts was not heard; their wakeups will be.", len(self.cast_ids), exc_info=True)
+
+    def message(self) -> str:
+        """Return the ids, or none where there are too many for one message: look at everything."""
+        return json.dumps([str(cast_id) for cast_id in sorted(self.cast_ids)] if len(self.cast_ids) <= MOST_NAMED else [])
+
+
 def knock(*, cast_id: UUID) -> None:
-    """Ring the doorbell for a cast once the current transaction has committed."""
-    transaction.on_commit(lambda: _ring(cast_id), robust=True)
-
-
-def _ring(cast_id: UUID) -> None:
-    try:
-        if not ask_unless_claimed() and connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps([str(cast_id)])])
-    except DatabaseError:
-        # The cast is committed and its wakeup is due: a poll or the schedule finds it.
-        logger.warning("The doorbell for cast %s was not heard; its wakeup will be.", cast_id, exc_info=True)
+    """Ring the doorbell for a cast once the current transaction has committed: once for all casts of the transaction."""
+    # Django takes a ring away with the savepoint that made it, so one that stands here will not go before this knock would
+    waiting = [hook for hook in (entry[1] for entry in connection.run_on_commit) if isinstance(hook, _Ring)]
+    ring = waiting[-1] if waiting else _Ring()
+    ring.cast_ids.add(cast_id)
+    if not waiting:
+        transaction.on_commit(ring, robust=True)
 
 
 def ask_unless_claimed() -> bool:
