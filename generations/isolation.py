@@ -1,6 +1,7 @@
 """Calls in a process of their own: for adapters that may hang or crash, which a thread or a loop could not be saved from.
 
-The parent writes one JSON document to the child's standard input and reads one from its standard output; bytes travel
+The parent writes one JSON document to the child's standard input. The child writes lines of JSON to its standard output:
+how far it is, as often as its adapter says so, and at the end its answer. Bytes travel
 through the storage of artefacts: the child keeps what it made, remote files too. A child that outlives its call's time
 is killed.
 """
@@ -12,21 +13,27 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Mapping
+from asyncio.subprocess import Process
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from .answers import Answer, clean_answer
-from .artifacts import StoredArtifact, Workbench
+from .artifacts import StoredArtifact, Workbench, referenced_ids
 from .keeping import keep
 from .tools import registry
-from .tools.contract import Adapter, Cost, Request, Result, Submitted, ToolError
+from .tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, Submitted, ToolError
 
+# The longest answer of a child: outputs are bounded, what it stored is told by name.
+MAX_LINE_BYTES = 64 * 2**20
+QUIET_SECONDS = 0.1
 ROOT = Path(__file__).resolve().parent.parent
 # Models can be imported only once Django is set up, so this module cannot be the child's first.
 CHILD = "import django; django.setup(); from generations.isolation import main; main()"
@@ -44,9 +51,10 @@ async def run(*, adapter_key: str, request: Request) -> Result | Submitted:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
+        limit=MAX_LINE_BYTES,
     )
     try:
-        answer, _ = await child.communicate(json.dumps(_written(adapter_key, request)).encode())
+        answer = await _converse(child, json.dumps(_written(adapter_key, request)).encode(), request)
     finally:
         if child.returncode is None:
             with suppress(ProcessLookupError):  # it has just ended by itself
@@ -54,7 +62,33 @@ async def run(*, adapter_key: str, request: Request) -> Result | Submitted:
             await child.wait()
     if child.returncode or not answer:
         raise ToolError(f"The process of {adapter_key} ended with code {child.returncode}.", code="adapter_crashed", ambiguous=True)
-    return _read(json.loads(answer), request)
+    return _read(answer, request)
+
+
+async def _converse(child: Process, order: bytes, request: Request) -> Mapping[str, Any] | None:
+    """Hand a child its order and return its answer, None if it ended without. On the way, pass on how far it says it is."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    with suppress(BrokenPipeError, ConnectionResetError):  # it ended at once: its exit code tells
+        child.stdin.write(order)
+        await child.stdin.drain()
+        child.stdin.close()
+    answer = None
+    async for line in child.stdout:
+        told = json.loads(line)
+        if "progress" in told:
+            request.on_progress(_progress(told, request))
+        else:
+            answer = told
+    await child.wait()
+    return answer
+
+
+def _progress(told: Mapping[str, Any], request: Request) -> Progress:
+    """Return what a child told of how far it is. What its preview refers to is on our workbench from now on."""
+    request.workbench.made.extend(_artifact(values) for values in told["made"])
+    remote = told["remote"] and RemoteFile(**told["remote"])
+    return Progress(**{**told["progress"], "preview": remote or told["progress"]["preview"]})
 
 
 def _written(adapter_key: str, request: Request) -> dict[str, Any]:
@@ -97,11 +131,36 @@ def _read(answer: Mapping[str, Any], request: Request) -> Result | Submitted:
     raise ToolError(**answer["error"], cost=cost)
 
 
-def answer(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the call that an order describes, and return what to tell the parent."""
+class Teller:
+    """Tells the parent how far a call is, from any thread, a few times a second at most."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None], workbench: Workbench) -> None:
+        """Take what writes a line to the parent, and where the call keeps what it makes."""
+        self._tell = tell
+        self._workbench = workbench
+        self._lock = threading.Lock()
+        self._quiet_until = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Tell it, unless something was told just now."""
+        with self._lock:
+            if time.monotonic() < self._quiet_until or not isinstance(progress, Progress):
+                return
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
+            preview = progress.preview
+            remote = asdict(preview) if isinstance(preview, RemoteFile) else None
+            cleaned = clean_answer(replace(progress, preview=None) if remote else progress)
+            assert isinstance(cleaned, Progress)
+            ids = referenced_ids(cleaned.preview)
+            made = [_stored(stored) for stored in list(self._workbench.made) if stored.id in ids]
+            self._tell({"progress": asdict(cleaned), "remote": remote, "made": made})
+
+
+def answer(order: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Make the call that an order describes, and return what to tell the parent. `tell` writes to it meanwhile."""
     workbench = Workbench(readable={UUID(id_): _artifact(values) for id_, values in order["readable"].items()})
     ids: dict[str, Any] = {name: UUID(value) for name, value in order["ids"].items()}
-    request = Request(**order["plain"], **ids, workbench=workbench)
+    request = Request(**order["plain"], **ids, workbench=workbench, on_progress=Teller(tell, workbench))
     try:
         adapter = registry.get(order["adapter"])
         outcome = _outcome(adapter, request)
@@ -147,6 +206,10 @@ def main() -> None:
     _die_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    told = answer(json.load(sys.stdin))
+
+    def tell(words: Mapping[str, Any]) -> None:
+        out.write(f"{json.dumps(words)}\n")
+        out.flush()
+
     with out:
-        json.dump(told, out)
+        tell(answer(json.load(sys.stdin), tell))

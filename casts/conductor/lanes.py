@@ -70,8 +70,8 @@ class Lanes:
         self.ends_at, self.whole = time.monotonic() + seconds + overtime, seconds
 
     def close(self) -> None:
-        """Let no new call start, and no poll: others may ask after what runs elsewhere."""
-        self.room = dict.fromkeys(Lane, 0)
+        """Let no new call start. Polls go on: nobody else may ask after the jobs of casts that are held here."""
+        self.room = {**dict.fromkeys(CALLS, 0), Lane.POLL: self.room[Lane.POLL]}
         self.seats = 0
 
     def occupy(self, lane: Lane, *, then: Callable[[], None]) -> "Place":

@@ -34,6 +34,7 @@ from .errands import Errands
 from .holdings import Holdings, Work
 from .keeper import Keeper, Renewal
 from .lanes import Lane, Lanes, Place, lane_of
+from .reporting import Reporting
 from .settling import Order, Settled, settle
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Conductor:
         self._asking = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call-poll")
         self._database = DatabaseThread()
         self._wake = asyncio.Event()
+        self._reporting = Reporting(database=self._database, wake=self._wake.set)
         self._errands = Errands(
             kinds=[Callbacks(threads=self._asking), Cancellations(threads=self._asking)],
             database=self._database,
@@ -156,6 +158,7 @@ class Conductor:
         while True:
             try:
                 await self._settle()
+                await self._reporting.write_when_due()
                 await self._errands.go_on(may_begin=not self._is_over)
                 if not self._is_over and not await self._claim() and await self._is_idle():
                     return
@@ -194,7 +197,7 @@ class Conductor:
         if self._held.reports or self._held.to_look_at():
             return
         poll_at = float("inf") if self._is_over else min(self._claim_at(), self._errands.look_at)
-        moment = min(self._held.next_look(), poll_at, self._bells_at if self._held.casts else float("inf"), until)
+        moment = min(self._held.next_look(), poll_at, self._bells_at if self._held.casts else float("inf"), until, self._reporting.write_at)
         try:
             async with asyncio.timeout(max(0.001, moment - time.monotonic())):
                 await self._wake.wait()
@@ -292,6 +295,7 @@ class Conductor:
         request, news = order.request, None
         try:
             if order.job_id is None:
+                request = self._reporting.listen(order, adapter_key)
                 news = await calls.run(adapter_key=adapter_key, request=request, threads=self._threads, place=place, apart=order.apart)
             else:
                 news = await calls.poll(adapter_key=adapter_key, request=request, job_id=order.job_id, threads=self._asking, place=place)
@@ -300,6 +304,7 @@ class Conductor:
         finally:
             place.leave()
         self._held.work.pop(request.generation_id, None)
+        self._reporting.forget(request.generation_id)
         via = Via.RUN if order.job_id is None else Via.POLL
         made, claim = tuple(request.workbench.made), order.turn.state.claim
         self._held.reports.append(Report(generation_id=request.generation_id, claim=claim, via=via, news=news, made=made))

@@ -11,6 +11,7 @@ from .late import receive, receive_all, take_late
 from .queues import ring as ring_gates
 from .queues import tend as tend_gates
 from .reaper import Reaped, reap
+from .reported import Reported, keep_reported
 from .reports import Aborted, Hint, News, Report, Unasked, Via
 from .resolve import resolve
 from .start import (
@@ -25,6 +26,7 @@ from .start import (
 from .starts import Slots
 from .turns import Turn
 from .verbs import TransitionRefusedError, cancel, pause, resume, retry
+from .verdicts import shown_progress
 
 __all__ = [
     "LEASE_SECONDS",
@@ -40,6 +42,7 @@ __all__ = [
     "Reaped",
     "Release",
     "Report",
+    "Reported",
     "Slots",
     "Started",
     "ToolDisabledError",
@@ -55,6 +58,7 @@ __all__ = [
     "give_up",
     "hand_back",
     "is_any_due",
+    "keep_reported",
     "latest_claims",
     "learn_from_asking",
     "open_breaker",
@@ -72,6 +76,7 @@ __all__ = [
     "same_request",
     "settle",
     "settle_in_time",
+    "shown_progress",
     "start",
     "take_late",
     "tend_gates",

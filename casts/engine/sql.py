@@ -31,6 +31,11 @@ def least(one: str, other: str) -> str:
     return f"LEAST({one}, {other})" if is_postgresql() else f"MIN({one}, {other})"
 
 
+def json_number(column: str, name: str) -> str:
+    """Return SQL for a number that stands under `name` in a JSON object; null when none does."""
+    return f"({column} ->> '{name}')::float8" if is_postgresql() else f"json_extract({column}, '$.{name}')"
+
+
 def on_postgresql(words: str) -> str:
     """Return `words` where PostgreSQL needs them; SQLite's write transactions are alone anyway."""
     return words if is_postgresql() else ""

@@ -98,7 +98,7 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
             # the call of a running attempt is still at work here, and will say itself whether there is a job to ask for
             is_job = attempt.status == GenerationStatus.SUBMITTED
             again_at = now + timedelta(seconds=_wait_before_poll(state, attempt, news.poll_after, now)) if is_job else None
-            change = Change(attempt=attempt, status=attempt.status, progress=_forwards(attempt.progress, news), poll_at=again_at)
+            change = Change(attempt=attempt, status=attempt.status, progress=shown_progress(attempt.progress, news), poll_at=again_at)
         case Unasked():
             change = Change(attempt=attempt, status=attempt.status, poll_at=now + timedelta(seconds=jittered(news.poll_after)))
         case Lost():
@@ -114,7 +114,7 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
     return change
 
 
-def _forwards(before: dict[str, Any] | None, news: Progress) -> dict[str, Any]:
+def shown_progress(before: dict[str, Any] | None, news: Progress) -> dict[str, Any]:
     """Return the progress to show: never less than was shown before, and no preview or stage lost by news without one."""
     shown = before or {}
     known = [percent for percent in (shown.get("percent"), news.percent) if percent is not None]
