@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import models
 
 from casts import inbox
-from casts.engine import Hint
+from casts.engine import Hint, Unasked
 from casts.errands import Errand, put_off, wait_before_retry
 from casts.inbox import MAX_TRIES, Letter, Read
 from generations.models import Callback
@@ -59,6 +59,8 @@ class Callbacks:
             news = Hint()  # the engine polls it, if anybody waits
         if news is None:
             news = await poll(job_id=job.job_id)  # nobody else will ask what it cost
+        if isinstance(news, Unasked):
+            return Unread(errand=job.errand, why=news.error.message)
         made = tuple(request.workbench.made)
         return Read(errand=job.errand, generation_id=request.generation_id, cast_id=request.cast_id, news=news, made=made)
 

@@ -100,7 +100,8 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
             again_at = now + timedelta(seconds=_wait_before_poll(state, attempt, news.poll_after, now)) if is_job else None
             change = Change(attempt=attempt, status=attempt.status, progress=shown_progress(attempt.progress, news), poll_at=again_at)
         case Unasked():
-            change = Change(attempt=attempt, status=attempt.status, poll_at=now + timedelta(seconds=jittered(news.poll_after)))
+            again_at = now + timedelta(seconds=_wait_before_poll(state, attempt, news.poll_after, now))
+            change = Change(attempt=attempt, status=attempt.status, poll_at=again_at)
         case Lost():
             change = _lost(state=state, attempt=attempt, message=news.message, now=now)
         case Hint():

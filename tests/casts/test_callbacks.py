@@ -15,7 +15,7 @@ from generations.callback_addresses import callback_url, signed_id
 from generations.callback_payloads import MAX_BODY_BYTES, MAX_KEPT_BYTES
 from generations.models import Artifact, Callback, Generation
 from generations.tools import registry
-from generations.tools.contract import Result, Submitted
+from generations.tools.contract import Result, Submitted, ToolError
 from spells.models import Recovery
 from tests.api import ApiClient, assert_problem
 
@@ -246,6 +246,24 @@ def test_a_hint_for_a_call_that_nobody_waits_for_still_finds_out_what_it_cost(cl
     assert (outcomes(), statuses(hand.cast)["one"]) == (["applied"], ["succeeded"])
     hand.cast.refresh_from_db()
     assert hand.cast.cost_usd == Decimal("0.25")
+
+
+def test_a_hint_whose_provider_cannot_be_asked_now_is_tried_again(clock):
+    hand = submitted()
+    clock.advance(hours=2)
+    hand.look()
+
+    async def away():
+        raise ToolError("The connection was refused.")
+
+    Provider.answers[hand.generation("one").job_id] = away
+    send(hand.generation("one"), {"status": "hint"})
+    do_errands()
+    assert (outcomes(), Callback.objects.get().said) == (["received"], "The connection was refused.")
+    Provider.answers[hand.generation("one").job_id] = Result(output={"n": 1}, cost=cost("0.25"))
+    clock.advance(minutes=10)
+    do_errands()
+    assert (outcomes(), statuses(hand.cast)["one"]) == (["applied"], ["succeeded"])
 
 
 @pytest.mark.parametrize("adapter", [Provider, Unsigned])
