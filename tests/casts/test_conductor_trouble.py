@@ -1,3 +1,5 @@
+"""A conductor in trouble: hostile adapters, no room, calls that kill, claims lost while calls are at work."""
+
 import asyncio
 import os
 import signal

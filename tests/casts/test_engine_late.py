@@ -1,3 +1,5 @@
+"""News that comes late, calls that were lost, and looks that would be in vain."""
+
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,7 +17,6 @@ from .scenes import Hand, Limited, Unlimited, billed, cast, cost, refusal, statu
 pytestmark = pytest.mark.django_db
 
 
-# F1
 def test_a_poll_that_comes_back_after_the_deadline_of_its_job_settles_it_as_unknown(clock):
     hand = Hand(cast({"key": "one", "tool": billed(), "deadline_seconds": 60}))
     hand.look()
@@ -46,7 +47,6 @@ def test_a_pure_job_that_was_taken_after_the_cancel_is_cancelled(clock):
     assert hand.status() == "cancelled"
 
 
-# F2
 def test_a_held_cast_whose_job_is_being_asked_for_needs_no_look_before_the_answer(clock):
     hand = Hand(cast({"key": "one", "tool": billed()}))
     hand.look()
@@ -79,7 +79,6 @@ def test_a_retry_that_is_due_but_has_no_slot_waits_as_long_as_any_other(clock):
     assert turn.due_at() > turn.now + timedelta(seconds=0.1)
 
 
-# F3
 def test_a_late_report_of_an_earlier_claim_does_not_hide_the_claim_that_stands(clock):
     hand = Hand(cast({"key": "one"}, {"key": "two"}))
     hand.look()
@@ -91,7 +90,6 @@ def test_a_late_report_of_an_earlier_claim_does_not_hide_the_claim_that_stands(c
     assert not advanced.fenced
 
 
-# F4
 def test_a_conductor_that_lost_its_claim_and_took_it_again_still_waits_for_the_calls_it_has_at_work(clock):
     hand = Hand(cast({"key": "paid", "tool": billed()}))
     hand.look()
@@ -105,7 +103,6 @@ def test_a_conductor_that_lost_its_claim_and_took_it_again_still_waits_for_the_c
     assert (hand.status(), hand.cast.cost_usd) == ("succeeded", Decimal(1))
 
 
-# F6
 def test_a_result_that_came_between_the_loss_of_a_claim_and_the_next_look_is_used(clock):
     zombie = Hand(cast({"key": "paid", "tool": billed()}, {"key": "two", "params": {"n": "{{ steps.paid.n }}"}}))
     zombie.look()
@@ -142,7 +139,6 @@ def test_a_definite_failure_that_came_between_the_loss_of_a_claim_and_the_next_l
     assert (other.status(), other.cast.error["message"], other.cast.cost_usd) == ("failed", "No.", Decimal("0.5"))
 
 
-# F7
 def test_a_late_definite_failure_resolves_an_unknown_call(clock):
     zombie = Hand(cast({"key": "paid", "tool": billed()}))
     zombie.look()
@@ -179,7 +175,6 @@ def test_a_late_job_id_makes_an_unknown_call_one_that_can_be_asked_for(clock):
     assert [attempt.job_id for attempt in turn.polls()] == ["job-1"]
 
 
-# F8
 @pytest.mark.parametrize("permanent", [True, False])
 def test_a_call_that_was_looked_up_and_not_found_is_unknown_and_not_sent_again(clock, permanent):
     zombie = Hand(cast({"key": "paid", "tool": billed(recovery=Recovery.LOOKUP)}))
@@ -193,7 +188,6 @@ def test_a_call_that_was_looked_up_and_not_found_is_unknown_and_not_sent_again(c
     assert statuses(zombie.cast) == {"paid": ["unknown"]}
 
 
-# F11
 def test_a_call_that_was_never_made_is_not_made_after_the_cast_was_cancelled():
     hand = Hand(cast({"key": "paid", "tool": billed()}))
     hand.look()
@@ -217,7 +211,6 @@ def test_a_call_that_was_never_made_is_not_made_while_the_cast_is_paused():
     assert hand.called() == [("paid", 0)]
 
 
-# F12
 def test_progress_never_moves_backwards(clock):
     hand = Hand(cast({"key": "one", "tool": billed()}))
     hand.look()
@@ -239,7 +232,6 @@ def test_progress_by_a_callback_leaves_a_call_with_the_worker_that_makes_it():
     assert hand.status() == "succeeded"
 
 
-# F13
 def test_the_sum_of_a_cast_is_the_sum_of_its_generations_to_the_last_place():
     hand = Hand(cast(*({"key": f"s{n}", "tool": billed()} for n in range(3))))
     hand.look()
@@ -249,7 +241,6 @@ def test_the_sum_of_a_cast_is_the_sum_of_its_generations_to_the_last_place():
     assert hand.cast.cost_usd == sum(Generation.objects.values_list("cost_usd", flat=True))
 
 
-# F27
 def test_a_call_that_is_written_off_after_the_cast_was_retried_is_not_sent_again(clock):
     hand = Hand(cast({"key": "paid", "tool": billed()}, deadline=timedelta(hours=1)))
     hand.look()
@@ -265,7 +256,6 @@ def test_a_call_that_is_written_off_after_the_cast_was_retried_is_not_sent_again
     assert hand.status() == "failed"
 
 
-# F25
 def test_a_cancel_without_a_reason_gets_one():
     hand = Hand(cast({"key": "one"}))
     engine.cancel(cast_id=hand.cast.pk, actor_id=None, now=database_now(), reason="")
@@ -273,7 +263,6 @@ def test_a_cancel_without_a_reason_gets_one():
     assert hand.status() == "cancelled"
 
 
-# F10, F34
 def test_give_up_tells_why_in_words_that_every_database_stores():
     hand = Hand(cast({"key": "one"}))
     hand.look()
