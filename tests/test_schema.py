@@ -58,6 +58,9 @@ PARTIAL_INDEXES = {
     "generation_in_flight": PartialIndex(
         "generations_generation", ("tool_id",), unique=False, words=frozenset({"status", "running", "submitted"})
     ),
+    "generation_costs_of_tool": PartialIndex(
+        "generations_generation", ("tool_id", "id"), unique=False, words=frozenset({"status", "succeeded", "cost_usd"})
+    ),
     "spellversion_one_draft_per_spell": PartialIndex(
         "spells_spellversion", ("spell_id",), unique=True, words=frozenset({"published_at", "IS NULL"})
     ),
@@ -146,9 +149,10 @@ def words_of(condition: str) -> frozenset[str]:
     columns = {
         name
         for name in re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", condition))
-        if name in ("status", "published_at", "idempotency_key", "ring_at", "rung_at", "due_at")
+        if name in ("status", "published_at", "idempotency_key", "ring_at", "rung_at", "due_at", "cost_usd")
     }
-    return frozenset({*columns, *re.findall(r"'([^']*)'", condition), *re.findall(r"IS NOT NULL|IS NULL", condition)})
+    quoted = {word for word in re.findall(r"'([^']*)'", condition) if not word.isdigit()}  # SQLite quotes decimals
+    return frozenset({*columns, *quoted, *re.findall(r"IS NOT NULL|IS NULL", condition)})
 
 
 def partial_indexes() -> dict[str, PartialIndex]:

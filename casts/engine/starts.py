@@ -13,10 +13,11 @@ from generations.models import Generation, GenerationStatus
 from generations.tools.contract import ToolError
 from spells import schemas
 from spells.expressions import ExpressionError
-from spells.models import Effects, OnFailure, Tool
+from spells.models import OnFailure, Tool
 from spells.plan import PlanStep
 
 from . import reads
+from .budgets import Budgets
 from .gates import Passage
 from .gates import lock as lock_gates
 from .state import Attempt, CastState, load_items, load_outputs
@@ -45,10 +46,11 @@ class Slots(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
-    """What a call must pass to start: room in this process, and the gates of its tool over all of them."""
+    """What a call must pass to start: its cast's budget, room in this process, and the gates of its tool over all of them."""
 
     slots: Slots
     passage: Passage
+    budgets: Budgets
 
 
 def start_ready(*, turns: Sequence[Turn], slots: Slots) -> Passage:
@@ -60,7 +62,7 @@ def start_ready(*, turns: Sequence[Turn], slots: Slots) -> Passage:
     active = [turn for turn in turns if turn.may_start]
     ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
     wanted = (turn.state.tools[step.tool_id] for turn in active for step in ready[turn.state.cast.pk])
-    doors = Doors(slots=slots, passage=lock_gates(turns=turns, wanted=wanted))
+    doors = Doors(slots=slots, passage=lock_gates(turns=turns, wanted=wanted), budgets=Budgets())
     while active:
         readable = {turn.state.cast.pk: list(_readable(turn, ready[turn.state.cast.pk])) for turn in active}
         refused = {cast_id for cast_id, steps in readable.items() if len(steps) < len(ready[cast_id])}
@@ -189,13 +191,15 @@ def _fan_out(turn: Turn, step: PlanStep, items: list[Any]) -> FanOut:
 def _start_item(
     *, turn: Turn, step: PlanStep, item: int, previous: Attempt | None, namespace: Mapping[str, Any], doors: Doors
 ) -> bool | None:
-    """Insert the next attempt at one item. Returns whether it ended at once: skipped, or refused; None: a gate held it back."""
+    """Insert the next attempt at one item. Returns whether it ended at once: skipped, or refused; None: it must wait."""
     tool = turn.state.tools[step.tool_id]
     try:
         if not step.runs(namespace):
             _insert(turn, step, item, previous, status=GenerationStatus.SKIPPED, reason="Its condition was false.", finished_at=turn.now)
             return True
-        inputs = _checked_inputs(turn=turn, step=step, tool=tool, params=step.params(namespace))
+        inputs = _checked_inputs(step=step, tool=tool, params=step.params(namespace))
+        if not doors.budgets.admits(turn=turn, tool=tool):
+            return None
     except ExpressionError as error:
         _insert_failed(turn=turn, step=step, item=item, previous=previous, error=_expression_error(error))
         return True
@@ -214,19 +218,12 @@ def _start_item(
     return False
 
 
-def _checked_inputs(*, turn: Turn, step: PlanStep, tool: Tool, params: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_inputs(*, step: PlanStep, tool: Tool, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the params with their defaults. Raises ToolError when the call must not be made."""
     if not tool.enabled:
         raise ToolError(f"The tool {tool.slug} is disabled.", code="tool_disabled", permanent=True)
     if tool.provider is not None and not tool.provider.enabled:
         raise ToolError(f"The provider {tool.provider.slug} of {tool.slug} is disabled.", code="tool_disabled", permanent=True)
-    budget = turn.state.cast.max_cost_usd
-    if tool.effects == Effects.BILLED and budget is not None and turn.cost_usd >= budget:
-        raise ToolError(
-            f"The cast has spent {turn.cost_usd.normalize():f} of its {budget.normalize():f} US dollars.",
-            code="budget_spent",
-            permanent=True,
-        )
     inputs = schemas.complete(params, tool.input_schema)
     problems = schemas.check(inputs, tool.input_schema, path=f"steps.{step.key}.params")
     if problems:

@@ -99,7 +99,12 @@ class Generation(models.Model):
     objects = GenerationQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(name="generation_in_flight", fields=["tool"], condition=Q(status__in=IN_FLIGHT))]
+        indexes = [
+            models.Index(name="generation_in_flight", fields=["tool"], condition=Q(status__in=IN_FLIGHT)),
+            models.Index(
+                name="generation_costs_of_tool", fields=["tool", "id"], condition=Q(status=GenerationStatus.SUCCEEDED, cost_usd__gt=0)
+            ),
+        ]
         constraints = [
             models.CheckConstraint(name="generation_status_is_known", condition=Q(status__in=GenerationStatus.values)),
             models.UniqueConstraint(name="generation_attempt_is_unique_per_step_item", fields=["cast", "step", "item", "attempt"]),
