@@ -12,10 +12,15 @@ from casts.engine import Claim, Report, Turn
 
 @dataclass(slots=True)
 class Work:
-    """A call or a poll at work."""
+    """A call or a poll at work. It is `aborted` if we stopped it ourselves: whatever else cancels it is its adapter's."""
 
     cast_id: UUID
     task: "asyncio.Task[None]"
+    aborted: bool = False
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.task.cancel()
 
 
 @dataclass(slots=True)

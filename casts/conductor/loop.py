@@ -20,10 +20,11 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import Aborted, Report, Via
+from casts.engine import Aborted, News, Report, Unasked, Via
 from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import SILENCE_SECONDS, ConductorKind
+from generations.tools.contract import ToolError
 
 from . import calls, ears
 from .callbacks import Callbacks
@@ -292,15 +293,16 @@ class Conductor:
 
     async def _make(self, order: Order, adapter_key: str, place: Place) -> None:
         """Make a call or a poll, and report on it."""
-        request, news = order.request, None
+        request = order.request
+        news: News
         try:
             if order.job_id is None:
                 request = self._reporting.listen(order, adapter_key)
                 news = await calls.run(adapter_key=adapter_key, request=request, threads=self._threads, place=place, apart=order.apart)
             else:
                 news = await calls.poll(adapter_key=adapter_key, request=request, job_id=order.job_id, threads=self._asking, place=place)
-        except asyncio.CancelledError:
-            news = Aborted(reason="Its cast was stopped.")
+        except BaseException as error:  # noqa: BLE001 - a call that reports on nothing would be waited for for ever
+            news = self._broken_off(order, error)
         finally:
             place.leave()
         self._held.work.pop(request.generation_id, None)
@@ -310,10 +312,18 @@ class Conductor:
         self._held.reports.append(Report(generation_id=request.generation_id, claim=claim, via=via, news=news, made=made))
         self._wake.set()
 
+    def _broken_off(self, order: Order, error: BaseException) -> News:
+        """Return what to report where no answer came: we stopped it ourselves, or its adapter did what none may do."""
+        work = self._held.work.get(order.request.generation_id)
+        if work is not None and work.aborted:
+            return Aborted(reason="Its cast was stopped.")
+        logger.error("The call of generation %s ended in no answer", order.request.generation_id, exc_info=error)
+        told = ToolError(f"The call ended in {type(error).__name__}.", code="adapter_crashed", ambiguous=True)
+        return told if order.job_id is None else Unasked(error=told, poll_after=calls.ASK_AGAIN_SECONDS)
+
     def _abort(self, generation_id: UUID) -> None:
-        work = self._held.work.get(generation_id)
-        if work is not None:
-            work.task.cancel()
+        if work := self._held.work.get(generation_id):
+            work.abort()
 
     # The end
 

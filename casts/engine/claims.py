@@ -150,13 +150,15 @@ def ring_free(*, cast_ids: Sequence[UUID]) -> list[UUID]:
 def lock(*, claims: Iterable[Claim]) -> dict[UUID, Claim]:
     """Lock the wakeups whose epoch still stands, in the order of their ids, and return these claims with today's bell.
 
-    A claim that does not come back is fenced: another has taken the cast. Read rows only in later statements: a
+    A claim that does not come back is fenced: another has taken the cast, or its holder has let go of it, which leaves the
+    epoch as it was. Read rows only in later statements: a
     statement that locks and reads sees rows as they were before it waited.
     """
     rows = sql.fetch(
         f"""
         SELECT wakeup.cast_id, wakeup.epoch, wakeup.bell, wakeup.lost
         FROM casts_wakeup AS wakeup JOIN {sql.recordset("mine", {"cast_id": "uuid", "epoch": "bigint"})} USING (cast_id, epoch)
+        WHERE wakeup.claimed_until IS NOT NULL
         ORDER BY wakeup.cast_id {sql.on_postgresql("FOR UPDATE OF wakeup")}
         """,
         {"rows": sql.rows_parameter({"cast_id": each.cast_id, "epoch": each.epoch} for each in claims)},

@@ -639,3 +639,19 @@ def test_a_claim_passes_over_a_wakeup_that_its_zombie_holder_is_settling(clock):
     with open_transaction(lambda: lock(claims=[claim])):
         assert engine.claim(limit=1) == []
     assert len(engine.claim(limit=1)) == 1
+
+
+@pytest.mark.django_db
+def test_a_claim_that_was_let_go_of_settles_starts_and_renews_nothing():
+    started = cast({"key": "one", "tool": billed()}, {"key": "two", "params": {"n": "{{ steps.one.n }}"}})
+    [claim] = engine.claim(limit=1)
+    engine.advance(claimed=[claim], slots=Unlimited())
+    engine.hand_back(claims=[claim])
+    assert engine.renew(claims=[claim]) == {}
+    generation = started.generations.get()
+    report = Report(generation_id=generation.pk, claim=claim, via=Via.RUN, news=Result(output={"n": 1}, cost=cost("0.10")))
+    advanced = engine.settle(reports=[report], slots=Unlimited())
+    assert not advanced.turns
+    assert Wakeup.objects.get(cast=started).claimed_until is None
+    started.refresh_from_db()
+    assert (started.generations.count(), started.cost_usd) == (1, Decimal("0.10"))
