@@ -13,7 +13,7 @@ from uuid import UUID
 from casts import engine
 from casts.engine import Advanced, Claim, Report, Via
 from generations.models import Generation
-from generations.tools.contract import Result, Submitted, ToolError
+from generations.tools.contract import Result, ToolError
 from spells.models import Effects, Recovery
 
 from .scenes import Unlimited
@@ -162,11 +162,3 @@ class Conductor:
                 self.claims[claim.cast_id] = claim
             else:
                 self.claims.pop(claim.cast_id, None)
-
-
-def is_definite(news: Any) -> bool:
-    return isinstance(news, Result) or (isinstance(news, ToolError) and not news.ambiguous)
-
-
-def is_final(news: Any) -> bool:
-    return not isinstance(news, Submitted)
