@@ -63,10 +63,23 @@ def prepare(*, calls: Sequence[Call]) -> list[Request]:
     for call in calls:
         wanted.setdefault(call.owner_id, set()).update(referenced_ids(call.inputs))
     readable = readable_by_each(wanted)
-    return [_request(call, Workbench(readable=readable[call.owner_id])) for call in calls]
+    addresses = _first_sendings(calls)
+    return [_request(call, Workbench(readable=readable[call.owner_id]), addresses.get(call.idempotency_key)) for call in calls]
 
 
-def _request(call: Call, workbench: Workbench) -> Request:
+def _first_sendings(calls: Sequence[Call]) -> dict[UUID, UUID]:
+    """Return by idempotency key which generation bore it first, of those calls that may have been sent before. One query, or none."""
+    again = [call for call in calls if call.attempt > 1]
+    if not again:
+        return {}
+    rows = Generation.objects.filter(
+        cast__in={call.cast_id for call in again}, idempotency_key__in={call.idempotency_key for call in again}
+    ).order_by("-attempt")
+    return dict(rows.values_list("idempotency_key", "pk"))
+
+
+def _request(call: Call, workbench: Workbench, sent_first: UUID | None) -> Request:
+    """Make a request. What is sent again under a key must be the same to the letter, the address for callbacks too."""
     return Request(
         tool=call.tool.slug,
         config=call.tool.config,
@@ -80,6 +93,6 @@ def _request(call: Call, workbench: Workbench) -> Request:
         idempotency_key=call.idempotency_key,
         timeout_seconds=call.timeout_seconds,
         workbench=workbench,
-        callback_url=callback_url(adapter=call.tool.adapter, generation_id=call.generation_id),
+        callback_url=callback_url(adapter=call.tool.adapter, generation_id=sent_first or call.generation_id),
         job_handle=call.job_handle,
     )

@@ -40,13 +40,14 @@ async def run(*, adapter_key: str, request: Request, threads: Executor, place: P
 
 
 async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Executor, place: Place) -> News:
-    """Ask a provider for a job. An error that is raised is no news of the job: it is asked again, if that may help."""
+    """Ask a provider for a job; without its id, look it up. An error that is raised is no news of the job: it is asked again, if that may help."""
 
     def attempt(adapter: Adapter) -> Awaitable[Any]:
         return _invoke(adapter.poll, request, job_id, threads=threads, place=place)
 
     try:
-        news: News = await _answer(adapter_key, request, attempt, (Result, Progress, Lost, ToolError))
+        found = () if job_id else (Submitted,)
+        news: News = await _answer(adapter_key, request, attempt, (Result, Progress, Lost, ToolError, *found))
     except ToolError as error:
         logger.warning("%s could not be asked for the job of generation %s: %s", adapter_key, request.generation_id, error)
         if error.permanent:

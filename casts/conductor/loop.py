@@ -286,7 +286,7 @@ class Conductor:
             self._held.look_in(cast_id, seconds=0.2)  # the lease may end first: another look finds the call unmade
             return
         tool = next(tool for tool in order.turn.state.tools.values() if tool.slug == request.tool)
-        lane = lane_of(tool, apart=order.apart) if order.job_id is None else Lane.POLL
+        lane = lane_of(tool, apart=order.apart) if order.asked is None else Lane.POLL
         place = self._lanes.occupy(lane, then=self._wake.set)
         task = asyncio.create_task(self._make(order, tool.adapter, place))
         self._held.work[request.generation_id] = Work(cast_id=cast_id, task=task)
@@ -296,20 +296,24 @@ class Conductor:
         request = order.request
         news: News
         try:
-            if order.job_id is None:
+            if order.asked is None:
                 request = self._reporting.listen(order, adapter_key)
                 news = await calls.run(adapter_key=adapter_key, request=request, threads=self._threads, place=place, apart=order.apart)
             else:
-                news = await calls.poll(adapter_key=adapter_key, request=request, job_id=order.job_id, threads=self._asking, place=place)
+                news = await calls.poll(
+                    adapter_key=adapter_key, request=request, job_id=order.asked.job_id, threads=self._asking, place=place
+                )
         except BaseException as error:  # noqa: BLE001 - a call that reports on nothing would be waited for for ever
             news = self._broken_off(order, error)
         finally:
             place.leave()
         self._held.work.pop(request.generation_id, None)
         self._reporting.forget(request.generation_id)
-        via = Via.RUN if order.job_id is None else Via.POLL
+        via = Via.RUN if order.asked is None else Via.POLL
         made, claim = tuple(request.workbench.made), order.turn.state.claim
-        self._held.reports.append(Report(generation_id=request.generation_id, claim=claim, via=via, news=news, made=made))
+        self._held.reports.append(
+            Report(generation_id=request.generation_id, claim=claim, via=via, news=news, made=made, asked=order.asked)
+        )
         self._wake.set()
 
     def _broken_off(self, order: Order, error: BaseException) -> News:
@@ -319,7 +323,7 @@ class Conductor:
             return Aborted(reason="Its cast was stopped.")
         logger.error("The call of generation %s ended in no answer", order.request.generation_id, exc_info=error)
         told = ToolError(f"The call ended in {type(error).__name__}.", code="adapter_crashed", ambiguous=True)
-        return told if order.job_id is None else Unasked(error=told, poll_after=calls.ASK_AGAIN_SECONDS)
+        return told if order.asked is None else Unasked(error=told, poll_after=calls.ASK_AGAIN_SECONDS)
 
     def _abort(self, generation_id: UUID) -> None:
         if work := self._held.work.get(generation_id):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from casts import engine
-from casts.engine import Claim, Report, Turn
+from casts.engine import Asked, Claim, Report, Turn
 from casts.metrics.counters import CONTINUATIONS, SETTLEMENTS
 from generations.calls import Call, prepare
 from generations.models import Generation
@@ -24,11 +24,11 @@ POLL_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A call to make, or with a job id a poll; in a process of its own if it must be `apart`."""
+    """A call to make, or if something is `asked` a poll; in a process of its own if it must be `apart`."""
 
     turn: Turn
     request: Request
-    job_id: str | None
+    asked: Asked | None
     apart: bool
 
 
@@ -109,14 +109,14 @@ def _take_late(report: Report) -> None:
 
 def _orders(turns: Sequence[Turn]) -> list[Order]:
     """Return what the turns ask for: their calls, and polls of what was submitted."""
-    wanted = [(turn, generation, None) for turn in turns for generation in turn.calls]
+    wanted: list[tuple[Turn, Generation, Asked | None]] = [(turn, generation, None) for turn in turns for generation in turn.calls]
     polls = {attempt.id: turn for turn in turns for attempt in turn.polls()}
     rows = Generation.objects.filter(pk__in=list(polls)) if polls else ()
-    asked = [*wanted, *((polls[generation.pk], generation, generation.job_id) for generation in rows)]
-    requests = prepare(calls=[_call(turn, generation, is_poll=job_id is not None) for turn, generation, job_id in asked])
+    wanted += [(polls[row.pk], row, Asked(job_id=row.job_id, poll_at=row.poll_at)) for row in rows]
+    requests = prepare(calls=[_call(turn, generation, is_poll=asked is not None) for turn, generation, asked in wanted])
     return [
-        Order(turn=turn, request=request, job_id=job_id, apart=job_id is None and turn.is_apart_at((generation.step_id, generation.item)))
-        for (turn, generation, job_id), request in zip(asked, requests, strict=True)
+        Order(turn=turn, request=request, asked=asked, apart=asked is None and turn.is_apart_at((generation.step_id, generation.item)))
+        for (turn, generation, asked), request in zip(wanted, requests, strict=True)
     ]
 
 

@@ -12,7 +12,7 @@ from .queues import ring as ring_gates
 from .queues import tend as tend_gates
 from .reaper import Reaped, reap
 from .reported import Reported, keep_reported
-from .reports import Aborted, Hint, News, Report, Unasked, Via
+from .reports import Aborted, Asked, Hint, News, Report, Unasked, Via
 from .resolve import resolve
 from .start import (
     IdempotencyKeyReusedError,
@@ -33,6 +33,7 @@ __all__ = [
     "MAX_LOST_CLAIMS",
     "Aborted",
     "Advanced",
+    "Asked",
     "Claim",
     "Hint",
     "IdempotencyKeyReusedError",

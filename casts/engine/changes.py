@@ -13,11 +13,12 @@ from casts.models import Cast
 from generations.artifacts import StoredArtifact, record
 from generations.models import ENDED, Artifact, Generation, GenerationStatus
 from generations.tools.contract import Cost
+from spells.models import Effects
 
 from . import sql
 from .retrying import LostUpdateError
 from .turns import Turn
-from .verdicts import Change
+from .verdicts import Change, billed_with
 
 _COLUMNS = {
     "id": "uuid",
@@ -111,12 +112,27 @@ def book(*, changes: Iterable[Change]) -> None:
 
 
 def book_late(*, generation_id: UUID, cast_id: UUID, cost: Cost, now: datetime) -> bool:
-    """Book what a call cost after its generation was settled otherwise, once. Asks for no claim and no status."""
+    """Book what a call cost after its generation was settled otherwise, once. Asks for no claim and no status.
+
+    The cast's row must be locked: of attempts that were one call to their provider, only the first is booked.
+    """
     fresh = Generation.objects.filter(pk=generation_id, cost_booked_at__isnull=True)
+    payer = _payer(generation_id)
+    if payer is not None:
+        cost = billed_with(payer)
     booked = fresh.update(cost_usd=cost.usd, cost_basis=dict(cost.basis), cost_booked_at=now)
     if booked:
         _add(cost.usd, to=cast_id)
     return bool(booked)
+
+
+def _payer(generation_id: UUID) -> UUID | None:
+    """Return the booked attempt that bears the same idempotency key. Calls of pure tools are each their own."""
+    billed = Generation.objects.filter(pk=generation_id, step__tool__effects=Effects.BILLED)
+    place = billed.values("cast_id", "step_id", "item", "idempotency_key").first()
+    if place is None:
+        return None
+    return Generation.objects.filter(**place, cost_booked_at__isnull=False).exclude(pk=generation_id).values_list("pk", flat=True).first()
 
 
 def _add(usd: Decimal, *, to: UUID) -> None:

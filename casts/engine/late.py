@@ -7,7 +7,7 @@ from uuid import UUID
 from casts.clock import database_now
 from casts.doorbell import knock
 from casts.models import ENDED, LIVE
-from generations.models import Generation, GenerationStatus
+from generations.models import IN_FLIGHT, Generation, GenerationStatus
 from generations.tools.contract import Result, Submitted, ToolError
 
 from . import changes, gates
@@ -16,7 +16,7 @@ from .claims import Claim
 from .reports import Report, Via
 from .retrying import in_one_transaction
 from .state import Attempt, CastState, load
-from .turns import Turn, take
+from .turns import Turn, addressee, take
 from .verdicts import verdict
 from .withdrawing import ask
 
@@ -33,12 +33,12 @@ def take_late(*, report: Report) -> bool:
     if state is None:
         return False
     now = database_now()
-    attempt = state.attempts.get(report.generation_id)  # none, if it is done
+    attempt = addressee(report, state)  # none, if its item is done
     explains = attempt is not None and _explains(report, attempt, state)
     if attempt is not None and explains:
         _settle(report=report, state=state, attempt=attempt, now=now)
     else:
-        _keep(report=report, state=state, now=now)
+        _keep(report=report, state=state, attempt=attempt, now=now)
     knock(cast_id=state.cast.pk)
     return explains
 
@@ -80,7 +80,8 @@ def _explains(report: Report, attempt: Attempt, state: CastState) -> bool:
     is_unknown = attempt.status == GenerationStatus.UNKNOWN
     match report.news:
         case Result():
-            return is_unknown
+            was_sent_again = attempt.id != report.generation_id and attempt.status in IN_FLIGHT
+            return is_unknown or was_sent_again
         case Submitted():
             return is_unknown and state.cast.status in LIVE
         case ToolError(ambiguous=False):
@@ -90,18 +91,19 @@ def _explains(report: Report, attempt: Attempt, state: CastState) -> bool:
 
 
 def _settle(*, report: Report, state: CastState, attempt: Attempt, now: datetime) -> None:
-    change = verdict(state=state, attempt=attempt, news=report.news, made=report.made, now=now)
+    change = verdict(state=state, attempt=attempt, report=report, now=now)
     changes.apply(changes=[change], now=now)
     changes.book(changes=[change])
     changes.keep_artifacts(made=[(attempt.id, state.cast.initiator_id, report.made)], now=now)
 
 
-def _keep(*, report: Report, state: CastState, now: datetime) -> None:
+def _keep(*, report: Report, state: CastState, attempt: Attempt | None, now: datetime) -> None:
     """Keep what cannot change the state any more: what the call cost, what it made, under which id its provider knows it."""
     news, generation_id = report.news, report.generation_id
     if isinstance(news, Result | ToolError) and news.cost is not None:
         changes.book_late(generation_id=generation_id, cast_id=state.cast.pk, cost=news.cost, now=now)
     if isinstance(news, Submitted):
+        generation_id = attempt.id if attempt else generation_id
         Generation.objects.filter(pk=generation_id, job_id="").update(job_id=news.job_id, job_handle=dict(news.handle))
         _withdraw_unwanted(generation_id=generation_id, state=state, now=now)
     if isinstance(news, Result):

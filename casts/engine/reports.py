@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
@@ -43,11 +44,20 @@ News = Result | Submitted | Progress | Lost | ToolError | Aborted | Hint | Unask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a poll asked for: the job by its id, empty for a look-up, and when that was due. Both may be others by now."""
+
+    job_id: str
+    poll_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """News of one generation, what it stored on the way, and the claim under which it was asked for."""
+    """News of one generation, what it stored on the way, and the claim under which it was asked for; of a poll, what it asked."""
 
     generation_id: UUID
     claim: Claim
     via: Via
     news: News
     made: Sequence[StoredArtifact] = ()
+    asked: Asked | None = None

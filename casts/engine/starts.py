@@ -255,7 +255,7 @@ def _insert(turn: Turn, step: PlanStep, item: int, previous: Attempt | None, **v
         round=cast.round,
         epoch=turn.state.claim.epoch,
         # of a call whose answer was lost, the next one must not look like another to the provider
-        idempotency_key=previous.idempotency_key if previous and previous.lost else uuid7(),
+        idempotency_key=(turn.state.key_owed(previous) if previous else None) or uuid7(),
         created_at=turn.now,
         **values,
     )

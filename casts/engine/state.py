@@ -11,7 +11,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q
 
 from casts.models import Cast, FanOut
 from generations.models import LIVE, Generation, GenerationStatus
-from spells.models import OnFailure, Tool
+from spells.models import Effects, OnFailure, Tool
 from spells.plan import Plan, PlanStep, plan_of
 
 from .claims import Claim
@@ -145,6 +145,34 @@ class CastState:
         order = {step.id: place for place, step in enumerate(self.plan.steps) if step.on_failure != OnFailure.CONTINUE}
         fatal = [attempt for attempt in self.standing() if attempt.step_id in order and self.has_failed(attempt)]
         return min(fatal, key=lambda attempt: (order[attempt.step_id], attempt.item), default=None)
+
+    def under_one_key(self, attempt: Attempt) -> list[Attempt]:
+        """Return the attempts that bear this one's idempotency key, in their order: to its provider they are one call."""
+        if attempt.attempt == 1 and not attempt.lost:
+            return [attempt]  # only what was lost is made again under its key
+        shared = (
+            each for each in self.attempts.values() if each.place == attempt.place and each.idempotency_key == attempt.idempotency_key
+        )
+        return sorted(shared, key=lambda each: each.attempt)
+
+    def payer(self, attempt: Attempt) -> Attempt | None:
+        """Return the attempt with which the call of this one was booked, if it was. Calls of pure tools are each their own."""
+        if attempt.booked_at is not None or self.tool_of(attempt).effects == Effects.PURE:
+            return attempt if attempt.booked_at is not None else None
+        return next((each for each in self.under_one_key(attempt) if each.booked_at is not None), None)
+
+    def key_owed(self, attempt: Attempt) -> UUID | None:
+        """Return the key that the attempt after this one must bear, if any: a call under it may be at work, or billed.
+
+        It is done with once a provider said what became of the call: it named a job, or what the call cost.
+        """
+        if attempt.lost:
+            return attempt.idempotency_key
+        if self.tool_of(attempt).effects == Effects.PURE:
+            return None
+        calls = self.under_one_key(attempt)
+        is_open = any(each.lost for each in calls) and not any(each.job_id or each.booked_at for each in calls)
+        return attempt.idempotency_key if is_open else None
 
     def all_done(self) -> bool:
         return all(self.is_done(step) for step in self.plan.steps)

@@ -18,7 +18,7 @@ from spells.expressions import ExpressionError
 from spells.models import Effects
 
 from .patience import PATIENCE, confirmed, unaccounted
-from .reports import Report, Via
+from .reports import Aborted, Report, Via
 from .state import Attempt, CastState, Place
 from .verdicts import LOSSES_BEFORE_APART, SETTLES_FROM, Change, abandoned, crowded_out, overdue, verdict
 
@@ -167,13 +167,25 @@ class Turn:
 
 def take(report: Report, turn: Turn | None) -> bool:
     """Take news into its cast's turn. Returns False when it came too late."""
-    attempt = turn.state.attempts.get(report.generation_id) if turn else None
+    attempt = addressee(report, turn.state) if turn else None
     if turn is None or attempt is None or attempt.status not in SETTLES_FROM[report.via]:
         return False
     if report.via is Via.RUN and attempt.epoch != report.claim.epoch:
         return False
-    turn.add(verdict(state=turn.state, attempt=attempt, news=report.news, made=report.made, now=turn.now))
+    turn.add(verdict(state=turn.state, attempt=attempt, report=report, now=turn.now))
     return True
+
+
+def addressee(report: Report, state: CastState) -> Attempt | None:
+    """Return the attempt that news is about, None if its item is done: of a call that was sent again under its key, the last.
+
+    That a sending failed is news of that sending alone.
+    """
+    attempt = state.attempts.get(report.generation_id)
+    is_of_sending = report.via is Via.RUN and isinstance(report.news, ToolError | Aborted)
+    if attempt is None or not attempt.lost or is_of_sending:
+        return attempt
+    return state.under_one_key(attempt)[-1]
 
 
 def judge(turn: Turn) -> Iterator[Change]:
@@ -187,8 +199,10 @@ def judge(turn: Turn) -> Iterator[Change]:
         turn.withdrawn += jobs
     stopping = confirmed(attempt.id for attempt in jobs) if turn.is_cancelled else {}
     left = [attempt for attempt in state.live() if attempt.id not in turn.in_flight]
-    vanished = {attempt.id for attempt in left if attempt.status == GenerationStatus.RUNNING and attempt.epoch != state.claim.epoch}
-    late_outputs = _late_outputs(vanished)
+    vanished = {
+        attempt.id: attempt for attempt in left if attempt.status == GenerationStatus.RUNNING and attempt.epoch != state.claim.epoch
+    }
+    late_outputs = _late_outputs(state, vanished.values())
     for attempt in left:
         if attempt.id in vanished:
             yield abandoned(state=state, attempt=attempt, late_output=late_outputs.get(attempt.id), now=now)
@@ -222,10 +236,11 @@ def put_off_polls(turns: Iterable[Turn], *, may_poll: Callable[[], bool]) -> Non
                 turn.add(crowded_out(attempt=attempt, now=turn.now))
 
 
-def _late_outputs(ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
-    """Read the results that came after their claim was lost and before anybody judged their attempt."""
-    late = Generation.objects.filter(pk__in=ids).exclude(late_output=None).only("late_output") if ids else ()
-    return {generation.pk: generation.late_output for generation in late if generation.late_output is not None}
+def _late_outputs(state: CastState, attempts: Iterable[Attempt]) -> dict[UUID, dict[str, Any]]:
+    """Read the results that came after their claim was lost and before anybody judged these attempts, to them or to an earlier sending."""
+    asked_by = {sending.id: attempt.id for attempt in attempts for sending in state.under_one_key(attempt)}
+    late = Generation.objects.filter(pk__in=asked_by).exclude(late_output=None).only("late_output") if asked_by else ()
+    return {asked_by[generation.pk]: generation.late_output for generation in late if generation.late_output is not None}
 
 
 def conclude(turn: Turn) -> End | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from generations.artifacts import StoredArtifact
 from generations.models import GenerationStatus
@@ -14,7 +15,7 @@ from spells.models import Effects, Recovery, Tool
 from spells.plan import PlanStep
 
 from .owners import is_away
-from .reports import Aborted, Hint, News, Unasked, Via
+from .reports import Aborted, Hint, News, Report, Unasked, Via
 from .state import Attempt, CastState
 
 # A call whose holder vanished twice may be what killed them: from then on it is made in a process of its own.
@@ -61,8 +62,6 @@ class Change:
 
     def __post_init__(self) -> None:
         self.was = self.attempt.status
-        if self.attempt.booked_at is not None:
-            self.cost = None  # it is in the sum already
 
     def take_effect(self, *, now: datetime) -> None:
         """Make the attempt look as its row will once this is written."""
@@ -83,8 +82,42 @@ class Change:
         self.made = (*earlier.made, *self.made)
 
 
-def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[StoredArtifact] = (), now: datetime) -> Change:
-    """Judge news of a live attempt."""
+def verdict(*, state: CastState, attempt: Attempt, report: Report, now: datetime) -> Change:
+    """Judge news of an attempt that it may settle."""
+    change = _judged(state=state, attempt=attempt, news=_still_news(report, attempt), now=now)
+    if report.asked is not None and attempt.poll_at != report.asked.poll_at:
+        _heed_hint(change, attempt)
+    change.cost = _owed(state=state, attempt=attempt, cost=change.cost)
+    change.made = report.made
+    return change
+
+
+def _still_news(report: Report, attempt: Attempt) -> News:
+    """Return what a poll found out; only that there is something to ask, if we learned meanwhile by which id to ask for it."""
+    asked_else = report.asked is not None and report.asked.job_id != attempt.job_id
+    return Hint() if asked_else and isinstance(report.news, Lost | ToolError) else report.news
+
+
+def _heed_hint(change: Change, attempt: Attempt) -> None:
+    """Let the next poll be no later than somebody asked for while the last one was at work."""
+    if change.poll_at is not None and attempt.poll_at is not None:
+        change.poll_at = min(change.poll_at, attempt.poll_at)
+
+
+def _owed(*, state: CastState, attempt: Attempt, cost: Cost | None) -> Cost | None:
+    """Return what is to be booked with an attempt: nothing twice, and nothing for a call that was booked with another."""
+    payer = state.payer(attempt)
+    if cost is None or payer is None:
+        return cost
+    return None if payer is attempt else billed_with(payer.id)
+
+
+def billed_with(generation_id: UUID) -> Cost:
+    """Return the cost of an attempt whose provider saw it and an earlier one as one call."""
+    return Cost(usd=Decimal(0), basis={"billed_with": str(generation_id)})
+
+
+def _judged(*, state: CastState, attempt: Attempt, news: News, now: datetime) -> Change:
     change: Change
     match news:
         case Result():
@@ -111,7 +144,6 @@ def verdict(*, state: CastState, attempt: Attempt, news: News, made: Sequence[St
             change = Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=news.reason)
         case ToolError():
             change = _failure(state=state, attempt=attempt, error=news, now=now)
-    change.made = made
     return change
 
 
@@ -148,7 +180,9 @@ def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datet
     if error.ambiguous and tool.effects == Effects.BILLED:
         if attempt.status == GenerationStatus.RUNNING:
             excused = is_excused(tool=tool, error=error)
-            return _unanswered(state=state, attempt=attempt, message=error.message, code=error.code, now=now, excused=excused)
+            change = _unanswered(state=state, attempt=attempt, message=error.message, code=error.code, now=now, excused=excused)
+            change.cost = error.cost
+            return change
         # its provider cannot be asked or knows no such job, and whoever sent it may still be sending
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document, cost=error.cost)
     if is_excused(tool=tool, error=error):

@@ -142,7 +142,7 @@ class Request:
     """One call, as its adapter sees it.
 
     `inputs` have been checked against the tool's schema and filled with its defaults. `idempotency_key` is the same
-    for each try of one call whose answer was lost, and new for a try after a definite failure. `timeout_seconds` is
+    for each try of one call until its provider said what became of it, and new for a try after a definite failure. `timeout_seconds` is
     what the engine allows the call; an adapter hands it on to its client. `callback_url` is where the provider may tell
     us of the job; empty when it could not reach us. `job_handle` is the `handle` of the job that is asked for.
     `price_table` is the number of the tool's price table that `pricing` holds. `deadline_seconds` is how long a job may
@@ -185,6 +185,9 @@ class Request:
         self.on_progress(Progress(percent=percent, stage=stage))
 
 
+PollAnswer = Result | Submitted | Progress | Lost | ToolError
+
+
 class Adapter:
     """Base of all adapters. Only `run` must be written; the rest is for providers that work in jobs.
 
@@ -213,8 +216,10 @@ class Adapter:
         """Make the call."""
         raise NotImplementedError
 
-    def poll(self, request: Request, job_id: str) -> Result | Progress | Lost | ToolError | Awaitable[Result | Progress | Lost | ToolError]:
+    def poll(self, request: Request, job_id: str) -> PollAnswer | Awaitable[PollAnswer]:
         """Ask the provider for a job. An empty `job_id` means: look it up by `request.idempotency_key`.
+
+        One that was found may be told by `Submitted`, so that its id is kept and it is asked for by that.
 
         A job that failed is told by a returned ToolError. One that is raised says nothing of the job: that the
         provider could not be asked, which is tried again.

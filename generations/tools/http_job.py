@@ -79,17 +79,14 @@ class HttpJob(Adapter):
                 return ended
         if not job_id:
             raise ToolError(f"The answer of {api.host} names no job at {config['job_id']}.", code="bad_answer", ambiguous=True)
-        kept = {name: job_text(find_at(path, told), most=MAX_KEPT_CHARACTERS) for name, path in config["kept"].items()}
-        handle = {JOB_ID: job_id} | {name: text for name, text in kept.items() if text}
-        return Submitted(job_id=job_id, poll_after=config["poll_seconds"], handle=handle)
+        return Submitted(job_id=job_id, poll_after=config["poll_seconds"], handle=_handle(config, told, job_id=job_id))
 
-    async def poll(self, request: Request, job_id: str) -> Result | Progress | Lost | ToolError:
+    async def poll(self, request: Request, job_id: str) -> Result | Submitted | Progress | Lost | ToolError:
         config = self._config(request)
         api = _api(request, config)
-        if not job_id:
-            job_id = await _looked_up(request, config, api)
-            if not job_id:
-                return Lost(message=f"{api.host} knows of no job with our key.")
+        if not job_id and "lookup" in config:
+            return await _looked_up(request, config, api)
+        job_id = job_id or _own_id(request, config, api)
         answer = await make(api, request, config, "poll", job_id=job_id, expected=tuple(config["lost_codes"]))
         if answer.status in config["lost_codes"]:
             return Lost(message=f"{api.host} knows of no job {job_id}.")
@@ -158,16 +155,27 @@ async def _news(
     return result_of(request, config, find(config, "result", whole), told=told)
 
 
-async def _looked_up(request: Request, config: Mapping[str, Any], api: ProviderApi) -> str:
-    """Return the id of the job that our key began; empty when there is none. Raises ToolError when nobody can be asked."""
-    if "lookup" in config:
-        answer = await make(api, request, config, "lookup", expected=tuple(config["lost_codes"]))
-        if answer.status in config["lost_codes"]:
-            return ""
-        return job_text(find_at(config["lookup"]["job_id"], api.json_of(answer)), most=MAX_ID_CHARACTERS)
-    if config["own_id"]:
-        return str(request.idempotency_key)
-    raise no_lookup(api.host)
+def _handle(config: Mapping[str, Any], told: Json, *, job_id: str) -> dict[str, str]:
+    """Return what to keep of the answer that named a job."""
+    kept = {name: job_text(find_at(path, told), most=MAX_KEPT_CHARACTERS) for name, path in config["kept"].items()}
+    return {JOB_ID: job_id} | {name: text for name, text in kept.items() if text}
+
+
+async def _looked_up(request: Request, config: Mapping[str, Any], api: ProviderApi) -> Submitted | Lost:
+    """Return the job that our key began: it is asked for at once, by its id."""
+    answer = await make(api, request, config, "lookup", expected=tuple(config["lost_codes"]))
+    told = None if answer.status in config["lost_codes"] else api.json_of(answer)
+    job_id = job_text(find_at(config["lookup"]["job_id"], told), most=MAX_ID_CHARACTERS)
+    if not job_id:
+        return Lost(message=f"{api.host} knows of no job with our key.")
+    return Submitted(job_id=job_id, poll_after=0.0, handle=_handle(config, told, job_id=job_id))
+
+
+def _own_id(request: Request, config: Mapping[str, Any], api: ProviderApi) -> str:
+    """Return the id that we gave a job ourselves. Raises ToolError where its provider did."""
+    if not config["own_id"]:
+        raise no_lookup(api.host)
+    return str(request.idempotency_key)
 
 
 def _is_of_ours(callback: Mapping[str, Any], payload: Json, *, job_id: str) -> bool:

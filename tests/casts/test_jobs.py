@@ -47,7 +47,7 @@ def test_the_handle_of_a_job_comes_back_with_each_poll(clock, settings):
     (claim,) = engine.claim(limit=1)
     settled = settling.settle(reports=[], claimed=[claim], lanes=Lanes(coroutines=1, threads=1, processes=1), in_flight=())
     (order,) = settled.orders
-    assert (order.job_id, order.request.job_handle) == ("job-1", JOB.handle)
+    assert (order.asked.job_id, order.request.job_handle) == ("job-1", JOB.handle)
     signed = order.request.callback_url.rstrip("/").rpartition("/")[2]
     assert read_signed_id(signed, adapter="billed.tool") == order.request.generation_id
 

@@ -96,5 +96,5 @@ def test_a_poll_may_take_half_a_minute_and_no_longer_than_a_call(clock, run_time
     claims = engine.claim(limit=1)
     lanes = Lanes(coroutines=1, threads=1, processes=1)
     (order,) = settling.settle(reports=[], claimed=claims, lanes=lanes, in_flight=()).orders
-    assert (order.job_id, order.request.timeout_seconds) == ("job-1", allowed)
+    assert (order.asked.job_id, order.request.timeout_seconds) == ("job-1", allowed)
     assert hand.generation("one").status == "submitted"

@@ -341,11 +341,14 @@ def test_a_call_whose_answer_was_lost_is_sent_again_with_the_same_key_only(db, c
     other.look()
     first, second = zombie.cast.generations.order_by("attempt")
     assert (first.lost, first.idempotency_key) == (True, second.idempotency_key)
-    other.answer("paid", refusal("busy", retry_after=1))
+    other.answer("paid", refusal("busy", retry_after=1))  # says nothing of the first sending
     clock.advance(seconds=60)
     other.look()
-    third = other.generation("paid")
-    assert third.idempotency_key != second.idempotency_key
+    assert other.generation("paid").idempotency_key == second.idempotency_key
+    other.answer("paid", refusal("It broke.", retry_after=1, cost=cost("1")))
+    clock.advance(seconds=60)
+    other.look()
+    assert other.generation("paid").idempotency_key != second.idempotency_key
 
 
 def test_an_ambiguous_failure_of_a_billed_call_is_unknown(db):

@@ -373,7 +373,8 @@ def test_a_job_is_looked_up_by_our_key(site):
     address = f"/paintings?key={request.idempotency_key}"
     site.put(address, {"paintings": [{"id": "p1"}]})
     site.put("/paintings/p1", painting(state="dry", result=1))
-    assert ask(request, "poll", "").output["output"] == 1
+    assert ask(request, "poll", "") == Submitted(job_id="p1", poll_after=0.0, handle={"job-id": "p1"})
+    assert ask(request, "poll", "p1").output["output"] == 1
     for status in (200, 404):
         site.put(address, {"paintings": []}, status=status)
         assert ask(request, "poll", "") == Lost(message="127.0.0.1 knows of no job with our key.")
