@@ -246,8 +246,8 @@ class Conductor:
         return bool(claims)
 
     def _claim_at(self) -> float:
-        """Return when to claim next: not while others wait for room already, unless they have done so for a while."""
-        return max(self._poll_at, self._crowded_until) if self._held.waiting() else self._poll_at
+        """Return when to claim next: not at once after casts were found for which there was no room."""
+        return max(self._poll_at, self._crowded_until)
 
     async def _settle(self) -> None:
         """Settle what came back, and look at those of our casts that need it: one set, so that claims are not held up."""

@@ -22,7 +22,8 @@ from .reports import Aborted, Report, Via
 from .state import Attempt, CastState, Place
 from .verdicts import LOSSES_BEFORE_APART, SETTLES_FROM, Change, abandoned, crowded_out, overdue, verdict
 
-# How soon to look again at a held cast that waits for room. Whoever holds it knows sooner when there is some.
+# How soon to look again at a cast that waits for room. Whoever holds it knows sooner when there is some; one that was
+# let go of is not taken again and again by the one who had none.
 STARVED_SECONDS = 1.0
 # How soon to look again at a held cast of which no timer runs: its calls, or a ring, ask for a look before.
 IDLE_SECONDS = 60.0
@@ -158,9 +159,7 @@ class Turn:
                 times += [time for time in (attempt.poll_at, attempt.deadline_at) if time]
             elif attempt.retry_at and attempt.round == self.state.cast.round and may_start:
                 times.append(attempt.retry_at)
-        if self.starved and not self.is_held:
-            return self.now  # somebody else may have room
-        if self.starved:
+        if self.starved:  # held, it is looked at sooner when there is room; let go of, somebody else may have some
             times.append(self.now + timedelta(seconds=STARVED_SECONDS))
         return min((time for time in times if time > self.now), default=self.now + timedelta(seconds=IDLE_SECONDS))
 

@@ -1,3 +1,4 @@
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -6,7 +7,7 @@ from django_q.models import OrmQ
 from casts import tasks
 from casts.conductor.lanes import Lanes
 from casts.doorbell import knock
-from casts.models import Cast, ConductorProcess
+from casts.models import Cast, ConductorProcess, Wakeup
 from casts.models.conductor import ConductorKind
 from generations.tools import registry
 
@@ -63,6 +64,16 @@ def test_a_shift_that_is_over_asks_for_another_when_something_is_due(gate):
     with conducting(kind=ConductorKind.TASK, shift=1.0, overtime=60.0, coroutines=2):
         wait_for(OrmQ.objects.exists, what="another shift is asked for")
         gate.open.set()
+
+
+def test_a_shift_does_not_take_again_and_again_what_it_has_no_time_for(gate, monkeypatch):
+    monkeypatch.setattr(Lanes, "limit", lambda lanes, **_: setattr(lanes, "ends_at", time.monotonic() + 30.0))
+    long = cast(using(adapters.AsyncGate, key="one", run_timeout_seconds=60))
+    with conducting(kind=ConductorKind.TASK, shift=2.0, overtime=0.1):
+        wait_for(lambda: Wakeup.objects.get().epoch, what="the cast is looked at")
+        wait_for(lambda: not ConductorProcess.objects.exists(), what="the shift is over")
+    assert not long.generations.exists()
+    assert Wakeup.objects.get(cast=long).epoch < 10
 
 
 def test_one_worker_is_left_to_other_tasks_while_a_shift_claims(gate, settings):
