@@ -23,7 +23,7 @@ class PlanStep:
     """One step, ready to be evaluated. Overrides of the tool's policy are None where there is none; durations are seconds.
 
     `depends_on` are the ids of the steps that must be done before it; `reads` those whose outputs its expressions
-    read. `when_reads_item` says that the condition is another one for each item.
+    read, `call_reads` those that each call reads, beside its item. `when_reads_item` says that the condition is another one for each item.
     """
 
     id: int
@@ -37,6 +37,7 @@ class PlanStep:
     deadline_seconds: int | None
     depends_on: frozenset[int]
     reads: frozenset[int]
+    call_reads: frozenset[int]
     when_reads_item: bool
     _params: TemplateTree
     _for_each: Template | None
@@ -184,6 +185,7 @@ def _step(row: Step, ids: Mapping[str, int], edges: Mapping[int, set[int]] | Non
         deadline_seconds=row.deadline_seconds,
         depends_on=reads if edges is None else frozenset(edges.get(row.pk, ())),
         reads=reads,
+        call_reads=_step_ids(params.references.union(when.references if when else ()), ids),
         when_reads_item=when is not None and any(reference.root in {"item", "item_index"} for reference in when.references),
         _params=params,
         _for_each=for_each,

@@ -16,10 +16,10 @@ from spells.expressions import ExpressionError
 from spells.models import OnFailure, Tool
 from spells.plan import PlanStep
 
-from . import reads
 from .budgets import Budgets
 from .gates import Passage
 from .gates import lock as lock_gates
+from .reads import Reading
 from .state import Attempt, CastState, load_items, load_outputs
 from .turns import Turn
 from .verdicts import failure_document
@@ -63,31 +63,45 @@ def start_ready(*, turns: Sequence[Turn], slots: Slots) -> Passage:
     ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
     wanted = (turn.state.tools[step.tool_id] for turn in active for step in ready[turn.state.cast.pk])
     doors = Doors(slots=slots, passage=lock_gates(turns=turns, wanted=wanted), budgets=Budgets())
+    reading = Reading()
     while active:
-        readable = {turn.state.cast.pk: list(_readable(turn, ready[turn.state.cast.pk])) for turn in active}
-        refused = {cast_id for cast_id, steps in readable.items() if len(steps) < len(ready[cast_id])}
+        reading.measure((turn, _read_by(turn.state, step)) for turn in active for step in ready[turn.state.cast.pk])
+        refused = {turn.state.cast.pk for turn in active if _refuse_unreadable(turn, ready[turn.state.cast.pk], reading)}
+        readable = {
+            turn.state.cast.pk: [step for step in ready[turn.state.cast.pk] if reading.admits(turn, _read_by(turn.state, step))]
+            for turn in active
+        }
         _load(ready=readable, states=states)
         moved = {turn.state.cast.pk for turn in active if _start(turn=turn, steps=readable[turn.state.cast.pk], doors=doors)}
         active = [turn for turn in active if turn.state.cast.pk in moved | refused and turn.may_start]
         ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
     for turn in turns:
         turn.waits = turn.starved and not turn.is_held and slots.may_wait()
-    _load_last(turns=turns, states=states)
+    _load_last(turns=turns, states=states, reading=reading)
     return doors.passage
 
 
-def _load_last(*, turns: Sequence[Turn], states: Mapping[UUID, CastState]) -> None:
+def _load_last(*, turns: Sequence[Turn], states: Mapping[UUID, CastState], reading: Reading) -> None:
     """Read what the outputs of those casts need of which all steps are done."""
     wanted = {}
-    for turn in turns:
-        if turn.state.all_done():
-            turn.oversized = reads.refusal(turn=turn, step_ids=turn.state.plan.output_reads)
-            wanted[turn.state.cast.pk] = set() if turn.oversized else set(turn.state.plan.output_reads)
+    done = [turn for turn in turns if turn.state.all_done()]
+    reading.measure((turn, turn.state.plan.output_reads) for turn in done)
+    for turn in done:
+        step_ids = turn.state.plan.output_reads
+        turn.oversized = reading.refusal(turn, step_ids)
+        if turn.oversized is None and reading.admits(turn, step_ids):
+            wanted[turn.state.cast.pk] = set(step_ids)
     load_outputs(wanted=wanted, states=states)
 
 
+def _read_by(state: CastState, step: PlanStep) -> frozenset[int]:
+    """Return the steps whose outputs this one reads now: not again those of which its items were made."""
+    is_expanded = step.has_for_each and step.id in state.counts
+    return step.call_reads if is_expanded else step.depends_on
+
+
 def _load(*, ready: Mapping[UUID, Sequence[PlanStep]], states: Mapping[UUID, CastState]) -> None:
-    wanted = {cast_id: {id_ for step in steps for id_ in step.depends_on} for cast_id, steps in ready.items()}
+    wanted = {state_id: {id_ for step in steps for id_ in _read_by(states[state_id], step)} for state_id, steps in ready.items()}
     load_outputs(wanted=wanted, states=states)
     expanded = {
         cast_id: {step.id for step in steps if step.has_for_each and step.id in states[cast_id].counts} for cast_id, steps in ready.items()
@@ -105,17 +119,20 @@ def _ready(turn: Turn) -> Iterator[PlanStep]:
             yield step
 
 
-def _readable(turn: Turn, steps: Sequence[PlanStep]) -> Iterator[PlanStep]:
-    """Yield the steps that can be evaluated, and fail those that would read too much."""
+def _refuse_unreadable(turn: Turn, steps: list[PlanStep], reading: Reading) -> bool:
+    """Fail those steps that would read too much, and leave them out of the list. Returns whether there were any."""
+    refused = {step.id: error for step in steps if (error := reading.refusal(turn, _read_by(turn.state, step)))}
     for step in steps:
-        error = reads.refusal(turn=turn, step_ids=step.depends_on)
+        error = refused.get(step.id)
         if error is None:
-            yield step
-        elif step.id not in turn.state.counts:
+            continue
+        if step.id not in turn.state.counts:
             _expand_into_nothing(turn, step, error)
         else:
             item, previous = next((item, attempt) for item, attempt in turn.state.open_items(step) if _is_startable(turn, attempt))
             _insert_failed(turn=turn, step=step, item=item, previous=previous, error=error)
+    steps[:] = [step for step in steps if step.id not in refused]
+    return bool(refused)
 
 
 def _is_startable(turn: Turn, attempt: Attempt | None) -> bool:
@@ -132,7 +149,7 @@ def _start(*, turn: Turn, steps: Sequence[PlanStep], doors: Doors) -> bool:
     more = False
     room = WINDOW - len(turn.state.live())
     for step in steps:
-        namespace = turn.state.namespace(step.depends_on)
+        namespace = turn.state.namespace(_read_by(turn.state, step))
         if step.id not in turn.state.counts:
             more = True
             if not _expand(turn=turn, step=step, namespace=namespace):

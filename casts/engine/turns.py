@@ -54,7 +54,7 @@ class Turn:
     `in_flight` are the calls and polls that this conductor has at work for it. `inserts` are new generations, those of
     them to call now also stand in `calls`. `polls` are attempts to ask their provider for, `aborts` calls to stop.
     A cast is `starved` while there was no room for a call of it; it `waits` if it is held for that alone. `refusal` is
-    what the first gate said that held one back; it looks `again` at once if a gate could not be asked in this look.
+    what the first gate said that held one back; it looks `again` at once if this look could not ask a gate, or read all that it would have had to.
     `withdrawn` are jobs that their providers are to stop, `patience` when those that they are stopping must be over.
     `oversized` says why its outputs cannot be evaluated.
     """
@@ -255,7 +255,7 @@ def conclude(turn: Turn) -> End | None:
     if culprit is not None:
         return End(status=CastStatus.FAILED, error=_error_of(turn, culprit))
     if state.cast.status != CastStatus.PAUSED and state.all_done():
-        return _succeed(turn)
+        return None if turn.again else _succeed(turn)
     return None
 
 

@@ -3,7 +3,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from casts import engine
-from casts.engine import reads
+from casts.engine import reads, starts
 
 from .scenes import Hand, Unlimited, cast, statuses
 
@@ -82,3 +82,39 @@ def test_what_cannot_be_too_much_is_not_measured(monkeypatch):
     with CaptureQueriesContext(connection) as queries:
         hand.answer("one", {"n": 1})
     assert not [query for query in queries if "length(" in query["sql"]]
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["step", "outputs"])
+def test_casts_for_which_a_look_has_nothing_left_go_on_with_the_next(monkeypatch, ends):
+    monkeypatch.setattr(reads, "MAX_LOOK_BYTES", 1_000)
+    wanted = {"outputs": {"texts": "{{ steps.each }}"}} if ends else {}
+    hands = []
+    for number in range(3):
+        last = {"key": "last", "params": {"n": "{{ steps.each | length }}"}}
+        hands.append(Hand(cast(EACH, *([] if ends else [ALL, last]), slug=f"cast{number}", **wanted)))
+        hands[-1].look()
+        for item in range(2):
+            hands[-1].answer("each", {"text": "x" * 200}, item=item)
+    reports = [hand.report("each", 2, {"text": "x" * 200}) for hand in hands]
+    advanced = engine.settle(reports=reports, slots=Unlimited())
+    gone_on = [hand.status() == "succeeded" if ends else bool(statuses(hand.cast).get("all")) for hand in hands]
+    assert sum(gone_on) == 2
+    (later,) = [turn for turn in advanced.turns if turn.again]
+    assert later.due_at() == later.now
+    (hand,) = [hand for hand, done in zip(hands, gone_on, strict=True) if not done]
+    hand.claim = None
+    hand.look()
+    assert hand.status() == "succeeded" if ends else {"all", "last"} <= statuses(hand.cast).keys()
+
+
+def test_the_outputs_of_which_items_were_made_are_not_read_again_for_each_window(monkeypatch):
+    spread = {"key": "spread", "for_each": "{{ steps.each }}", "params": {"n": "{{ item_index }}"}}
+    monkeypatch.setattr(starts, "WINDOW", 1)
+    hand = Hand(cast({**EACH, "for_each": "{{ [1, 2] }}"}, spread))
+    hand.look()
+    for item in range(2):
+        hand.answer("each", {}, item=item)
+    with CaptureQueriesContext(connection) as queries:
+        hand.answer("spread", {}, item=0)
+    assert statuses(hand.cast)["spread"] == ["succeeded", "running"]
+    assert not [query for query in queries if '"output" FROM' in query["sql"]]
