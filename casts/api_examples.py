@@ -12,6 +12,10 @@ ORDER = OpenApiExample(
 PINNED_ORDER = OpenApiExample("One version of a spell", value={"spell": "illustrated-story@3", "inputs": {}}, request_only=True)
 WEBHOOK = OpenApiExample("A job that is done", value={"id": "job-7", "status": "succeeded", "output": {"n": 1}}, request_only=True)
 RECEIPT = OpenApiExample("The first time", value={"received": True, "repeated": False}, response_only=True)
+WEBHOOK_OF_JOB = OpenApiExample(
+    "An answer that is ready", value={"id": "evt_1", "type": "response.completed", "data": {"id": "resp_1"}}, request_only=True
+)
+RECEIPT_OF_JOB = OpenApiExample("The first time", value={"received": True, "repeated": False, "known": True}, response_only=True)
 TOOL_ORDER = OpenApiExample("A picture", value={"inputs": {"prompt": "a lighthouse at dusk", "seed": 7}}, request_only=True)
 
 _CAST = {

@@ -23,15 +23,23 @@ from generations.models.callback import CallbackOutcome
 from generations.outputs import clean_text
 from generations.tools import registry
 from generations.tools.contract import Adapter, CallbackRefusedError, Delivery
+from spells.models import Tool
 
 logger = logging.getLogger(__name__)
 
 VERIFY_SECONDS = 10.0
 MAX_DELIVERY_ID_CHARACTERS = 255
 MAX_REASON_CHARACTERS = 200
+MAX_JOB_ID_CHARACTERS = 255
+# Tools of one adapter whose secrets are tried for a webhook that names no call of ours.
+MAX_TOOLS_ASKED = 20
 
 # A verification may have to fetch its provider's keys; one that hangs must not hold a request for ever.
 _verifiers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="callback-verifier")
+
+
+class NoSuchAddressError(Exception):
+    """There is no such address for callbacks."""
 
 
 class DeliveryRefusedError(Exception):
@@ -62,6 +70,58 @@ def take_in(*, adapter_key: str, generation_id: UUID, headers: Mapping[str, str]
         raise
     CALLBACKS.labels(adapter_key, "stored" if stored else "repeated").inc()
     return stored
+
+
+def take_in_of_job(*, adapter_key: str, headers: Mapping[str, str], body: bytes) -> bool | None:
+    """Verify a webhook that came to the one address of an adapter and store it, for the job that it names.
+
+    Returns False for a repeat, None when it is genuine and names no job of ours: a project has other jobs than those
+    that we began, and one whose id we do not know yet will be asked for. Nothing is stored of those.
+
+    Raises:
+        NoSuchAddressError: the adapter has no such address.
+        DeliveryRefusedError, UnverifiableError, BadPayloadError: as `take_in`.
+    """
+    job_id = _job_of(adapter_key, body)
+    named = Generation.objects.filter(tool__adapter=adapter_key, job_id=job_id).order_by("-pk") if job_id else Generation.objects.none()
+    generation_id = named.values_list("pk", flat=True).first()
+    if generation_id is not None:
+        return take_in(adapter_key=adapter_key, generation_id=generation_id, headers=headers, body=body)
+    outcome = "foreign"
+    try:
+        _verify_by_any(adapter_key, headers, body)
+    except (DeliveryRefusedError, UnverifiableError) as error:
+        outcome = _OUTCOMES[type(error)]
+        raise
+    finally:
+        CALLBACKS.labels(adapter_key, outcome).inc()
+    logger.info("A callback for %s names no job of ours", adapter_key)
+    return None
+
+
+def _job_of(adapter_key: str, body: bytes) -> str:
+    try:
+        adapter = registry.get(adapter_key)
+    except registry.AdapterNotFound as error:
+        raise NoSuchAddressError(NoSuchAddressError.__doc__) from error
+    if type(adapter).job_of_callback is Adapter.job_of_callback:
+        raise NoSuchAddressError(NoSuchAddressError.__doc__)
+    return clean_text(adapter.job_of_callback(read_payload(body)))[:MAX_JOB_ID_CHARACTERS]
+
+
+def _verify_by_any(adapter_key: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Check a webhook that names no call of ours by the secret of any tool of its adapter."""
+    tools = list(Tool.objects.filter(adapter=adapter_key).order_by("pk")[:MAX_TOOLS_ASKED])
+    if not tools:
+        raise DeliveryRefusedError(DeliveryRefusedError.__doc__)
+    for tool in tools:
+        try:
+            verify(adapter_key, Delivery(tool=tool.slug, config=tool.config, headers=headers, body=body))
+        except DeliveryRefusedError:
+            if tool is tools[-1]:
+                raise
+        else:
+            return
 
 
 _OUTCOMES = {DeliveryRefusedError: "refused", UnverifiableError: "unverifiable", BadPayloadError: "malformed"}

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from casts.callback_views import CallbackView
+from casts.callback_views import AdapterCallbackView, CallbackView
 from casts.provider_views import ProviderViewSet
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
 from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern] = [
     *(path(f"casts/<uuid:pk>/{verb}/", CastViewSet.as_view({"post": verb}, detail=True), name=f"cast-{verb}") for verb in VERBS),
     path("casts/<uuid:cast_id>/generations/", CastGenerationViewSet.as_view({"get": "list"}), name="cast-generations"),
     path("casts/<uuid:cast_id>/events/", CastEventViewSet.as_view({"get": "list"}), name="cast-events"),
+    path("callbacks/<str:adapter>/", AdapterCallbackView.as_view(), name="adapter-callback"),
     path("callbacks/<str:adapter>/<str:signed_id>/", CallbackView.as_view(), name="callback"),
     path("casts/<uuid:cast_id>/events/link/", CastEventLinkView.as_view(), name="cast-events-link"),
     path("providers/", ProviderViewSet.as_view({"get": "list"}), name="providers"),

@@ -58,6 +58,7 @@ PARTIAL_INDEXES = {
     "generation_in_flight": PartialIndex(
         "generations_generation", ("tool_id",), unique=False, words=frozenset({"status", "running", "submitted"})
     ),
+    "generation_by_job": PartialIndex("generations_generation", ("job_id",), unique=False, words=frozenset({""})),
     "generation_costs_of_tool": PartialIndex(
         "generations_generation", ("tool_id", "id"), unique=False, words=frozenset({"status", "succeeded", "cost_usd"})
     ),

@@ -100,6 +100,7 @@ class Generation(models.Model):
 
     class Meta:
         indexes = [
+            models.Index(name="generation_by_job", fields=["job_id"], condition=~Q(job_id="")),
             models.Index(name="generation_in_flight", fields=["tool"], condition=Q(status__in=IN_FLIGHT)),
             models.Index(
                 name="generation_costs_of_tool", fields=["tool", "id"], condition=Q(status=GenerationStatus.SUCCEEDED, cost_usd__gt=0)

@@ -244,6 +244,13 @@ class Adapter:
         """
         return ""
 
+    def job_of_callback(self, payload: Json) -> str:
+        """Return the id of the job that a webhook tells of, empty if it tells of none. The payload is unverified.
+
+        For providers that send to one address for all jobs, which is told them once: `/api/v1/callbacks/{adapter}/`.
+        """
+        return ""
+
     def read_callback(self, request: Request, payload: Json) -> Result | Progress | ToolError | None:
         """Return what a verified webhook says of the job. None: it is only a hint, ask by `poll`. Reads, and calls nobody."""
         return None

@@ -12,7 +12,7 @@ from spells.models.tool import Effects
 from . import standard_webhooks
 from .chat_messages import built_messages, conversation_schema
 from .configuration import read_config
-from .contract import Adapter, Delivery, Lost, Progress, Request, Result, Submitted, ToolDefinition, ToolError
+from .contract import Adapter, Delivery, Json, Lost, Progress, Request, Result, Submitted, ToolDefinition, ToolError
 from .model_answers import OUTPUT_SCHEMA, ModelAnswer, asked_schema
 from .openai_api import (
     API_KEY_ENV,
@@ -106,6 +106,13 @@ class OpenAIResponses(Adapter):
         # One that has ended is answered as it is, or by 400 or 409, depending on the server.
         ended = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
         await openai_api(request, config).send("POST", f"/responses/{job_id}/cancel", expected=ended)
+
+    def job_of_callback(self, payload: Json) -> str:
+        """Return the response that an event of the project is about: OpenAI knows one address, not one for each call."""
+        event = payload if isinstance(payload, dict) else {}
+        data = event.get("data")
+        job_id = data.get("id") if isinstance(data, dict) and str(event.get("type", "")).startswith("response.") else None
+        return job_id if isinstance(job_id, str) else ""
 
     def verify_callback(self, delivery: Delivery) -> str:
         config = {"webhook_secret_env": "OPENAI_WEBHOOK_SECRET", **delivery.config}

@@ -125,6 +125,7 @@ def test_a_key_is_asked_for_wherever_it_is_needed(document):
         "GET /spells/{slug}/versions/",
         "GET /spells/{slug}/versions/{number}/",
         "GET /artifacts/{artifact_id}/",
+        "POST /callbacks/{adapter}/",
         "POST /callbacks/{adapter}/{signed_id}/",
         "GET /casts/{cast_id}/events/",
     }
