@@ -145,7 +145,7 @@ async def _submit(api: ProviderApi, workflow: Mapping[str, Any], *, prompt_id: s
     # The websocket of a client hears of its own workflows only: each has its own client.
     order = {"prompt": workflow, "prompt_id": prompt_id, "client_id": prompt_id}
     answer = await api.send("POST", "prompt", json=order, expected=(400,))
-    told = api.json_of(answer, repeatable=False)
+    told = api.json_of(answer)
     if not answer.is_success:
         raise ToolError(f"ComfyUI refused the workflow. {refusal(told, workflow)}", code="bad_workflow", permanent=True)
     if not isinstance(told, Mapping) or not isinstance(told.get("prompt_id"), str):

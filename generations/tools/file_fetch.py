@@ -11,7 +11,6 @@ from .configuration import read_config
 from .contract import Adapter, Request, Result, ToolDefinition, ToolError
 from .definition import artifact_schema, integer_schema, object_schema, text_schema
 from .http_client import Outgoing, exchange
-from .http_errors import status_error
 from .threads import keep_async
 
 UNKNOWN_TYPE = "application/octet-stream"
@@ -107,8 +106,8 @@ class FileFetch(Adapter):
                 allow_private_addresses=config["allow_private_addresses"],
             )
         )
-        if not 200 <= answer.status < 300:  # noqa: PLR2004 - the success statuses of HTTP
-            raise status_error(answer.status, answer.headers, answer.body, host=answer.url.host)
+        if not answer.is_success:
+            raise answer.error()
         mime_type = mime_type_of(answer.body, claimed=answer.headers.get("content-type", ""))
         wanted = request.inputs.get("types")
         if wanted and not matches(mime_type, wanted):

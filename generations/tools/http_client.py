@@ -15,7 +15,7 @@ import httpx2
 
 from . import addresses
 from .contract import ToolError
-from .http_errors import transport_error
+from .http_errors import proves_refusal, status_error, transport_error
 
 MAX_REDIRECTS = 5
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -93,20 +93,36 @@ class Outgoing:
     max_redirects: int = MAX_REDIRECTS
     # Only these may be called, also by redirect; empty: any.
     hosts: tuple[str, ...] = ()
+    # Whether it may be made twice without harm; None: as its method says.
+    repeatable: bool | None = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        return self.method in SAFE_METHODS if self.repeatable is None else self.repeatable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back: `url` is where the redirects led."""
+    """What came back: `url` is where the redirects led.
+
+    `leaves_open`: it answers a request that must not be made twice, and what that asked for may have been done.
+    """
 
     status: int
     headers: httpx2.Headers
     body: bytes
     url: httpx2.URL
+    leaves_open: bool = False
 
     @property
     def is_success(self) -> bool:
         return 200 <= self.status < 300  # noqa: PLR2004 - the success statuses of HTTP
+
+    def error(self, *, host: str = "") -> ToolError:
+        """Return the error that an answer stands for which is no success, in the provider's words."""
+        told = status_error(self.status, self.headers, self.body, host=host or self.url.host)
+        told.ambiguous = self.leaves_open
+        return told
 
 
 Sink = Callable[[bytes], Awaitable[None]]
@@ -118,15 +134,21 @@ async def exchange(outgoing: Outgoing, *, sink: Sink | None = None) -> Answer:
     With a `sink`, the body of an answer of 2xx goes there as it comes, and the answer's own is empty.
 
     Raises:
-        ToolError: the address is forbidden, the answer too large, or there was none (see `http_errors`).
+        ToolError: the address is forbidden, the answer too large, or there was none (see `http_errors`). Ambiguous, if
+            the request must not be made twice and may have been taken.
     """
-    url = checked_url(outgoing.url, hosts=outgoing.hosts)
-    repeatable = outgoing.method in SAFE_METHODS
+    trip = _Trip(outgoing, checked_url(outgoing.url, hosts=outgoing.hosts))
     try:
         async with asyncio.timeout(outgoing.timeout_seconds), _client(outgoing) as client:
-            return await _follow(client, outgoing, url, sink)
+            return await trip.make(client, sink)
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
-        raise transport_error(error, host=url.host, repeatable=repeatable) from error
+        told = transport_error(error, host=trip.first.host, repeatable=outgoing.is_repeatable)
+        if trip.leaves_open is not None:
+            told.ambiguous = trip.leaves_open
+        raise told from error
+    except ToolError as error:
+        error.ambiguous = bool(trip.leaves_open)
+        raise
 
 
 def checked_url(text: str, *, hosts: tuple[str, ...] = ()) -> httpx2.URL:
@@ -163,27 +185,60 @@ def _client(outgoing: Outgoing) -> httpx2.AsyncClient:
     )
 
 
-async def _follow(client: httpx2.AsyncClient, outgoing: Outgoing, url: httpx2.URL, sink: Sink | None) -> Answer:
-    first, method, content = url, outgoing.method, outgoing.content
-    for _ in range(outgoing.max_redirects + 1):
-        headers = _headers_for(outgoing, at_home=origin(url) == origin(first), with_body=content is not None)
-        request = client.build_request(method, url, headers=headers, content=content)
-        response = await client.send(request, stream=True)
-        try:
-            leads_on = response.has_redirect_location and outgoing.max_redirects
-            target = response.headers["location"] if leads_on else None
-            if target is None:
-                body = await _read(response, max_bytes=outgoing.max_bytes, sink=sink if response.is_success else None)
-                return Answer(status=response.status_code, headers=response.headers, body=body, url=url)
-        finally:
-            await response.aclose()
-        next_url = checked_url(str(url.join(target)), hosts=outgoing.hosts)
-        if url.scheme == "https" and next_url.scheme == "http":
+class _Trip:
+    """A request on its way through redirects.
+
+    `leaves_open`, once it was answered: it must not be made twice, and by this answer what it asks for may have been done.
+    """
+
+    def __init__(self, outgoing: Outgoing, url: httpx2.URL) -> None:
+        """Take the request and where it goes first."""
+        self.outgoing = outgoing
+        self.first = self.url = url
+        self.method, self.content = outgoing.method, outgoing.content
+        self.leaves_open: bool | None = None
+        self._taken = False
+
+    async def make(self, client: httpx2.AsyncClient, sink: Sink | None) -> Answer:
+        """Make the request, and each that its answers lead to."""
+        outgoing = self.outgoing
+        for _ in range(outgoing.max_redirects + 1):
+            at_home = origin(self.url) == origin(self.first)
+            headers = _headers_for(outgoing, at_home=at_home, with_body=self.content is not None)
+            request = client.build_request(self.method, self.url, headers=headers, content=self.content)
+            response = await client.send(request, stream=True)
+            try:
+                self._judge(response)
+                if not (response.has_redirect_location and outgoing.max_redirects):
+                    return await self._answer(response, sink)
+            finally:
+                await response.aclose()
+            self._turn_to(response)
+        raise ToolError(f"{self.first.host} redirects more than {outgoing.max_redirects} times.", code="bad_redirect", permanent=True)
+
+    def _judge(self, response: httpx2.Response, body: bytes = b"") -> bool:
+        may_be_done = self._taken or not proves_refusal(response.status_code, response.headers, body)
+        self.leaves_open = may_be_done and not self.outgoing.is_repeatable
+        return self.leaves_open
+
+    async def _answer(self, response: httpx2.Response, sink: Sink | None) -> Answer:
+        body = await _read(response, max_bytes=self.outgoing.max_bytes, sink=sink if response.is_success else None)
+        is_open = self._judge(response, body)
+        return Answer(status=response.status_code, headers=response.headers, body=body, url=self.url, leaves_open=is_open)
+
+    def _turn_to(self, response: httpx2.Response) -> None:
+        """Go on to where an answer leads. What changes something is repeated at its own origin alone."""
+        url, target = self.url, checked_url(str(self.url.join(response.headers["location"])), hosts=self.outgoing.hosts)
+        if url.scheme == "https" and target.scheme == "http":
             raise ToolError(f"{url.host} redirects from https to plain http.", code="bad_redirect", permanent=True)
-        if response.status_code not in (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT) and method not in SAFE_METHODS:
-            method, content = "GET", None
-        url = next_url
-    raise ToolError(f"{first.host} redirects more than {outgoing.max_redirects} times.", code="bad_redirect", permanent=True)
+        if self.method not in SAFE_METHODS:
+            if response.status_code not in (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT):
+                self.method, self.content, self._taken = "GET", None, True
+            elif origin(target) != origin(url):
+                raise status_error(response.status_code, response.headers, b"", host=url.host)
+            else:
+                self.leaves_open = None  # it is sent again, and not answered yet
+        self.url = target
 
 
 def origin(url: httpx2.URL) -> tuple[str, str, int]:

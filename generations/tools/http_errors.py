@@ -1,7 +1,8 @@
 """What a failed HTTP call means: one reading for all adapters.
 
 The engine needs to know three things: may it be tried again, when, and may the provider have done the work all the
-same. An answer is definite, whatever its status: only a request whose answer was lost is ambiguous.
+same. A submission is ambiguous when its answer was lost, and when its answer does not prove that the provider refused:
+what a gateway says of itself is no word of the provider behind it. docs/tools.md lists which answers are which.
 """
 
 import json
@@ -34,6 +35,11 @@ CODES: Mapping[int, str] = {
     429: "rate_limited",
 }
 
+# Statuses that say that nothing was begun: sent elsewhere, or not understood at all.
+_REFUSALS = frozenset({307, 308, 501, 505, 511})
+# Of the statuses for what a client did wrong, those for a request or a connection that came to no end.
+_BROKEN_OFF = frozenset({408, 499})
+
 # Raised before a byte of the request was sent.
 _BEFORE_SENDING = (
     httpx2.ConnectError,
@@ -60,11 +66,14 @@ def transport_error(error: Exception, *, host: str, repeatable: bool = False) ->
     return ToolError(f"The connection to {host} was lost{why}", code="connection_lost", ambiguous=not repeatable, outage=True)
 
 
-def status_error(status: int, headers: Mapping[str, str], body: bytes, *, host: str, now: datetime | None = None) -> ToolError:
+def status_error(
+    status: int, headers: Mapping[str, str], body: bytes, *, host: str, is_submission: bool = False, now: datetime | None = None
+) -> ToolError:
     """Return the error that an answer with a status of 400 or more, or an unexpected one, stands for.
 
     Keeps the provider's own words. `x-should-retry` overrules the status; `retry-after-ms` and `retry-after` (seconds
-    or a date) say when.
+    or a date) say when. `is_submission`: it answers a request that must not be made twice, and is ambiguous unless it
+    proves that nothing was begun.
     """
     permanent = not (status in RETRYABLE or status >= HTTPStatus.INTERNAL_SERVER_ERROR)
     hint = headers.get("x-should-retry", "").strip().lower()
@@ -76,22 +85,57 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, *, host: 
         details["request_id"] = clean_text(request_id[:200])
     if body:
         details["body"] = clean_text(body[: 2 * MAX_WORDS].decode(errors="replace"))
-    code = CODES.get(status, "provider_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused")
+    place = _redirect_place(status, headers)
+    code = CODES.get(status, "provider_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "redirected" if place else "refused")
+    leads_on = f" and leads to {place}, which was not followed" if place else ""
     return ToolError(
-        f"{host} answered {status}{_phrase(status)}{f': {words}' if words else '.'}",
+        f"{host} answered {status}{_spaced(phrase_of(status))}{leads_on}{f': {words}' if words else '.'}",
         code=code,
         permanent=permanent,
         retry_after=None if permanent else retry_after_seconds(headers, now=now),
+        ambiguous=is_submission and not proves_refusal(status, headers, body),
         outage=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
         details=details,
     )
 
 
-def _phrase(status: int) -> str:
+def proves_refusal(status: int, headers: Mapping[str, str], body: bytes = b"") -> bool:
+    """Tell whether an answer to a submission proves that nothing was begun.
+
+    Of 500 and 503 it depends on who says so: the provider itself, in JSON that says more than the status does, or
+    (of 503) by the time after which to come back. A page without such words may be that of any gateway on the way.
+    """
+    if status in _REFUSALS:
+        return True
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return status not in _BROKEN_OFF
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after_seconds(headers) is not None:
+        return True
+    words = _json_words(body) or "" if status in (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE) else ""
+    return words.strip(" .!").lower() not in ("", phrase_of(status).lower())
+
+
+def _redirect_place(status: int, headers: Mapping[str, str]) -> str:
+    """Return where a redirect leads, without what may be secret in it; empty for any other answer."""
+    if not HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST or not headers.get("location"):
+        return ""
     try:
-        return f" {HTTPStatus(status).phrase}"
+        target = httpx2.URL(headers["location"][:MAX_WORDS])
+    except (httpx2.InvalidURL, ValueError):
+        return "what is no URL"
+    return clean_text(f"{target.scheme}://{target.netloc.decode()}" if target.host else target.path)[:200] or "nowhere"
+
+
+def phrase_of(status: int) -> str:
+    """Return the name of a status; empty for one that has none."""
+    try:
+        return HTTPStatus(status).phrase
     except ValueError:
         return ""
+
+
+def _spaced(text: str) -> str:
+    return f" {text}" if text else ""
 
 
 def retry_after_seconds(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
@@ -118,12 +162,19 @@ def _number(text: str) -> float | None:
 
 def provider_words(body: bytes) -> str:
     """Return the message inside an error's body, as the common APIs write it, else the start of a plain text."""
+    told = _json_words(body)
+    if told is not None:
+        return told
+    text = body[: 4 * MAX_WORDS].decode(errors="replace").strip()
+    return "" if text.startswith("<") else clean_text(text[:MAX_WORDS])
+
+
+def _json_words(body: bytes) -> str | None:
+    """Return the message inside a body of JSON, empty without one; None for what is no JSON."""
     try:
-        told = json.loads(body)
+        return clean_text(_message(json.loads(body))[:MAX_WORDS])
     except (ValueError, RecursionError):
-        text = body[: 4 * MAX_WORDS].decode(errors="replace").strip()
-        return "" if text.startswith("<") else clean_text(text[:MAX_WORDS])
-    return clean_text(_message(told)[:MAX_WORDS])
+        return None
 
 
 def _message(told: Any) -> str:

@@ -69,7 +69,7 @@ class HttpJob(Adapter):
             raise ToolError(f"The tool {request.tool} is not configured right: {places}.", code="bad_config", permanent=True)
         api = _api(request, config)
         answer = await make(api, request, config, "submit")
-        told = None if config["own_id"] and not answer.body else api.json_of(answer, repeatable=False)
+        told = None if config["own_id"] and not answer.body else api.json_of(answer)
         job_id = str(request.idempotency_key) if config["own_id"] else job_text(find(config, "job_id", told), most=MAX_ID_CHARACTERS)
         if config["immediate"]:
             ended = await _news(request, config, api, told, job_id=job_id)

@@ -31,7 +31,7 @@ def namespace_of(request: Request, *, job_id: str = "") -> dict[str, Any]:
 async def make(
     api: ProviderApi, request: Request, config: Mapping[str, Any], name: str, *, job_id: str = "", expected: tuple[int, ...] = ()
 ) -> Answer:
-    """Make the request of that name of the configuration.
+    """Make the request of that name of the configuration. Only `submit` must not be made twice.
 
     Raises:
         ToolError: as `ProviderApi.send`; permanent, `bad_template`: an expression has no value.
@@ -51,7 +51,13 @@ async def make(
 
     given = await with_files(request, body, give=give, max_bytes=config["max_input_bytes"])
     return await api.send(
-        told["method"], _with_query(path, query, request), json=given, headers=_header_texts(headers, request), expected=expected
+        told["method"],
+        _with_query(path, query, request),
+        json=given,
+        headers=_header_texts(headers, request),
+        expected=expected,
+        # providers have their own mind of methods: what a request does is what it is for
+        repeatable=name != "submit",
     )
 
 

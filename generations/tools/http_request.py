@@ -14,7 +14,6 @@ from .contract import Adapter, Cost, Request, Result, ToolDefinition, ToolError
 from .definition import artifact_schema, integer_schema, object_schema, text_schema
 from .file_fetch import mime_type_of
 from .http_client import SAFE_METHODS, Answer, Outgoing, exchange
-from .http_errors import status_error
 from .json_parse import BadJson, parse_json
 from .pricing import charge
 from .threads import keep_async
@@ -129,7 +128,7 @@ class HttpRequest(Adapter):
             error.cost = cost if error.code in _ANSWERED else None
             raise
         if answer.status >= 400 and request.inputs["fail_on_error"]:  # noqa: PLR2004 - the error statuses of HTTP
-            raise status_error(answer.status, answer.headers, answer.body, host=answer.url.host)
+            raise answer.error()
         headers = {name: clean_text(answer.headers[name][:2000]) for name in _SHOWN_HEADERS if name in answer.headers}
         return Result(output={"status": answer.status, "headers": headers, **await _body(request, answer, cost)}, cost=cost)
 
@@ -185,7 +184,7 @@ async def _body(request: Request, answer: Answer, cost: Cost | None) -> dict[str
             # Sent again, a request that changes something would change it twice.
             permanent = request.inputs["method"] not in SAFE_METHODS
             message = f"{answer.url.host} calls its answer JSON, but it is not: {error}."
-            raise ToolError(message, code="bad_answer", permanent=permanent, cost=cost) from error
+            raise ToolError(message, code="bad_answer", permanent=permanent, ambiguous=answer.leaves_open, cost=cost) from error
     if not claimed or claimed.startswith("text/") or claimed.endswith(_TEXT_ENDINGS):
         try:
             return {"text": clean_text(answer.body.decode(_charset(answer)))}

@@ -81,7 +81,7 @@ class OpenAIResponses(Adapter):
         body = await _body(request, config)
         api = openai_api(request, config)
         answer = await api.send("POST", "/responses", json=body, headers=idempotency_header(request, config))
-        told = api.json_of(answer, repeatable=False)
+        told = api.json_of(answer)
         response = read_as(_Response, told, host=api.host, what="response", ambiguous=True)
         outcome = response.outcome(request, config, request_id=request_id_of(answer))
         if isinstance(outcome, Progress):

@@ -5,7 +5,7 @@ The key goes to the provider's own origin and nowhere else, also when an answer 
 
 import json as json_text
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
@@ -15,8 +15,7 @@ from generations.outputs import clean_text
 from .configuration import read_secret
 from .contract import Request, ToolError
 from .definition import integer_schema, object_schema
-from .http_client import MAX_REDIRECTS, SAFE_METHODS, Answer, Outgoing, Sink, exchange
-from .http_errors import status_error
+from .http_client import MAX_REDIRECTS, Answer, Outgoing, Sink, exchange
 from .json_parse import BadJson, parse_json
 
 MAX_ANSWER_BYTES = 20 * 2**20
@@ -74,6 +73,8 @@ class ProviderApi:
     secret_headers: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     max_redirects: int = MAX_REDIRECTS
+    # Of redirects: where else than on the public internet, and at the provider's own origin, they may lead.
+    allow_private_addresses: bool = False
 
     @classmethod
     def of(
@@ -88,7 +89,10 @@ class ProviderApi:
         if config["api_key_env"]:
             secret["Authorization"] = f"{scheme} {read_secret(config['api_key_env'], tool=request.tool)}".strip()
         return cls(
-            base_url=config["base_url"].rstrip("/"), timeout_seconds=timeout_seconds or request.timeout_seconds, secret_headers=secret
+            base_url=config["base_url"].rstrip("/"),
+            timeout_seconds=timeout_seconds or request.timeout_seconds,
+            secret_headers=secret,
+            allow_private_addresses=config.get("allow_private_addresses") is True,
         )
 
     @property
@@ -119,11 +123,15 @@ class ProviderApi:
         expected: Collection[int] = (),
         max_bytes: int = MAX_ANSWER_BYTES,
         sink: Sink | None = None,
+        repeatable: bool | None = None,
     ) -> Answer:
         """Make a request and return its answer: a status of 2xx, or one that is `expected`. A `sink` takes the body as it comes.
 
+        `repeatable`: whether it may be made twice without harm; by default as its method says. One that may not is a
+        submission, and follows no redirect: it would be made a second time, or elsewhere.
+
         Raises:
-            ToolError: any other status, or no answer (see `http_errors`). Ambiguous only for methods that change something.
+            ToolError: any other status, or no answer (see `http_errors`). Ambiguous only for submissions.
         """
         if json is not None:
             content = json_text.dumps(json, ensure_ascii=False, allow_nan=False).encode()
@@ -135,27 +143,31 @@ class ProviderApi:
             content=content,
             max_bytes=max_bytes,
             timeout_seconds=self.timeout_seconds,
-            allow_private_addresses=True,
+            allow_private_addresses=self.allow_private_addresses,
+            trusted_url=self.base_url,
             max_redirects=self.max_redirects,
+            repeatable=repeatable,
         )
+        if not outgoing.is_repeatable:
+            outgoing = replace(outgoing, max_redirects=0)
         answer = await exchange(outgoing, sink=sink)
         if not 200 <= answer.status < 300 and answer.status not in expected:  # noqa: PLR2004 - the success statuses of HTTP
-            raise status_error(answer.status, answer.headers, answer.body, host=self.host)
+            raise answer.error(host=self.host)
         return answer
 
     async def ask(self, method: str, path: str, **options: Any) -> Any:
         """Make a request and return the JSON of its answer. Takes what `send` takes.
 
         Raises:
-            ToolError: as `send`; `bad_answer`: it is no JSON, which is ambiguous when the request may have changed something.
+            ToolError: as `send`; `bad_answer`: it is no JSON, which is ambiguous as an answer to a submission.
         """
-        return self.json_of(await self.send(method, path, **options), repeatable=method in SAFE_METHODS)
+        return self.json_of(await self.send(method, path, **options))
 
-    def json_of(self, answer: Answer, *, repeatable: bool = True) -> Any:
+    def json_of(self, answer: Answer) -> Any:
         """Return the JSON of an answer. Raises ToolError as `ask`."""
         try:
             return parse_json(answer.body)
         except BadJson as error:
             details = {"body": clean_text(answer.body[:2000].decode(errors="replace"))}
             message = f"The answer of {self.host} is not JSON: {error}."
-            raise ToolError(message, code="bad_answer", ambiguous=not repeatable, details=details) from error
+            raise ToolError(message, code="bad_answer", ambiguous=answer.leaves_open, details=details) from error

@@ -106,7 +106,7 @@ STATUSES = [
     (429, ("rate_limited", False, False)),
     (500, ("provider_error", False, True)),
     (503, ("provider_error", False, True)),
-    (307, ("refused", True, False)),
+    (307, ("redirected", True, False)),
 ]
 
 
@@ -126,6 +126,15 @@ def test_a_job_that_is_refused_is_told_in_the_providers_words(
     assert told.details["request_id"] == "req_1"
     assert len(server.seen) == 1
     assert "s3cret" not in told.message
+
+
+@each_provider
+@pytest.mark.parametrize("status", [302, 408, 502, 504, 520, 524])
+def test_an_answer_that_may_be_a_gateways_leaves_a_submission_open(server: Website, provider: Provider, status: int):
+    server.put(provider.submit, {"error": {"message": "Bad luck."}}, status=status, headers={"Location": "/elsewhere"})
+    with pytest.raises(ToolError, match=f"answered {status}") as raised:
+        run(provider.request(server))
+    assert (raised.value.ambiguous, len(server.seen)) == (True, 1)
 
 
 @each_provider
