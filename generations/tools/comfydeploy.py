@@ -20,7 +20,7 @@ from .definition import artifact_schema, object_schema
 from .given_files import GivenFile, with_files
 from .http_errors import MAX_WORDS
 from .pricing import charge
-from .provider_answers import Duration, JobId, no_lookup, read_as
+from .provider_answers import Duration, JobId, no_lookup, read_as, taken
 from .provider_api import ProviderApi, provider_schema
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,8 @@ class ComfyDeploy(Adapter):
         if request.callback_url:
             body |= {"webhook": request.callback_url, "webhook_intermediate_status": config["webhook_intermediate_status"]}
         told = await api.ask("POST", "run/deployment/queue", json=body)
-        queued = read_as(_Queued, told, host=api.host, what="queued run", ambiguous=True)
+        with taken():
+            queued = read_as(_Queued, told, host=api.host, what="queued run")
         return Submitted(job_id=queued.run_id, poll_after=config["poll_seconds"])
 
     async def poll(self, request: Request, job_id: str) -> Result | Progress | Lost | ToolError:

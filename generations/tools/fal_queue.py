@@ -14,7 +14,7 @@ from .contract import Cost, Progress, Request, Result, ToolError
 from .http_errors import MAX_WORDS, RETRYABLE
 from .made_files import FileFinder
 from .pricing import charge, counted
-from .provider_answers import JobId, read_as
+from .provider_answers import JobId, read_as, taken
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ def _percent(logs: Any) -> float | None:
 
 def read_place(told: Any, *, host: str) -> Place:
     """Read the answer to a submission. Raises ToolError, ambiguous: a job may have begun."""
-    return read_as(Place, told, host=host, what="place in a queue", ambiguous=True)
+    with taken():
+        return read_as(Place, told, host=host, what="place in a queue")
 
 
 def result_of(request: Request, config: Mapping[str, Any], output: Any, *, seconds: Any = None, units: Any = None) -> Result:

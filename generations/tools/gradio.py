@@ -20,6 +20,7 @@ from .gradio_answers import OUTPUT_SCHEMA, ReturnedFiles, failure
 from .json_parse import BadJson, parse_json
 from .param_templates import filled, template_problems
 from .pricing import charge
+from .provider_answers import taken
 from .provider_api import ProviderApi, provider_schema
 
 PLACE = "config.data"
@@ -82,13 +83,26 @@ class Gradio(Adapter):
         app = _App(ProviderApi.of(request, config))
         inputs = await with_files(request, dict(request.inputs), give=app.upload)
         data = filled(request, config["data"], place=PLACE, inputs=inputs)
+        cost = charge(request, {"per_call": 1})
         returned = await app.call(request, config["function"].removeprefix("/"), data)
         files = ReturnedFiles(base_url=app.api.base_url, file_url=app.file_url)
-        try:
-            output = files.output(returned)
-        except RecursionError as error:
-            raise ToolError(f"{app.api.host} returned what is nested too deep.", code="bad_answer", permanent=True) from error
-        return Result(output=output, cost=charge(request, {"per_call": 1}))
+        with taken(cost):
+            try:
+                output = files.output(_list_in(returned, host=app.api.host))
+            except RecursionError as error:
+                raise ToolError(f"{app.api.host} returned what is nested too deep.", code="bad_answer", permanent=True) from error
+        return Result(output=output, cost=cost)
+
+
+def _list_in(returned: str, *, host: str) -> list[Any]:
+    """Return the values that a function returned. Raises ToolError, permanent: they are none."""
+    try:
+        values = parse_json(returned)
+    except BadJson as error:
+        raise ToolError(f"{host} returned what is not JSON: {error}.", code="bad_answer", permanent=True) from error
+    if not isinstance(values, list):
+        raise ToolError(f"{host} returned no list of values: {clean_text(returned[:200])}", code="bad_answer", permanent=True)
+    return values
 
 
 class _App:
@@ -111,8 +125,8 @@ class _App:
             raise ToolError(f"The answer of {self.api.host} names no uploaded file.", code="bad_answer")
         return {"path": paths[0], "orig_name": file.name, "mime_type": file.mime_type, "meta": {"_type": "gradio.FileData"}}
 
-    async def call(self, request: Request, function: str, data: list[Any]) -> list[Any]:
-        """Call a function and return what it returns, once its event stream says so."""
+    async def call(self, request: Request, function: str, data: list[Any]) -> str:
+        """Call a function and return what it returns, in JSON, once its event stream says so."""
         path = f"call/{quote(function, safe='')}"
         told = await self._post(path, json={"data": data})
         event_id = told.get("event_id") if isinstance(told, Mapping) else None
@@ -128,7 +142,7 @@ class _App:
             return ending.returned
         except ToolError as error:
             # the function is at work, whatever became of the connection
-            error.ambiguous = error.code not in ending.definite
+            error.ambiguous = error is not ending.failure
             raise
         raise ToolError(f"{self.api.host} ended the stream of events before the call.", code="connection_lost", ambiguous=True)
 
@@ -152,35 +166,35 @@ class _Ended(Exception):
 class _Ending:
     """Listens to the events of a call until it has ended."""
 
-    # What a call ends with by its own events, which leave nothing open.
-    definite = frozenset({"function_failed", "quota_exceeded", "busy", "bad_answer", "too_large"})
-
     def __init__(self, request: Request, *, host: str) -> None:
         """Take the call, whose listener is told that it is at work."""
         self._request = request
         self._host = host
         self._reader = EventReader()
-        self.returned: list[Any] = []
+        self.returned = ""
+        self.failure: ToolError | None = None
 
     async def take(self, chunk: bytes) -> None:
-        """Take bytes of the stream. Raises _Ended after the end, ToolError for a failure."""
+        """Take bytes of the stream. Raises _Ended after the end, ToolError for a failure, which is also kept."""
         try:
             for name, data in self._reader.read(chunk):
                 self._hear(name, data)
         except EventTooLarge as error:
             raise ToolError(f"{self._host} sent an event that is too large.", code="too_large", permanent=True) from error
-        except BadJson as error:
-            raise ToolError(f"{self._host} sent an event that is not JSON: {error}.", code="bad_answer", permanent=True) from error
 
     def _hear(self, name: str, data: str) -> None:
         if name == "generating":
             self._request.on_progress(Progress(stage="generating"))
         elif name == "error":
-            raise failure(parse_json(data))
+            self.failure = failure(_words_in(data))
+            raise self.failure
         elif name == "complete":
-            returned = parse_json(data)
-            if not isinstance(returned, list):
-                words = clean_text(data[:200])
-                raise ToolError(f"{self._host} returned no list of values: {words}", code="bad_answer", permanent=True)
-            self.returned = returned
+            self.returned = data
             raise _Ended
+
+
+def _words_in(data: str) -> Any:
+    try:
+        return parse_json(data)
+    except BadJson:
+        return data

@@ -11,6 +11,7 @@ from spells.schemas import check, complete
 from .configuration import read_config, read_headers
 from .contract import Adapter, Delivery, Json, Lost, Problem, Progress, Request, Result, Submitted, ToolDefinition, ToolError
 from .definition import Schema
+from .http_client import Answer
 from .http_job_checks import problems_of
 from .http_job_config import ALL, CONFIG_SCHEMA, NOTHING, SUCCEEDED
 from .http_job_example import EXAMPLE_CONFIG, EXAMPLE_INPUTS
@@ -18,7 +19,7 @@ from .http_job_reading import find, find_at, job_text, outcome_of, result_of, un
 from .http_job_requests import make
 from .http_job_signatures import verify
 from .made_files import files_schema
-from .provider_answers import no_lookup
+from .provider_answers import no_lookup, taken
 from .provider_api import ProviderApi
 
 MAX_ID_CHARACTERS = 255
@@ -69,17 +70,11 @@ class HttpJob(Adapter):
             raise ToolError(f"The tool {request.tool} is not configured right: {places}.", code="bad_config", permanent=True)
         api = _api(request, config)
         answer = await make(api, request, config, "submit")
-        told = None if config["own_id"] and not answer.body else api.json_of(answer)
-        job_id = str(request.idempotency_key) if config["own_id"] else job_text(find(config, "job_id", told), most=MAX_ID_CHARACTERS)
-        if config["immediate"]:
-            ended = await _news(request, config, api, told, job_id=job_id)
-            if isinstance(ended, ToolError):
-                raise ended
-            if isinstance(ended, Result):
-                return ended
-        if not job_id:
-            raise ToolError(f"The answer of {api.host} names no job at {config['job_id']}.", code="bad_answer", ambiguous=True)
-        return Submitted(job_id=job_id, poll_after=config["poll_seconds"], handle=_handle(config, told, job_id=job_id))
+        with taken():
+            begun = await _begun(request, config, api, answer)
+        if isinstance(begun, ToolError):
+            raise begun
+        return begun
 
     async def poll(self, request: Request, job_id: str) -> Result | Submitted | Progress | Lost | ToolError:
         config = self._config(request)
@@ -137,6 +132,20 @@ def _api(request: Request, config: Mapping[str, Any]) -> ProviderApi:
     if api.secret_headers:
         headers[config["api_key_header"]] = api.secret_headers["Authorization"]
     return replace(api, secret_headers=headers)
+
+
+async def _begun(request: Request, config: Mapping[str, Any], api: ProviderApi, answer: Answer) -> Result | Submitted | ToolError:
+    """Return what the answer to a submission says: which job it began, or how that has ended already."""
+    told = None if config["own_id"] and not answer.body else api.json_of(answer)
+    job_id = str(request.idempotency_key) if config["own_id"] else job_text(find(config, "job_id", told), most=MAX_ID_CHARACTERS)
+    handle = _handle(config, told, job_id=job_id)
+    if config["immediate"]:
+        ended = await _news(replace(request, job_handle=handle), config, api, told, job_id=job_id)
+        if isinstance(ended, Result | ToolError):
+            return ended
+    if not job_id:
+        raise ToolError(f"The answer of {api.host} names no job at {config['job_id']}.", code="bad_answer")
+    return Submitted(job_id=job_id, poll_after=config["poll_seconds"], handle=handle)
 
 
 async def _news(

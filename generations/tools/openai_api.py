@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from generations.outputs import clean_text
 from spells.models.tool import Recovery
@@ -82,6 +82,18 @@ class Usage(BaseModel):
             "completion_tokens": self.completion_tokens,
             "cached_tokens": min(cached, self.prompt_tokens),
         }
+
+
+class _Billed(BaseModel):
+    usage: Usage | None = None
+
+
+def cost_told(told: Any, request: Request) -> Cost | None:
+    """Return what an answer of any shape says that it cost; None when it does not say so, or not in a way that can be read."""
+    try:
+        return cost_of(_Billed.model_validate(told).usage, request)
+    except ValidationError:
+        return None
 
 
 def cost_of(usage: Usage | None, request: Request) -> Cost | None:

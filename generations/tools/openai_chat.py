@@ -10,10 +10,10 @@ from spells.models.tool import Effects
 
 from .chat_messages import built_messages, conversation_schema
 from .configuration import read_config
-from .contract import Adapter, Request, Result, ToolDefinition
+from .contract import Adapter, Cost, Request, Result, ToolDefinition, ToolError
 from .definition import object_schema
 from .http_client import Answer
-from .http_errors import status_error
+from .http_errors import proves_refusal, status_error
 from .model_answers import OUTPUT_SCHEMA, ModelAnswer, asked_schema
 from .openai_api import (
     API_KEY_ENV,
@@ -21,13 +21,14 @@ from .openai_api import (
     SHARED_PROPERTIES,
     Usage,
     cost_of,
+    cost_told,
     declared_recovery,
     idempotency_header,
     model_property,
     openai_api,
     request_id_of,
 )
-from .provider_answers import read_as
+from .provider_answers import read_as, taken
 from .provider_api import ProviderApi, address_properties
 
 
@@ -75,8 +76,7 @@ class OpenAIChat(Adapter):
         body = await _body(request, config)
         api = openai_api(request, config)
         answer = await api.send("POST", "/chat/completions", json=body, headers=idempotency_header(request, config))
-        completion = _read(answer, api)
-        said = completion.answer(request, request_id=request_id_of(answer))
+        said = _read(answer, api, request)
         return Result(output=said.output(request), cost=said.cost)
 
 
@@ -132,19 +132,29 @@ class _Completion(BaseModel):
         )
 
 
-def _read(answer: Answer, api: ProviderApi) -> _Completion:
-    """Return the completion of an answer.
+def _read(answer: Answer, api: ProviderApi, request: Request) -> ModelAnswer:
+    """Return what a completion says.
 
     Raises:
-        ToolError: `bad_answer`; or the provider's error, which routers before several of them send with a status of 200.
+        ToolError: ambiguous, `bad_answer`; or the provider's error, which routers before several of them send with a
+            status of 200, once the model is at work.
     """
     told = api.json_of(answer)
+    with taken():
+        cost = cost_told(told, request)
     if isinstance(told, dict) and told.get("error") and not told.get("choices"):
-        error = told["error"]
-        code = error.get("code") if isinstance(error, dict) else None
-        status = code if isinstance(code, int) and code in _ERRORS else HTTPStatus.BAD_GATEWAY
-        raise status_error(status, answer.headers, answer.body, host=api.host)
-    return read_as(_Completion, told, host=api.host, what="chat completion")
+        raise _routed_error(told["error"], answer, host=api.host, cost=cost)
+    with taken(cost):
+        completion = read_as(_Completion, told, host=api.host, what="chat completion")
+        return completion.answer(request, request_id=request_id_of(answer))
 
 
 _ERRORS = range(400, 600)
+
+
+def _routed_error(error: Any, answer: Answer, *, host: str, cost: Cost | None) -> ToolError:
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) and code in _ERRORS else HTTPStatus.BAD_GATEWAY
+    told = status_error(status, answer.headers, answer.body, host=host)
+    told.ambiguous, told.cost = not proves_refusal(status, answer.headers), cost
+    return told

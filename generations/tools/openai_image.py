@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import httpx2
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from generations.outputs import clean_text
 from spells.models.tool import Effects
@@ -26,7 +26,7 @@ from .openai_api import (
     request_id_of,
 )
 from .pricing import charge
-from .provider_answers import Count, read_as
+from .provider_answers import Count, read_as, taken
 from .provider_api import provider_schema
 
 MAX_PICTURES = 10
@@ -120,9 +120,15 @@ class OpenAIImage(Adapter):
         answer = await api.send("POST", path, content=content, headers=headers, max_bytes=MAX_ANSWER_BYTES)
         # Many megabytes of base64 would hold up the loop.
         told = await asyncio.to_thread(api.json_of, answer)
-        made = read_as(_Pictures, told, host=api.host, what="list of pictures")
-        cost = _cost(made, request)
-        files = _files(made, request, cost=cost)
+        with taken():
+            cost = _cost_told(told, request)
+        with taken(cost):
+            made = read_as(_Pictures, told, host=api.host, what="list of pictures")
+            cost = _cost(made, request)
+        with taken(cost):
+            files = _files(made, request)
+        if not files:
+            raise ToolError("The provider answered without a picture.", code="empty_answer", cost=cost)
         output = {
             "image": files[0],
             "images": files,
@@ -190,11 +196,14 @@ class _Usage(BaseModel):
         return {"input_tokens": self.input_tokens, "image_input_tokens": self.image_tokens, "output_tokens": self.output_tokens}
 
 
-class _Pictures(BaseModel):
+class _Billed(BaseModel):
+    usage: _Usage | None = None
+
+
+class _Pictures(_Billed):
     """What we read of an answer with pictures."""
 
     data: list[_Picture] = Field(max_length=100)
-    usage: _Usage | None = None
     size: str | None = None
     quality: str | None = None
 
@@ -206,19 +215,29 @@ def _cost(made: _Pictures, request: Request) -> Cost | None:
     kinds = (f"per_image:{size}:{quality}", f"per_image:{size}", "per_image")
     if kind := next((kind for kind in kinds if kind in request.pricing), None):
         return charge(request, {kind: len(made.data)})
-    if made.usage is None or "input_per_million" not in request.pricing:
+    return _token_cost(made.usage, request)
+
+
+def _cost_told(told: Any, request: Request) -> Cost | None:
+    """Return what an answer of another shape says that it cost: its tokens. It does not tell how many pictures there were."""
+    if any(unit.startswith("per_image") for unit in request.pricing):
         return None
-    pictures = made.usage.image_tokens if "image_input_per_million" in request.pricing else 0
-    quantities = {"input_per_million": made.usage.input_tokens - pictures, "output_per_million": made.usage.output_tokens}
+    try:
+        return _token_cost(_Billed.model_validate(told).usage, request)
+    except ValidationError:
+        return None
+
+
+def _token_cost(usage: _Usage | None, request: Request) -> Cost | None:
+    if usage is None or "input_per_million" not in request.pricing:
+        return None
+    pictures = usage.image_tokens if "image_input_per_million" in request.pricing else 0
+    quantities = {"input_per_million": usage.input_tokens - pictures, "output_per_million": usage.output_tokens}
     return charge(request, {**quantities, "image_input_per_million": pictures} if pictures else quantities)
 
 
-def _files(made: _Pictures, request: Request, *, cost: Cost | None) -> list[RemoteFile]:
-    """Return the pictures, still where they are.
-
-    Raises:
-        ToolError: there are none; what that cost is told.
-    """
+def _files(made: _Pictures, request: Request) -> list[RemoteFile]:
+    """Return the pictures, still where they are. Raises ToolError: one is nowhere."""
     claimed = f"image/{request.inputs.get('output_format', 'png')}"
     files = []
     for number, picture in enumerate(made.data, start=1):
@@ -227,9 +246,7 @@ def _files(made: _Pictures, request: Request, *, cost: Cost | None) -> list[Remo
         elif picture.url and picture.url.startswith(_PLACES):
             files.append(RemoteFile(url=picture.url))
         else:
-            raise ToolError(f"Picture {number} of the answer is neither a URL nor base64.", code="bad_answer", cost=cost)
-    if not files:
-        raise ToolError("The provider answered without a picture.", code="empty_answer", cost=cost)
+            raise ToolError(f"Picture {number} of the answer is neither a URL nor base64.", code="bad_answer")
     return files
 
 

@@ -20,13 +20,14 @@ from .openai_api import (
     SHARED_PROPERTIES,
     Usage,
     cost_of,
+    cost_told,
     declared_recovery,
     idempotency_header,
     model_property,
     openai_api,
     request_id_of,
 )
-from .provider_answers import JobId, no_lookup, read_as
+from .provider_answers import JobId, no_lookup, read_as, taken
 from .provider_api import ENV_PATTERN, provider_schema
 
 # Of a failed response: what may go better another time.
@@ -82,8 +83,11 @@ class OpenAIResponses(Adapter):
         api = openai_api(request, config)
         answer = await api.send("POST", "/responses", json=body, headers=idempotency_header(request, config))
         told = api.json_of(answer)
-        response = read_as(_Response, told, host=api.host, what="response", ambiguous=True)
-        outcome = response.outcome(request, config, request_id=request_id_of(answer))
+        with taken():
+            cost = cost_told(told, request)
+        with taken(cost):
+            response = read_as(_Response, told, host=api.host, what="response")
+            outcome = response.outcome(request, config, request_id=request_id_of(answer))
         if isinstance(outcome, Progress):
             return Submitted(job_id=response.id, poll_after=config["poll_seconds"])
         if isinstance(outcome, ToolError):

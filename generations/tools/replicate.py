@@ -15,7 +15,7 @@ from .contract import Adapter, Delivery, Json, Lost, Problem, Progress, Request,
 from .definition import integer_schema, object_schema
 from .given_files import SMALL_BYTES, GivenFile, free_of_charge, multipart, with_files
 from .made_files import KEEP_PROPERTIES, files_schema
-from .provider_answers import no_lookup
+from .provider_answers import no_lookup, taken
 from .provider_api import ENV_PATTERN, ProviderApi, provider_schema
 from .replicate_prediction import AT_WORK, Prediction, news, read_prediction
 from .standard_webhooks import verify
@@ -132,7 +132,8 @@ class Replicate(Adapter):
         config = self._config(request)
         api = ProviderApi.of(request, config)
         prediction = await (_put if config["submit"] == "put" else _post)(request, config, api)
-        told = news(request, config, prediction)
+        with taken():
+            told = news(request, config, prediction)
         if isinstance(told, ToolError):
             raise told
         if not isinstance(told, Progress):
@@ -189,7 +190,8 @@ async def _post(request: Request, config: Mapping[str, Any], api: ProviderApi) -
     if request.callback_url and takes(api, request.callback_url):
         body |= {"webhook": request.callback_url, "webhook_events_filter": config["webhook_events"]}
     answer = await api.ask("POST", path, json=body, headers=_headers(request, config))
-    return read_prediction(answer, host=api.host, ambiguous=True)
+    with taken():
+        return read_prediction(answer, host=api.host)
 
 
 def takes(api: ProviderApi, callback_url: str) -> bool:
@@ -229,9 +231,10 @@ async def _put(request: Request, config: Mapping[str, Any], api: ProviderApi) ->
         return file.data_uri()
 
     body = {"input": await with_files(request, request.inputs["input"], give=give)}
-    while True:
-        answer = await api.ask("PUT", f"predictions/{request.idempotency_key}", json=body)
-        prediction = read_prediction(answer, host=api.host, ambiguous=True)
-        if prediction.status not in AT_WORK:
-            return prediction
-        await asyncio.sleep(config["poll_seconds"])
+    place = f"predictions/{request.idempotency_key}"
+    answer = await api.ask("PUT", place, json=body)
+    with taken():  # what is refused from here on is the question, and not the prediction
+        while (prediction := read_prediction(answer, host=api.host)).status in AT_WORK:
+            await asyncio.sleep(config["poll_seconds"])
+            answer = await api.ask("PUT", place, json=body)
+    return prediction

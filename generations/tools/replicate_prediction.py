@@ -40,9 +40,9 @@ class Prediction(BaseModel):
         return counted(self.metrics.get("predict_time")) if isinstance(self.metrics, Mapping) else None
 
 
-def read_prediction(told: Any, *, host: str, ambiguous: bool = False) -> Prediction:
+def read_prediction(told: Any, *, host: str) -> Prediction:
     """Return the prediction that a provider told. Raises ToolError as `read_as`."""
-    return read_as(Prediction, told, host=host, what="prediction", ambiguous=ambiguous)
+    return read_as(Prediction, told, host=host, what="prediction")
 
 
 def news(request: Request, config: Mapping[str, Any], prediction: Prediction) -> Result | Progress | ToolError:

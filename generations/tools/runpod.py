@@ -23,7 +23,7 @@ from .given_files import GivenFile, with_files
 from .http_errors import MAX_WORDS, provider_words
 from .made_files import KEEP_PROPERTIES, FileFinder, files_schema
 from .pricing import charge
-from .provider_answers import Duration, JobId, no_lookup, read_as
+from .provider_answers import Duration, JobId, no_lookup, read_as, taken
 from .provider_api import ProviderApi, provider_schema
 
 logger = logging.getLogger(__name__)
@@ -99,8 +99,9 @@ class RunPod(Adapter):
         if request.callback_url:
             body["webhook"] = request.callback_url
         told = await api.ask("POST", f"{config['endpoint']}/run", json=body)
-        job = read_as(_Job, told, host=api.host, what="job", ambiguous=True)
-        outcome = _outcome(job, request, config)
+        with taken():
+            job = read_as(_Job, told, host=api.host, what="job")
+            outcome = _outcome(job, request, config)
         if isinstance(outcome, Progress):
             return Submitted(job_id=job.id, poll_after=config["poll_seconds"])
         if isinstance(outcome, ToolError):

@@ -206,17 +206,38 @@ def test_a_quota_is_told_in_words_without_markup():
     [
         (b"", "connection_lost", True),
         (b"event: heartbeat\ndata: null\n\n", "connection_lost", True),
-        (b"event: complete\ndata: no json\n\n", "bad_answer", False),
-        (b'event: complete\ndata: {"a": 1}\n\n', "bad_answer", False),
-        (b"event: complete\ndata: NaN\n\n", "bad_answer", False),
+        (b"event: complete\ndata: no json\n\n", "bad_answer", True),
+        (b'event: complete\ndata: {"a": 1}\n\n', "bad_answer", True),
+        (b"event: complete\ndata: NaN\n\n", "bad_answer", True),
         (b"event: complete\ndata: [1]", "connection_lost", True),
-        (b"event: complete\ndata: [" + b"[" * 100_000 + b"\n\n", "bad_answer", False),
-        (b"event: complete\ndata: " + b"[" * 900 + b"]" * 900 + b"\n\n", "bad_answer", False),
+        (b"event: complete\ndata: [" + b"[" * 100_000 + b"\n\n", "bad_answer", True),
+        (b"event: complete\ndata: " + b"[" * 900 + b"]" * 900 + b"\n\n", "bad_answer", True),
+        (b"event: error\ndata: no json\n\n", "function_failed", False),
     ],
 )
 def test_a_stream_that_says_nothing_certain(site, raw, code, ambiguous):
     error = refused(calling(serve(site, raw=raw), "predict"))
     assert (error.code, error.ambiguous) == (code, ambiguous)
+
+
+@pytest.mark.parametrize("returned", [b"no json", b'{"a": 1}', b"[" * 900 + b"]" * 900])
+def test_a_function_that_ended_is_paid_also_when_what_it_returned_cannot_be_read(site, returned):
+    url = serve(site, raw=b"event: complete\ndata: " + returned + b"\n\n")
+    error = refused(calling(url, "predict", pricing={"per_call": "0.01"}))
+    assert (error.code, error.permanent, error.ambiguous, error.cost.usd) == ("bad_answer", True, True, Decimal("0.01"))
+
+
+def test_a_stream_that_is_too_large_leaves_the_call_open(site, monkeypatch):
+    monkeypatch.setattr("generations.tools.event_stream.MAX_EVENT_BYTES", 1000)
+    error = refused(calling(serve(site, raw=b"event: complete\ndata: " + b"x" * 2000), "predict"))
+    assert (error.code, error.permanent, error.ambiguous) == ("too_large", True, True)
+
+
+def test_a_stream_that_is_refused_leaves_the_call_open(site):
+    url = serve(site, ("complete", []))
+    for status in (401, 422, 500):
+        site.put("/gradio_api/call/predict/e1", {"detail": "Not you."}, status=status)
+        assert refused(calling(url, "predict")).ambiguous
 
 
 def test_a_stream_that_cannot_be_had_leaves_the_call_open(site):

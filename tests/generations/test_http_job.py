@@ -184,7 +184,8 @@ def test_a_job_is_cancelled(site):
         ({"status": 401}, "unauthorized", {"permanent": True, "ambiguous": False}),
         ({"status": 404}, "not_found", {"permanent": True, "ambiguous": False}),
         ({"status": 409}, "conflict", {"permanent": False, "ambiguous": False}),
-        ({"status": 500}, "provider_error", {"outage": True, "ambiguous": False}),
+        ({"status": 500}, "provider_error", {"outage": True, "ambiguous": True}),
+        ({"status": 500, "body": b'{"error": "No paint."}'}, "provider_error", {"outage": True, "ambiguous": False}),
         ({"drop": True}, "connection_lost", {"ambiguous": True}),
         ({"body": b"no json"}, "bad_answer", {"ambiguous": True}),
         ({"body": b"", "status": 204}, "bad_answer", {"ambiguous": True}),
@@ -204,6 +205,72 @@ def test_a_submission_that_fails(site, page, code, flags):
         ask(request_to(site.url("")), "run")
     assert raised.value.code == code
     assert {name: getattr(raised.value, name) for name in flags} == flags
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "ambiguous"), [("GET", 502, True), ("GET", 404, False), ("PUT", 504, True), ("POST", 408, True)]
+)
+def test_a_submission_is_one_whatever_its_method(site, method, status, ambiguous):
+    config = lumen(site.url(""), submit__method=method)
+    site.put("/paintings", b"", status=status)
+    with pytest.raises(ToolError) as raised:
+        ask(request_to("", config=config), "run")
+    assert raised.value.ambiguous is ambiguous
+    site.put("/paintings", status=302, headers={"Location": "/elsewhere"})
+    with pytest.raises(ToolError, match="leads to /elsewhere"):
+        ask(request_to("", config=config), "run")
+    assert {seen.path for seen in site.seen} == {"/paintings"}
+
+
+@pytest.mark.parametrize("page", [{"status": 502}, {"status": 408}, {"drop": True}, {"body": b"no json"}], ids=str)
+def test_a_question_is_none_whatever_its_method(site, page):
+    config = lumen(
+        site.url(""),
+        poll={"method": "POST", "path": "ask"},
+        lookup={"request": {"method": "POST", "path": "find"}, "job_id": "id"},
+        cancel={"method": "POST", "path": "stop"},
+    )
+    for path in ("/ask", "/find", "/stop"):
+        site.put(path, **page)
+    for method, job_id in (("poll", "p1"), ("poll", ""), *([] if "body" in page else [("cancel", "p1")])):
+        with pytest.raises(ToolError) as raised:
+            ask(request_to("", config=config), method, job_id)
+        assert raised.value.ambiguous is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer", "code"),
+    [
+        ({"job_id": "sum(painting.id)"}, painting(), "bad_answer"),
+        ({"kept": {"way": "sum(painting.id)"}}, painting(), "bad_answer"),
+        ({"immediate": True, "status": "sum(painting.id)"}, painting(), "bad_answer"),
+        ({"immediate": True, "result": "sum(painting.id)", "files": None}, painting(state="dry"), "bad_answer"),
+        (
+            {"immediate": True, "cost": {"quantity": "painting.gpu_seconds", "unit": "per_sheet"}},
+            painting(state="dry", gpu_seconds=1),
+            "bad_pricing",
+        ),
+        ({"immediate": True, "fetch": {"path": "canvas"}}, painting(state="dry"), "not_found"),
+        (
+            {"immediate": True, "kept": {"way": "painting.way"}, "fetch": {"path": "canvas/{{ kept.way }}"}},
+            painting(state="dry"),
+            "bad_template",
+        ),
+    ],
+    ids=str,
+)
+def test_what_goes_wrong_after_a_submission_was_taken_leaves_it_open(site, changes, answer, code):
+    pricing = {"per_sheet": "cheap"} if code == "bad_pricing" else PRICES
+    config = lumen(site.url(""), lost_codes=[410], **changes)
+    with pytest.raises(ToolError) as raised:
+        submit(site, answer, config=config, pricing=pricing)
+    assert (raised.value.code, raised.value.ambiguous) == (code, True)
+
+
+def test_a_job_that_failed_at_once_is_no_open_question(site):
+    with pytest.raises(ToolError) as raised:
+        submit(site, painting(state="spoilt", problem="No paint"), config=lumen(site.url(""), immediate=True))
+    assert (raised.value.code, raised.value.ambiguous) == ("job_failed", False)
 
 
 @pytest.mark.parametrize(
@@ -301,6 +368,12 @@ def test_an_answer_may_end_the_job_at_once(site):
     with pytest.raises(ToolError, match="The job failed: No paint"):
         submit(site, painting(state="spoilt", problem="No paint"), config=config)
     assert isinstance(submit(site, done), Submitted)
+
+
+def test_a_result_that_is_there_at_once_is_fetched_from_where_the_answer_says(site):
+    config = lumen(site.url(""), immediate=True, kept={"way": "painting.way"}, fetch={"path": "canvas/{{ kept.way }}"}, files=None)
+    site.put("/canvas/c1", {"painting": {"result": "a fox"}})
+    assert submit(site, painting(state="dry", way="c1"), config=config).output == {"output": "a fox", "files": []}
 
 
 def test_a_result_may_have_to_be_fetched(site):

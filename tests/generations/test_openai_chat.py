@@ -265,7 +265,7 @@ def test_no_answer_in_time_is_ambiguous(ask):
 def test_an_answer_that_is_no_json_at_all_is_told(ask):
     with pytest.raises(ToolError, match="is not JSON") as raised:
         ask(prompt="babble")
-    assert (raised.value.code, raised.value.ambiguous) == ("bad_answer", False)
+    assert (raised.value.code, raised.value.ambiguous) == ("bad_answer", True)
 
 
 def test_the_idempotency_key_is_sent_only_where_it_is_honoured(ask, peer):
@@ -330,8 +330,32 @@ def test_a_server_without_usage_or_model_is_good_enough(oddity):
 def test_answers_of_another_shape_are_refused(oddity, body):
     with pytest.raises(ToolError, match=r"The answer of 127\.0\.0\.1 is n") as raised:
         oddity.ask(body)
-    assert (raised.value.code, raised.value.permanent, raised.value.ambiguous) == ("bad_answer", False, False)
+    assert (raised.value.code, raised.value.permanent, raised.value.ambiguous) == ("bad_answer", False, True)
     assert "body" in raised.value.details
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"choices": []}, {"choices": [{"message": {"content": 7}}]}, {"error": {"message": "Upstream fell over."}}]
+)
+def test_what_an_answer_of_another_shape_says_that_it_cost_is_paid(oddity, body):
+    with pytest.raises(ToolError) as raised:
+        oddity.ask({**body, "usage": {"prompt_tokens": 10, "completion_tokens": 5}})
+    assert (raised.value.ambiguous, raised.value.cost.usd) == (True, Decimal("0.000075"))
+
+
+@pytest.mark.parametrize(
+    "page", [{"body": b" " * (MAX_ANSWER_BYTES + 1)}, {"body": b"x", "headers": {"Content-Encoding": "gzip"}}], ids=["large", "compressed"]
+)
+def test_an_answer_that_is_not_read_was_paid_all_the_same(oddity, page):
+    with pytest.raises(ToolError) as raised:
+        oddity.ask(**page)
+    assert (raised.value.permanent, raised.value.ambiguous) == (True, True)
+
+
+def test_an_answer_without_a_price_to_reckon_it_by_was_paid_all_the_same(ask):
+    with pytest.raises(ToolError) as raised:
+        ask(prompt="hello there", pricing={"input_per_million": "cheap"})
+    assert (raised.value.code, raised.value.ambiguous) == ("bad_pricing", True)
 
 
 def test_no_redirect_is_followed(monkeypatch):
@@ -376,18 +400,20 @@ def test_a_text_in_parts_is_put_together(oddity):
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "code"),
+    ("error", "status", "code", "ambiguous"),
     [
-        ({"message": "Rate limited upstream.", "code": 429}, 429, "rate_limited"),
-        ({"message": "No credits.", "code": 402}, 402, "payment_required"),
-        ({"message": "Upstream fell over.", "code": "odd"}, 502, "provider_error"),
-        ("Upstream fell over.", 502, "provider_error"),
+        ({"message": "Rate limited upstream.", "code": 429}, 429, "rate_limited", False),
+        ({"message": "No credits.", "code": 402}, 402, "payment_required", False),
+        ({"message": "Upstream was too slow.", "code": 408}, 408, "provider_timeout", True),
+        ({"message": "Upstream fell over.", "code": 500}, 500, "provider_error", True),
+        ({"message": "Upstream fell over.", "code": "odd"}, 502, "provider_error", True),
+        ("Upstream fell over.", 502, "provider_error", True),
     ],
 )
-def test_an_error_that_a_router_sends_as_a_success_is_an_error(oddity, error, status, code):
+def test_an_error_that_a_router_sends_as_a_success_is_an_error(oddity, error, status, code, ambiguous):
     with pytest.raises(ToolError, match=rf"answered {status} .*(upstream|credits|Upstream)") as raised:
         oddity.ask({"error": error})
-    assert (raised.value.code, raised.value.cost) == (code, None)
+    assert (raised.value.code, raised.value.cost, raised.value.ambiguous) == (code, None, ambiguous)
 
 
 def test_fields_of_the_configuration_go_with_each_request_and_win_over_none_of_ours(oddity):
@@ -426,7 +452,7 @@ def test_retry_after_in_milliseconds_goes_before_seconds(oddity):
 def test_an_answer_without_end_is_not_read(oddity):
     with pytest.raises(ToolError, match="larger than") as raised:
         oddity.ask(b" " * (MAX_ANSWER_BYTES + 1))
-    assert (raised.value.code, raised.value.permanent) == ("too_large", True)
+    assert (raised.value.code, raised.value.permanent, raised.value.ambiguous) == ("too_large", True, True)
 
 
 @pytest.mark.parametrize("count", [10**13, -1, 1.5, True, "7", 1e400])

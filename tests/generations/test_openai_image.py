@@ -217,7 +217,13 @@ def test_what_cannot_be_changed_is_not_sent(oddity, monkeypatch):
 def test_answers_of_another_shape_are_refused(oddity, body):
     with pytest.raises(ToolError, match="The answer of") as raised:
         oddity.ask(body)
-    assert (raised.value.code, raised.value.permanent) == ("bad_answer", False)
+    assert (raised.value.code, raised.value.permanent, raised.value.ambiguous) == ("bad_answer", False, True)
+
+
+def test_what_an_answer_of_another_shape_says_that_it_cost_is_paid(oddity):
+    with pytest.raises(ToolError) as raised:
+        oddity.ask({"data": None, "usage": USAGE}, pricing=BY_TOKENS)
+    assert (raised.value.ambiguous, raised.value.cost.usd) == (True, Decimal("0.0408"))
 
 
 @pytest.mark.parametrize(
@@ -228,10 +234,13 @@ def test_an_answer_without_pictures_is_an_error_with_its_cost(oddity, data, code
     with pytest.raises(ToolError) as raised:
         oddity.ask(made(data=data, usage=USAGE), pricing=BY_TOKENS)
     assert (raised.value.code, raised.value.cost.usd) == (code, Decimal("0.0408"))
+    assert raised.value.ambiguous is (code == "bad_answer")
 
 
-@pytest.mark.parametrize(("status", "ambiguous"), [(500, False), (409, False), (413, False)])
-def test_an_answer_is_definite_whatever_its_status(oddity, status, ambiguous):
+@pytest.mark.parametrize(
+    ("status", "ambiguous"), [(500, False), (409, False), (413, False), (408, True), (502, True), (504, True), (524, True)]
+)
+def test_an_error_is_definite_unless_a_gateway_may_have_made_it(oddity, status, ambiguous):
     with pytest.raises(ToolError) as raised:
         oddity.ask({"error": {"message": "no"}}, status=status)
     assert raised.value.ambiguous is ambiguous
@@ -257,7 +266,7 @@ def test_a_hostile_size_is_not_read(oddity, monkeypatch):
     monkeypatch.setattr(openai_image, "MAX_ANSWER_BYTES", 1000)
     with pytest.raises(ToolError, match="larger than 1000") as raised:
         oddity.ask(made(padding="x" * 1000))
-    assert (raised.value.code, raised.value.permanent) == ("too_large", True)
+    assert (raised.value.code, raised.value.permanent, raised.value.ambiguous) == ("too_large", True, True)
 
 
 @pytest.mark.parametrize(

@@ -575,6 +575,16 @@ def test_a_prediction_that_a_lost_try_left_behind_is_waited_for(site):
     assert len(site.seen) == 2
 
 
+@pytest.mark.parametrize("page", [{"status": 409}, {"status": 401}, {"status": 404}, {"body": b"no json"}, {"body": b"{}"}], ids=str)
+def test_a_prediction_that_was_taken_is_left_open_by_whatever_is_refused_later(site, page):
+    request = request_to(site.url(""), slug="replicate.cog", config={"poll_seconds": 0.1})
+    at_work = Page(body=json.dumps(prediction(status="processing")).encode(), status=202)
+    site.put(f"/predictions/{request.idempotency_key}", **page, before=[at_work])
+    with pytest.raises(ToolError) as raised:
+        ask(request, "run")
+    assert (raised.value.ambiguous, len(site.seen)) == (True, 2)
+
+
 def test_a_busy_cog_server_is_tried_again(site):
     request = request_to(site.url(""), slug="replicate.cog")
     site.put(
