@@ -110,6 +110,7 @@ def _fetcher(request: Request, adapter: Adapter, *, max_bytes: int = 2**30, **op
         types=types if isinstance(types, list) else (),
         base_url=base_url if isinstance(base_url, str) else "",
         secret_headers=adapter.file_headers(request),
+        secret_below=adapter.file_prefixes(request),
         allow_private_addresses=config.get("allow_private_addresses") is True,
         **options,
     )

@@ -16,7 +16,7 @@ from .embedded import NotEmbedded, is_data_uri, read_data_uri
 from .outputs import clean_text
 from .tools.contract import RemoteFile, ToolError
 from .tools.file_fetch import UNKNOWN_TYPE, matches, mime_type_of
-from .tools.http_client import Answer, Outgoing, exchange, origin
+from .tools.http_client import Answer, Outgoing, exchange
 from .tools.http_errors import status_error
 
 AT_ONCE = 6
@@ -35,7 +35,8 @@ class FileFetcher:
     """Fetches the files of one answer into a workbench.
 
     `max_bytes` bounds each file; `types` are the MIME types that they may have (none: any). Files at the origin of
-    `base_url`, which is an operator's word, may be on a private address and are asked for with `secret_headers`.
+    `base_url`, which is an operator's word, may be on a private address. Those below one of `secret_below` are asked for
+    with `secret_headers`.
     """
 
     workbench: Workbench
@@ -43,6 +44,7 @@ class FileFetcher:
     types: Sequence[str] = ()
     base_url: str = ""
     secret_headers: Mapping[str, str] = field(default_factory=dict)
+    secret_below: Sequence[str] = ()
     allow_private_addresses: bool = False
     tries: int = TRIES
     received: int = 0
@@ -117,7 +119,8 @@ class FileFetcher:
             url=url,
             max_bytes=self.max_bytes,
             timeout_seconds=max(0.0, seconds),
-            secret_headers=self.secret_headers if self._is_home(url) else {},
+            secret_headers=self.secret_headers,
+            secret_below=tuple(self.secret_below),
             allow_private_addresses=self.allow_private_addresses,
             trusted_url=self.base_url,
         )
@@ -126,12 +129,6 @@ class FileFetcher:
             raise status_error(answer.status, answer.headers, answer.body, host=answer.url.host)
         await pour.flush()
         return answer
-
-    def _is_home(self, url: str) -> bool:
-        try:
-            return bool(self.base_url) and origin(httpx2.URL(url)) == origin(httpx2.URL(self.base_url))
-        except (httpx2.InvalidURL, ValueError):
-            return False  # it will be refused
 
     def _check_type(self, mime_type: str, *, shown: str) -> None:
         if self.types and not matches(mime_type, list(self.types)):

@@ -6,7 +6,7 @@ history together are the truth; a websocket only tells progress.
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
@@ -78,6 +78,9 @@ class ComfyUI(Adapter):
 
     def file_headers(self, request: Request) -> Mapping[str, str]:
         return ProviderApi.of(request, read_config(request, self.config_schema)).secret_headers
+
+    def file_prefixes(self, request: Request) -> Sequence[str]:
+        return ProviderApi.of(request, read_config(request, self.config_schema)).prefixes(["view?"])
 
     async def run(self, request: Request) -> Submitted:
         config, api = self._api(request)

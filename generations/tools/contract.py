@@ -5,7 +5,7 @@ when a provider took it as a job, and raises `ToolError` when it failed. Each me
 thread) or `async def` (it shares the event loop); all else is the engine's: retries, deadlines, accounting.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -231,8 +231,15 @@ class Adapter:
         raise NotImplementedError
 
     def file_headers(self, request: Request) -> Mapping[str, str]:
-        """Return the secret headers with which the provider's own origin hands out files. They are sent there alone."""
+        """Return the secret headers with which the provider hands out its own files. They go below `file_prefixes` alone."""
         return {}
+
+    def file_prefixes(self, request: Request) -> Sequence[str]:
+        """Return the addresses below which files get the `file_headers`: URLs that end where a name begins, like in / or =.
+
+        An output may name any address: below these, the key must open nothing but files. By default it goes nowhere.
+        """
+        return ()
 
     def verify_callback(self, delivery: Delivery) -> str | Awaitable[str]:
         """Check that a webhook is its provider's, and return the sender's id of the delivery; empty if it has none.

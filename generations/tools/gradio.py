@@ -3,7 +3,7 @@
 The app forgets a call whose listener went away, so a call is made in one go: files up, call, events until the end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -77,6 +77,9 @@ class Gradio(Adapter):
 
     def file_headers(self, request: Request) -> Mapping[str, str]:
         return ProviderApi.of(request, read_config(request, self.config_schema)).secret_headers
+
+    def file_prefixes(self, request: Request) -> Sequence[str]:
+        return ProviderApi.of(request, read_config(request, self.config_schema)).prefixes([f"{PREFIX}file=", "file="])
 
     async def run(self, request: Request) -> Result:
         config = read_config(request, self.config_schema)

@@ -15,6 +15,7 @@ import httpx2
 
 from . import addresses
 from .contract import ToolError
+from .file_places import is_below
 from .http_errors import proves_refusal, status_error, transport_error
 
 MAX_REDIRECTS = 5
@@ -75,15 +76,16 @@ def _pinned(request: httpx2.Request, found: list[str]) -> Iterator[httpx2.Reques
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A request to make. `secret_headers` go to the first origin alone; no redirect takes them elsewhere.
+    """A request to make. `secret_headers` go to the first origin alone, or below `secret_below` alone, if that is given.
 
-    The origin of `trusted_url` may be called wherever it is, also when nothing else on a private address may.
+    No redirect takes them elsewhere. The origin of `trusted_url` may be called wherever it is, also when nothing else on a private address may.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict)
+    secret_below: tuple[str, ...] | None = None
     content: bytes | None = None
     max_bytes: int
     timeout_seconds: float
@@ -185,6 +187,10 @@ def _client(outgoing: Outgoing) -> httpx2.AsyncClient:
     )
 
 
+_ABOUT_THE_BODY = frozenset({"content-type", "content-encoding", "content-language"})
+_OF_ONE_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
 class _Trip:
     """A request on its way through redirects.
 
@@ -203,9 +209,7 @@ class _Trip:
         """Make the request, and each that its answers lead to."""
         outgoing = self.outgoing
         for _ in range(outgoing.max_redirects + 1):
-            at_home = origin(self.url) == origin(self.first)
-            headers = _headers_for(outgoing, at_home=at_home, with_body=self.content is not None)
-            request = client.build_request(self.method, self.url, headers=headers, content=self.content)
+            request = client.build_request(self.method, self.url, headers=self._headers(), content=self.content)
             response = await client.send(request, stream=True)
             try:
                 self._judge(response)
@@ -215,6 +219,15 @@ class _Trip:
                 await response.aclose()
             self._turn_to(response)
         raise ToolError(f"{self.first.host} redirects more than {outgoing.max_redirects} times.", code="bad_redirect", permanent=True)
+
+    def _headers(self) -> dict[str, str]:
+        outgoing, at_home = self.outgoing, origin(self.url) == origin(self.first)
+        left_out = (frozenset() if self.content is not None else _ABOUT_THE_BODY) | (frozenset() if at_home else _OF_ONE_ORIGIN)
+        headers = {name: value for name, value in outgoing.headers.items() if name.lower() not in left_out}
+        if at_home if outgoing.secret_below is None else is_below(self.url, outgoing.secret_below):
+            taken = {name.lower() for name in outgoing.secret_headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in taken} | dict(outgoing.secret_headers)
+        return headers
 
     def _judge(self, response: httpx2.Response, body: bytes = b"") -> bool:
         may_be_done = self._taken or not proves_refusal(response.status_code, response.headers, body)
@@ -244,19 +257,6 @@ class _Trip:
 def origin(url: httpx2.URL) -> tuple[str, str, int]:
     """Return what makes two addresses one place: scheme, host, port."""
     return url.scheme, url.host, _port(url)
-
-
-_ABOUT_THE_BODY = frozenset({"content-type", "content-encoding", "content-language"})
-_OF_ONE_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization"})
-
-
-def _headers_for(outgoing: Outgoing, *, at_home: bool, with_body: bool) -> dict[str, str]:
-    left_out = (frozenset() if with_body else _ABOUT_THE_BODY) | (frozenset() if at_home else _OF_ONE_ORIGIN)
-    headers = {name: value for name, value in outgoing.headers.items() if name.lower() not in left_out}
-    if at_home:
-        taken = {name.lower() for name in outgoing.secret_headers}
-        headers = {name: value for name, value in headers.items() if name.lower() not in taken} | dict(outgoing.secret_headers)
-    return headers
 
 
 async def _read(response: httpx2.Response, *, max_bytes: int, sink: Sink | None) -> bytes:

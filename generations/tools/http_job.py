@@ -1,6 +1,6 @@
 """http.job: any provider that works in jobs, described by a configuration instead of code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -62,6 +62,10 @@ class HttpJob(Adapter):
     def file_headers(self, request: Request) -> Mapping[str, str]:
         """Return the key: the provider's own files may want it."""
         return _api(request, self._config(request)).secret_headers
+
+    def file_prefixes(self, request: Request) -> Sequence[str]:
+        config = self._config(request)
+        return _api(request, config).prefixes(config["file_paths"])
 
     async def run(self, request: Request) -> Result | Submitted:
         config = self._config(request)

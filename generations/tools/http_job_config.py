@@ -7,6 +7,7 @@ from spells.models.tool import Recovery
 
 from .configuration import HEADER_NAME, headers_schema
 from .definition import integer_schema, object_schema
+from .file_places import file_paths_property
 from .given_files import MAX_GIVEN_BYTES
 from .made_files import KEEP_PROPERTIES
 from .provider_api import ENV_PATTERN, provider_schema
@@ -208,6 +209,7 @@ CONFIG_SCHEMA: Mapping[str, Any] = provider_schema(
                 required=("request", "job_id"),
             ),
         },
+        "file_paths": file_paths_property([]),
         **KEEP_PROPERTIES,
     },
     base_url="https://jobs.example.com/v1",

@@ -4,7 +4,7 @@ The key goes to the provider's own origin and nowhere else, also when an answer 
 """
 
 import json as json_text
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -98,6 +98,11 @@ class ProviderApi:
     @property
     def host(self) -> str:
         return httpx2.URL(self.base_url).host
+
+    def prefixes(self, paths: Sequence[str]) -> list[str]:
+        """Return the URLs of paths below `base_url`, or, of those that begin with a slash, of paths at its host."""
+        root = str(httpx2.URL(self.base_url).copy_with(raw_path=b""))
+        return [f"{root}{path}" if path.startswith("/") else f"{self.base_url}/{path}" for path in paths]
 
     def url(self, path: str) -> str:
         """Return the address of a path below `base_url`, or a whole address that the provider named, if it is its own.

@@ -1,7 +1,7 @@
 """replicate: models at Replicate, or on a cog server of one's own."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from spells.models.tool import Effects, Recovery
 from .configuration import read_config
 from .contract import Adapter, Delivery, Json, Lost, Problem, Progress, Request, Result, Submitted, ToolDefinition, ToolError
 from .definition import integer_schema, object_schema
+from .file_places import file_paths_property
 from .given_files import SMALL_BYTES, GivenFile, free_of_charge, multipart, with_files
 from .made_files import KEEP_PROPERTIES, files_schema
 from .provider_answers import no_lookup, taken
@@ -60,6 +61,7 @@ _CONFIG_SCHEMA = provider_schema(
             "pattern": ENV_PATTERN,
             "default": "",
         },
+        "file_paths": file_paths_property(["files/"]),
         **KEEP_PROPERTIES,
     },
     base_url="https://api.replicate.com/v1",
@@ -127,6 +129,10 @@ class Replicate(Adapter):
     def file_headers(self, request: Request) -> Mapping[str, str]:
         """Return the key: outputs that are kept with the API itself are not public."""
         return ProviderApi.of(request, read_config(request, self.config_schema)).secret_headers
+
+    def file_prefixes(self, request: Request) -> Sequence[str]:
+        config = read_config(request, self.config_schema)
+        return ProviderApi.of(request, config).prefixes(config["file_paths"])
 
     async def run(self, request: Request) -> Result | Submitted:
         config = self._config(request)

@@ -167,6 +167,15 @@ def test_the_key_goes_with_each_request(site, monkeypatch):
     assert [seen.headers["authorization"] for seen in site.seen] == ["Bearer hf_secret"] * 3
 
 
+def test_an_app_cannot_have_itself_asked_with_the_key_for_more_than_files(site, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    site.put("/gradio_api/file=/tmp/a.png", picture())
+    site.put("/config", picture())
+    named = [{"path": site.url(path), "meta": {"_type": "gradio.FileData"}} for path in ("/config", "/gradio_api/file=/tmp/a.png")]
+    run(calling(serve(site, ("complete", named)), "predict", config={"api_key_env": "HF_TOKEN"}))
+    assert [seen.path for seen in site.seen[2:] if "authorization" in seen.headers] == ["/gradio_api/file=/tmp/a.png"]
+
+
 def test_a_call_costs_what_the_tool_says(site):
     cost = run(calling(serve(site, ("complete", ["x"])), "predict", pricing={"per_call": "0.01"})).cost
     assert cost.usd == Decimal("0.01")

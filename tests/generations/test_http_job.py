@@ -1,5 +1,6 @@
 """http.job: the provider that the documentation invents, served here, and servers that answer as badly as they can."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from generations import keeping
 from generations.tools import registry
 from generations.tools.contract import CallbackRefusedError, Delivery, Lost, Progress, Result, Submitted, ToolError
 from generations.tools.http_job_config import CONFIG_SCHEMA
@@ -172,6 +174,28 @@ def test_a_job_is_cancelled(site):
     with pytest.raises(ToolError, match="no `cancel` request") as raised:
         ask(request_to(site.url(""), config=lumen(site.url(""), cancel=None)), "cancel", "p1")
     assert raised.value.permanent
+
+
+@pytest.mark.parametrize(
+    ("file_paths", "with_key"),
+    [([], []), (["files/"], ["/v1/files/1.png"]), (["/files/"], ["/files/2.png"]), (["jobs/p1/file="], ["/v1/jobs/p1/file=3.png"])],
+    ids=str,
+)
+def test_the_key_goes_with_files_only_where_the_configuration_says(site, file_paths, with_key):
+    urls = [site.put(path, picture()) for path in ("/v1/files/1.png", "/files/2.png", "/v1/jobs/p1/file=3.png", "/v1/filesystem/4.png")]
+    site.put("/v1/paintings/p1", painting(state="dry", result={"urls": urls}))
+    request = request_to("", config=lumen(site.url("/v1"), file_paths=file_paths, files=None))
+    told = ask(request, "poll", "p1")
+    kept = asyncio.run(keeping.keep(told, request=request, adapter=ADAPTER, seconds=10))
+    assert len(kept.output["files"]) == len(urls)
+    assert [seen.path for seen in site.seen[1:] if "authorization" in seen.headers] == with_key
+
+
+@pytest.mark.parametrize("path", ["", "/", "files", "../files/", "files/?a=", "//other.test/", "https://other.test/files/", "fi les/"])
+def test_a_place_of_files_is_a_folder_of_the_providers(site, path):
+    with pytest.raises(ToolError) as raised:
+        ask(request_to("", config=lumen(site.url(""), file_paths=[path])), "run")
+    assert (raised.value.code, site.seen) == ("bad_config", [])
 
 
 # What a server may say

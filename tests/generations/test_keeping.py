@@ -33,6 +33,9 @@ class Provider(Adapter):
     def file_headers(self, request):
         return {"Authorization": "Bearer secret-key"}
 
+    def file_prefixes(self, request):
+        return (f"{request.config.get('base_url', 'https://provider.test')}/files/",)
+
 
 @pytest.fixture
 def site():
@@ -225,10 +228,40 @@ def test_private_addresses_are_refused(site):
     assert site.seen == []
 
 
-def test_the_providers_own_address_may_be_private_and_gets_the_key(site):
-    output = kept({"file": RemoteFile(url=site.put("/a", b"x"))}, request_with({"base_url": site.url("/api")}))
-    assert bytes_of(output["file"]) == b"x"
-    assert site.seen[0].headers["authorization"] == "Bearer secret-key"
+def test_the_providers_own_address_may_be_private_and_gets_the_key_where_its_files_are(site):
+    urls = [site.put(path, path.encode()) for path in ("/api/files/a", "/api/jobs", "/a", "/api/files%2e/a", "/api/files/%2e%2e/jobs")]
+    output = kept({"files": [RemoteFile(url=url) for url in urls]}, request_with({"base_url": site.url("/api")}))
+    assert [bytes_of(file) for file in output["files"]] == [url.removeprefix(site.url("")).encode() for url in urls]
+    assert {seen.path for seen in site.seen if "authorization" in seen.headers} == {"/api/files/a"}
+
+
+def test_no_redirect_takes_the_key_away_from_the_files(site):
+    site.put("/api/files/a", status=302, headers={"Location": "/api/secrets"})
+    site.put("/api/files/b", status=302, headers={"Location": "/api/files/c"})
+    site.put("/api/secrets", b"x")
+    site.put("/api/files/c", b"x")
+    kept(
+        {"a": RemoteFile(url=site.url("/api/files/a")), "b": RemoteFile(url=site.url("/api/files/b"))},
+        request_with({"base_url": site.url("/api")}),
+    )
+    assert {seen.path for seen in site.seen if "authorization" in seen.headers} == {"/api/files/a", "/api/files/b", "/api/files/c"}
+
+
+class Careless(Adapter):
+    """Has a key, and does not say where files want it."""
+
+    key = "test.careless"
+    config_schema = provider_schema({}, base_url="https://provider.test/v1", api_key_env="")
+
+    def file_headers(self, request):
+        return {"Authorization": "Bearer secret-key"}
+
+
+def test_without_a_word_on_where_files_are_no_key_goes_with_them(site):
+    result = Result(output={"file": RemoteFile(url=site.put("/a", b"x"))})
+    kept = asyncio.run(keeping.keep(result, request=request_with({"base_url": site.url()}), adapter=Careless(), seconds=10))
+    assert isinstance(kept, Result)
+    assert "authorization" not in site.seen[0].headers
 
 
 def test_a_redirect_from_the_provider_to_another_private_address_is_refused(site, elsewhere):
@@ -239,8 +272,8 @@ def test_a_redirect_from_the_provider_to_another_private_address_is_refused(site
 
 
 def test_the_key_goes_to_no_other_origin(site, elsewhere):
-    target = elsewhere.put("/b", b"x").replace("127.0.0.1", "127.0.0.2")
-    url = site.put("/a", status=302, headers={"Location": target})
+    target = elsewhere.put("/api/files/b", b"x").replace("127.0.0.1", "127.0.0.2")
+    url = site.put("/api/files/a", status=302, headers={"Location": target})
     request = request_with({**OPEN, "base_url": site.url("/api")})
     kept({"moved": RemoteFile(url=url), "there": RemoteFile(url=target)}, request)
     assert len(elsewhere.seen) == 2

@@ -1,5 +1,6 @@
 """replicate against the fake provider, which Replicate's own client accepts, and against a server that answers as badly as it can."""
 
+import asyncio
 import base64
 import io
 import json
@@ -7,9 +8,11 @@ import random
 from dataclasses import replace
 from decimal import Decimal
 
+import httpx2
 import pytest
 from PIL import Image
 
+from generations import keeping
 from generations.tools import registry
 from generations.tools.contract import CallbackRefusedError, Cost, Delivery, Lost, Progress, RemoteFile, Result, Submitted, ToolError
 from generations.tools.provider_api import ProviderApi
@@ -538,7 +541,22 @@ def test_a_missing_key_is_named(site, monkeypatch):
 
 
 def test_files_of_the_api_itself_are_fetched_with_the_key(site):
-    assert registry.get("replicate").file_headers(request_to(site.url(""))) == {"Authorization": f"Bearer {KEY}"}
+    adapter, request = registry.get("replicate"), request_to(site.url("/v1"))
+    assert adapter.file_headers(request) == {"Authorization": f"Bearer {KEY}"}
+    assert tuple(adapter.file_prefixes(request)) == (site.url("/v1/files/"),)
+
+
+def test_a_model_cannot_have_the_api_asked_with_our_key(site):
+    request = request_to(site.url("/v1"))
+    places = ["webhooks/default/secret", "predictions", "files/../predictions", "files/%2e%2e/predictions", "files/f1"]
+    output = [site.url(f"/v1/{place}") for place in places]
+    site.put("/v1/predictions/p1", prediction(output=output))
+    for place in places:
+        site.put(httpx2.URL(site.url(f"/v1/{place}")).raw_path.decode(), b"x")
+    told = ask(request, "poll", "p1")
+    asyncio.run(keeping.keep(told, request=request, adapter=registry.get("replicate"), seconds=10))
+    assert [seen.path for seen in site.seen[1:] if "authorization" in seen.headers] == ["/v1/files/f1"]
+    assert len(site.seen) == 1 + len(places)
 
 
 def test_inputs_must_be_an_object():
