@@ -13,7 +13,7 @@ from spells.models.tool import Effects
 from .configuration import headers_schema, read_config, read_headers
 from .contract import Adapter, Delivery, Json, Lost, Progress, Request, Result, Submitted, ToolDefinition, ToolError
 from .definition import object_schema
-from .fal_queue import Hook, Status, failure, needs_a_poll, read_place, result_of
+from .fal_queue import Hook, Status, failure, needs_a_poll, read_place, result_of, tells_sort
 from .fal_signatures import verify
 from .given_files import SMALL_BYTES, GivenFile, free_of_charge, with_files
 from .http_client import Answer, Outgoing, exchange
@@ -153,7 +153,7 @@ class Fal(Adapter):
         ours = request.job_handle.get("request_id", hook.request_id)
         if hook.request_id != ours or hook.payload_error or needs_a_poll(request):
             return None
-        if hook.status == "OK":
+        if hook.status == "OK" and hook.payload is not None:
             return result_of(request, config, hook.payload)
         return failure(hook.payload or hook.error) if hook.status == "ERROR" else None
 
@@ -216,19 +216,29 @@ async def _response(request: Request, config: Mapping[str, Any], job_id: str, *,
     told = _fault_in(answer, api)
     if told is None:
         raise status_error(answer.status, answer.headers, answer.body, host=api.host)
-    headers = answer.headers
-    return failure(told, status=answer.status, kind=headers.get("x-fal-error-type", "")[:100], retryable=headers.get("x-fal-retryable", ""))
+    kind, retryable = (answer.headers.get(name, "")[:100] for name in _OPINIONS)
+    return failure(told, status=answer.status, kind=kind, retryable=retryable)
+
+
+# What fal says of a failure beside its words: the sort of it, and whether to try again.
+_OPINIONS = ("x-fal-error-type", "x-fal-retryable")
 
 
 def _fault_in(answer: Answer, api: ProviderApi) -> Mapping[str, Any] | None:
-    """Return what the model says of its failure; None when it is the queue that refuses to tell us."""
+    """Return what the model says of its failure; None when the queue, or a gateway before it, does not hand that out.
+
+    Gateways, too, answer 5xx with a text as `detail`. The model's own word is a list of faults, or comes with fal's opinion.
+    """
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *RETRYABLE):
         return None
     try:
         told = api.json_of(answer)
     except ToolError:
         return None
-    return told if isinstance(told, Mapping) and ("detail" in told or "error_type" in told) else None
+    if not isinstance(told, Mapping) or ("detail" not in told and "error_type" not in told):
+        return None
+    is_sure = answer.status < HTTPStatus.INTERNAL_SERVER_ERROR or any(name in answer.headers for name in _OPINIONS)
+    return told if is_sure or tells_sort(told) else None
 
 
 async def _upload(request: Request, config: Mapping[str, Any], api: ProviderApi, file: GivenFile) -> str:

@@ -146,6 +146,11 @@ def failure(told: Any, *, status: int = 0, kind: str = "", retryable: str = "", 
     return ToolError(f"The model failed: {words}", code="job_failed", permanent=permanent, cost=cost, details=details)
 
 
+def tells_sort(told: Any) -> bool:
+    """Tell whether an error says of which sort it is, as fal's own do."""
+    return bool(_kinds(told))
+
+
 def words_of(told: Any) -> str:
     """Return the words of an error: its text, or what is wrong at which place."""
     if isinstance(told, Mapping):

@@ -416,7 +416,7 @@ OWN_FAULT = {"detail": [{"loc": ["body"], "msg": "CUDA", "type": "internal_serve
         (422, FAULT, "true", ("image.0: too small", False)),
         (422, OWN_FAULT, "", ("CUDA", False)),
         (500, OWN_FAULT, "", ("CUDA", False)),
-        (500, {"detail": "Died"}, "", ("Died", False)),
+        (500, {"detail": "Died"}, "true", ("Died", False)),
         (500, {"detail": "Died"}, "false", ("Died", True)),
         (400, {"detail": "Bad"}, "", ("Bad", True)),
         (504, {"detail": "Timed out", "error_type": "request_timeout"}, "", ("Timed out", False)),
@@ -440,12 +440,24 @@ def test_an_error_in_place_of_an_output_is_the_requests_own(site, status, body, 
         (401, {"detail": "Who?"}, "unauthorized"),
         (502, b"<html>", "provider_error"),
         (503, {}, "provider_error"),
+        (500, {"detail": "Internal Server Error"}, "provider_error"),
+        (502, {"detail": "Bad Gateway"}, "provider_error"),
+        (503, {"detail": []}, "provider_error"),
+        (504, {"detail": ["upstream timed out"]}, "provider_error"),
     ],
+    ids=str,
 )
 def test_a_refusal_of_the_queue_says_nothing_of_the_request(site, status, body, code):
     with pytest.raises(ToolError) as raised:
         poll(site, {"status": "COMPLETED"}, body, response_status=status)
     assert (raised.value.code, raised.value.ambiguous) == (code, False)
+
+
+@pytest.mark.parametrize("header", ["x-fal-error-type", "x-fal-retryable"])
+def test_a_text_is_the_models_word_where_fal_says_so(site, header):
+    headers = {header: {"x-fal-error-type": "internal_error", "x-fal-retryable": "true"}[header]}
+    error = poll(site, {"status": "COMPLETED"}, {"detail": "Died"}, response_status=500, headers=headers)
+    assert (error.code, error.message, error.permanent) == ("job_failed", "The model failed: Died", False)
 
 
 def test_an_output_that_is_gone_is_lost(site):
@@ -530,6 +542,8 @@ def test_a_request_without_a_known_id_cannot_be_looked_up(site):
     [
         {"request_id": "r2", "status": "OK", "payload": FOX},
         {"request_id": "r1", "status": "OK", "payload": None, "payload_error": "too large"},
+        {"request_id": "r1", "status": "OK"},
+        {"request_id": "r1", "status": "OK", "payload": None},
         {"request_id": "r1", "status": "PONDERING"},
     ],
     ids=str,
