@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from mimetypes import guess_type
@@ -26,6 +26,7 @@ from .provider_api import ProviderApi, provider_schema
 logger = logging.getLogger(__name__)
 
 MAX_GIVEN_BYTES = 50 * 2**20
+OUTPUTS_COME_WITHIN_SECONDS = 60.0
 # In today's words and in older ones.
 WAITING = frozenset({"not-started", "queued", "started"})
 AT_WORK = WAITING | {"running", "uploading", "processing"}
@@ -123,9 +124,10 @@ class ComfyDeploy(Adapter):
     def read_callback(self, request: Request, payload: Any) -> Result | Progress | ToolError | None:
         config = read_config(request, self.config_schema)
         run = read_as(_Run, payload, host="ComfyDeploy", what="run")
-        # Its webhooks do not tell the time that is charged.
+        # Its webhooks do not tell the time that is charged, and may leave out what was made.
         is_silent = not run.is_at_work and run.seconds is None and "per_second" in request.pricing
-        return None if is_silent else _outcome(run, request, config)
+        is_empty = run.status in SUCCEEDED and not _output(run)["outputs"]
+        return None if is_silent or is_empty else _outcome(run, request, config)
 
 
 def _api(request: Request, config: Mapping[str, Any]) -> ProviderApi:
@@ -164,6 +166,11 @@ class _Run(BaseModel):
         return self.status not in SUCCEEDED | FAILED | {"timeout", "cancelled"}
 
     @property
+    def has_just_ended(self) -> bool:
+        """Tell whether outputs may still come: ComfyDeploy stores them beside the status, not with it."""
+        return self.ended_at is not None and abs((datetime.now(UTC) - self.ended_at).total_seconds()) < OUTPUTS_COME_WITHIN_SECONDS
+
+    @property
     def seconds(self) -> Decimal | None:
         """The seconds of the machine; None while they are not known."""
         if self.run_duration is not None:
@@ -181,15 +188,21 @@ def _outcome(run: _Run, request: Request, config: Mapping[str, Any]) -> Result |
         return _progress(run, config)
     cost = _cost(run, request)
     if run.status in SUCCEEDED:
-        output = _output(run)
-        if not output["outputs"]:
-            return ToolError("The workflow ended without an output.", code="empty_answer", cost=cost)
-        return Result(output=output, cost=cost)
+        return _success(run, config, cost=cost)
     if run.status == "cancelled":
         return ToolError("The run was cancelled at ComfyDeploy.", code="cancelled", permanent=True, cost=cost)
     if run.status == "timeout":
         return ToolError("The workflow worked longer than its machine lets it.", code="timed_out", permanent=True, cost=cost)
     return ToolError(f"The workflow failed: {_words(run)}", code="provider_failed", cost=cost)
+
+
+def _success(run: _Run, config: Mapping[str, Any], *, cost: Cost | None) -> Result | Progress | ToolError:
+    output = _output(run)
+    if output["outputs"]:
+        return Result(output=output, cost=cost)
+    if run.has_just_ended:
+        return Progress(stage="waiting for its outputs", poll_after=config["poll_seconds"])
+    return ToolError("The workflow ended without an output.", code="empty_answer", permanent=True, cost=cost)
 
 
 def _cost(run: _Run, request: Request) -> Cost | None:

@@ -110,8 +110,8 @@ class HttpJob(Adapter):
             return None
         outcome = outcome_of(request, config, told)
         if outcome == SUCCEEDED:
-            is_whole = callback["tells"] == ALL and "fetch" not in config
-            return result_of(request, config, find(config, "result", told), told=told) if is_whole else None
+            result = find(config, "result", told) if callback["tells"] == ALL and "fetch" not in config else None
+            return None if result is None else result_of(request, config, result, told=told)
         news = unfinished(request, config, told, outcome)
         # That it is lost is asked for: a poll's word counts for more.
         return None if isinstance(news, Lost) else news

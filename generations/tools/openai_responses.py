@@ -87,6 +87,8 @@ class OpenAIResponses(Adapter):
             cost = cost_told(told, request)
         with taken(cost):
             response = read_as(_Response, told, host=api.host, what="response")
+            if response.is_silent:
+                return Submitted(job_id=response.id, poll_after=config["poll_seconds"])
             outcome = response.outcome(request, config, request_id=request_id_of(answer))
         if isinstance(outcome, Progress):
             return Submitted(job_id=response.id, poll_after=config["poll_seconds"])
@@ -103,6 +105,8 @@ class OpenAIResponses(Adapter):
         if answer.status == HTTPStatus.NOT_FOUND:
             return Lost(message=f"{api.host} knows no response {job_id}.")
         response = read_as(_Response, api.json_of(answer), host=api.host, what="response")
+        if response.is_silent:
+            raise ToolError(f"{api.host} tells of a completed response without its output.", code="bad_answer")
         return response.outcome(request, config, request_id=request_id_of(answer))
 
     async def cancel(self, request: Request, job_id: str) -> None:
@@ -193,6 +197,11 @@ class _Response(BaseModel):
     usage: Usage | None = None
     error: _Failure | None = None
     incomplete_details: _Incomplete | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether it is said to be there and left out. One with nothing in it has an empty list."""
+        return self.status == "completed" and self.output is None
 
     def outcome(self, request: Request, config: Mapping[str, Any], *, request_id: Mapping[str, str]) -> Result | Progress | ToolError:
         """Return what became of it. A status that nobody knows counts as at work, until the job's deadline."""

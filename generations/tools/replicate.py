@@ -167,9 +167,12 @@ class Replicate(Adapter):
         secret_env = delivery.config.get("webhook_secret_env", "")
         return verify(delivery, secret_env=secret_env) if secret_env else ""
 
-    def read_callback(self, request: Request, payload: Json) -> Result | Progress | ToolError:
+    def read_callback(self, request: Request, payload: Json) -> Result | Progress | ToolError | None:
+        """Return what a webhook says; of a success without its output no more than that: the prediction itself has it, if any."""
         config = self._config(request)
-        return news(request, config, read_prediction(payload, host=httpx2.URL(config["base_url"]).host))
+        prediction = read_prediction(payload, host=httpx2.URL(config["base_url"]).host)
+        is_empty = prediction.status == "succeeded" and prediction.output is None
+        return None if is_empty else news(request, config, prediction)
 
     def _config(self, request: Request) -> dict[str, Any]:
         config = read_config(request, self.config_schema)

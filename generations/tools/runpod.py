@@ -126,9 +126,10 @@ class RunPod(Adapter):
     def read_callback(self, request: Request, payload: Any) -> Result | Progress | ToolError | None:
         config = read_config(request, self.config_schema)
         job = read_as(_Job, payload, host="RunPod", what="job")
-        # Its status tells the time that is charged, if the webhook does not.
+        # Its status tells the time that is charged and what was made, if the webhook does not.
         is_silent = job.status not in AT_WORK and job.executionTime is None and "per_second" in request.pricing
-        return None if is_silent else _outcome(job, request, config)
+        is_empty = job.status == "COMPLETED" and job.is_empty
+        return None if is_silent or is_empty else _outcome(job, request, config)
 
 
 def _api(request: Request, config: Mapping[str, Any]) -> ProviderApi:
@@ -154,13 +155,17 @@ class _Job(BaseModel):
     output: Any = None
     error: Any = None
 
+    @property
+    def is_empty(self) -> bool:
+        return self.output in (None, "", [], {})
+
 
 def _outcome(job: _Job, request: Request, config: Mapping[str, Any]) -> Result | Progress | ToolError:
     """Return what became of a job. A status that nobody knows counts as at work, until the job's deadline."""
     cost = _cost(job, request)
     match job.status:
         case "COMPLETED":
-            if job.output in (None, "", [], {}):
+            if job.is_empty:
                 return ToolError("The endpoint ended without an output.", code="empty_answer", cost=cost)
             finder = FileFinder.of(config)
             return Result(output=finder.output(_with_data_uris(job.output, frozenset(config["base64_fields"]))), cost=cost)

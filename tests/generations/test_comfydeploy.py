@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -121,6 +122,16 @@ def test_what_is_sent(oddity: Oddity, monkeypatch: pytest.MonkeyPatch):
         run(request)
 
 
+@pytest.mark.parametrize("outputs", [{}, {"outputs": None}, {"outputs": []}, {"outputs": [{"data": {"images": []}}]}], ids=str)
+def test_a_webhook_of_a_success_without_its_outputs_is_but_a_hint(oddity: Oddity, outputs: dict[str, Any]):
+    request = oddity.request()
+    told = {"event_type": "run.updated", "run_id": "run_1", "status": "success", "run_duration": 2.5, **outputs}
+    assert called_back(request, told) is None
+    assert called_back(replace(request, pricing={}), told) is None
+    assert isinstance(called_back(request, {**told, "outputs": [{"data": DATA}]}), Result)
+    assert isinstance(called_back(request, {**told, "status": "failed"}), ToolError)
+
+
 DATA = {"images": [{"url": PNG, "type": "output", "filename": "a.png", "subfolder": ""}]}
 
 
@@ -169,9 +180,9 @@ def test_the_one_picture_has_a_name_of_its_own(oddity: Oddity, name: str, keys: 
 
 TIMES = {"started_at": "2026-11-24T10:00:00+00:00", "ended_at": "2026-11-24T10:00:04.500000Z"}
 ENDS: list[tuple[str, dict[str, Any], tuple[str, bool, str | None]]] = [
-    ("success", {"outputs": [], "run_duration": 1}, ("empty_answer", False, "0.0012")),
-    ("success", {"outputs": None, "run_duration": 1}, ("empty_answer", False, "0.0012")),
-    ("success", {"outputs": [{"data": {"images": []}}], **TIMES}, ("empty_answer", False, "0.0054")),
+    ("success", {"outputs": [], "run_duration": 1}, ("empty_answer", True, "0.0012")),
+    ("success", {"outputs": None, "run_duration": 1}, ("empty_answer", True, "0.0012")),
+    ("success", {"outputs": [{"data": {"images": []}}], **TIMES}, ("empty_answer", True, "0.0054")),
     ("failed", {"run_duration": 2}, ("provider_failed", False, "0.0024")),
     ("failed", {}, ("provider_failed", False, None)),
     ("failed", {"started_at": TIMES["ended_at"], "ended_at": TIMES["started_at"]}, ("provider_failed", False, "0")),
@@ -189,6 +200,14 @@ def test_an_end_without_an_output_is_an_error_with_its_cost(oddity: Oddity, stat
     code, permanent, usd = meaning
     assert (told.code, told.permanent, told.ambiguous) == (code, permanent, False)
     assert (told.cost and told.cost.usd) == (usd and Decimal(usd))
+
+
+def test_outputs_may_come_a_little_after_the_end(oddity: Oddity):
+    ended_at = datetime.now(UTC)
+    assert oddity.told("success", outputs=[], ended_at=ended_at.isoformat()) == Progress(stage="waiting for its outputs", poll_after=3)
+    assert isinstance(oddity.told("success", outputs=[{"data": DATA}], ended_at=ended_at.isoformat()), Result)
+    long_ago = ended_at - timedelta(seconds=comfydeploy.OUTPUTS_COME_WITHIN_SECONDS + 1)
+    assert oddity.told("success", outputs=[], ended_at=long_ago.isoformat()).code == "empty_answer"
 
 
 @pytest.mark.parametrize(

@@ -494,6 +494,8 @@ def event(**told):
     ("payload", "tells", "kind"),
     [
         (event(state="dry", result=1), "all", Result),
+        (event(state="dry"), "all", None),
+        (event(state="dry", result=None), "all", None),
         (event(state="dry", result=1), "ends", None),
         (event(state="dry", result=1), "nothing", None),
         (event(state="spoilt"), "all", ToolError),

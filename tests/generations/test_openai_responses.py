@@ -262,6 +262,16 @@ def test_an_end_without_an_answer_is_an_error_with_its_cost(oddity: Oddity, resp
     assert told.cost.usd == USD
 
 
+@pytest.mark.parametrize("left_out", [{}, {"output": None}], ids=str)
+def test_a_completed_response_that_leaves_its_output_out_is_asked_for_again(oddity: Oddity, left_out: dict[str, Any]):
+    silent = {"status": "completed", "usage": USAGE, **left_out}
+    with pytest.raises(ToolError, match="without its output") as raised:
+        oddity.told(silent)
+    assert (raised.value.code, raised.value.permanent) == ("bad_answer", False)
+    oddity.server.put("/v1/responses", {"id": "resp_1", **silent})
+    assert run(oddity.request()) == Submitted(job_id="resp_1", poll_after=3)
+
+
 def test_an_answer_that_was_cut_off_is_still_an_answer(oddity: Oddity):
     result = oddity.told(completed("Once upon", status="incomplete", incomplete_details={"reason": "max_output_tokens"}))
     assert (result.output["text"], result.output["finish_reason"]) == ("Once upon", "length")

@@ -223,6 +223,13 @@ def test_webhooks_are_verified_and_read(fake, monkeypatch):
                 adapter.verify_callback(bad)
 
 
+@pytest.mark.parametrize("output", [{}, {"output": None}], ids=str)
+def test_a_webhook_of_a_success_without_its_output_is_but_a_hint(output):
+    request = request_to("http://127.0.0.1:1")
+    assert ask(request, "read_callback", {"id": "p1", "status": "succeeded", "metrics": {"predict_time": 1}, **output}) is None
+    assert isinstance(ask(request, "read_callback", {"id": "p1", "status": "failed", **output}), ToolError)
+
+
 def signed_by(secret_env: str):
     return {**MODEL, "webhook_secret_env": secret_env}
 

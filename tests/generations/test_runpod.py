@@ -241,6 +241,12 @@ def test_a_webhook_that_hides_the_time_is_but_a_hint(oddity: Oddity):
         assert raised.value.code == "bad_answer"
 
 
+@pytest.mark.parametrize("output", [{}, {"output": None}, {"output": []}, {"output": ""}], ids=str)
+def test_a_webhook_of_an_end_without_its_output_is_but_a_hint(oddity: Oddity, output: dict[str, Any]):
+    assert called_back(oddity.request(), {"id": "job_1", "status": "COMPLETED", "executionTime": 5, **output}) is None
+    assert isinstance(called_back(oddity.request(), {"id": "job_1", "status": "FAILED", "executionTime": 5, **output}), ToolError)
+
+
 def test_a_job_that_ends_at_once_is_an_answer(oddity: Oddity):
     oddity.server.put("/v2/ep1/run", {"id": "job_1", "status": "COMPLETED", "output": "x", "executionTime": 1000})
     assert run(oddity.request()).cost.usd == Decimal("0.00031")
