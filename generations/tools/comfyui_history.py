@@ -115,8 +115,9 @@ def _seconds(messages: list[Any]) -> float | None:
 
 
 def _cost(request: Request, seconds: float | None, *, images: int | None = None) -> Cost | None:
-    quantities = {"per_call": 1, "per_second": seconds, "per_image": images}
-    return charge(request, {unit: quantity for unit, quantity in quantities.items() if quantity is not None})
+    """Return what a workflow cost: the call and its time, also when it failed; its pictures, when it succeeded."""
+    quantities: dict[str, float | None] = {"per_call": 1, "per_second": seconds}
+    return charge(request, quantities if images is None else {**quantities, "per_image": images})
 
 
 def _made(entry: Mapping[str, Any], nodes: list[str]) -> Iterator[tuple[str, str, Any]]:

@@ -97,7 +97,7 @@ def read_place(told: Any, *, host: str) -> Place:
 def result_of(request: Request, config: Mapping[str, Any], output: Any, *, seconds: Any = None, units: Any = None) -> Result:
     """Return the result of a request that succeeded. `seconds` and `units` are what fal says that it used."""
     finder = FileFinder.of(config)
-    return Result(output=finder.output(output), cost=_cost(request, output, files=len(finder.found), seconds=seconds, units=units))
+    return Result(output=finder.output(output), cost=_cost(request, output, files=finder.count, seconds=seconds, units=units))
 
 
 def needs_a_poll(request: Request) -> bool:
@@ -105,10 +105,9 @@ def needs_a_poll(request: Request) -> bool:
     return not {"per_second", "per_unit"}.isdisjoint(request.pricing)
 
 
-def _cost(request: Request, output: Any, *, files: int, seconds: Any, units: Any) -> Cost | None:
+def _cost(request: Request, output: Any, *, files: int | None, seconds: Any, units: Any) -> Cost | None:
     quantities = {"per_call": 1, "per_image": files, "per_megapixel": _megapixels(output), "per_second": seconds, "per_unit": units}
-    told = {unit: quantity for unit, each in quantities.items() if (quantity := counted(each)) is not None}
-    return charge(request, told)
+    return charge(request, {unit: counted(quantity) for unit, quantity in quantities.items()})
 
 
 def _megapixels(output: Any) -> float | None:

@@ -94,7 +94,7 @@ def result_of(request: Request, config: Mapping[str, Any], result: Json, *, told
     if "files" in config:
         finder.only = frozenset(text for path in config["files"] for text in _texts(find_at(path, result)))
     output = finder.output(result)
-    cost = _cost(request, config, told, also={"per_call": 1, "per_image": len(finder.found)})
+    cost = _cost(request, config, told, also={"per_call": 1, "per_image": finder.count})
     return Result(output=output, cost=cost)
 
 
@@ -109,13 +109,12 @@ def _texts(value: Json) -> list[str]:
     return found
 
 
-def _cost(request: Request, config: Mapping[str, Any], told: Json, *, also: Mapping[str, int] | None = None) -> Cost | None:
+def _cost(request: Request, config: Mapping[str, Any], told: Json, *, also: Mapping[str, int | None] | None = None) -> Cost | None:
     """Return what a job cost: what the provider counted, and `also`, by the tool's prices; or the amount that the provider tells."""
     quantities: dict[str, Any] = dict(also or {})
     if "cost" in config:
         quantity, unit = counted(find_at(config["cost"]["quantity"], told)), config["cost"]["unit"]
         if quantity is not None and unit == USD:
             return Cost(usd=quantity, basis={"unit": USD, "quantity": plain(quantity), "price": "1"}) if quantity <= MAX_USD else None
-        if quantity is not None:
-            quantities[unit] = quantity
+        quantities[unit] = quantity
     return charge(request, quantities)

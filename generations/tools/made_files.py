@@ -67,6 +67,11 @@ class FileFinder:
     def of(cls, config: Mapping[str, Any]) -> "FileFinder":
         return cls(keeps=config["keep_files"], hosts=tuple(config["file_hosts"]))
 
+    @property
+    def count(self) -> int | None:
+        """How many files were found; None if nobody knows how many there are: not all were looked for, or none was seen."""
+        return len(self.found) or None if self.keeps else None
+
     def replaced(self, value: Any, *, beside: Mapping[str, Any] | None = None) -> Any:
         """Return a copy of a JSON value with each file as a RemoteFile, of which `found` has each once.
 

@@ -45,11 +45,12 @@ def counted(told: Any) -> Decimal | None:
     return quantity if quantity.is_finite() and 0 <= quantity <= MAX_QUANTITY else None
 
 
-def charge(request: Request, quantities: Mapping[str, Decimal | int | float]) -> Cost | None:
+def charge(request: Request, quantities: Mapping[str, Decimal | int | float | None]) -> Cost | None:
     """Return what a call cost, by the quantities that the provider counted and the tool's prices of them.
 
-    `quantities` are keyed as prices are: `per_second`, `per_image`, `input_per_million` ... None, which means unknown,
-    when the tool has none of these prices. The basis is `{"unit", "quantity", "price", "table"}`; of several units,
+    `quantities` are keyed as prices are: `per_second`, `per_image`, `input_per_million` ...; one that nobody counted is
+    None. The cost is None, which means unknown, when the tool has none of these prices, or has one of what was not
+    counted: what else was counted would be told as the whole. The basis is `{"unit", "quantity", "price", "table"}`; of several units,
     `{"lines": [{"unit", "quantity", "price"}], "table"}`.
 
     Raises:
@@ -58,6 +59,8 @@ def charge(request: Request, quantities: Mapping[str, Decimal | int | float]) ->
     lines, usd = [], Decimal(0)
     for unit, counted in quantities.items():
         if unit in request.pricing:
+            if counted is None:
+                return None
             each, quantity = price(request.pricing, unit), Decimal(str(counted))
             usd += quantity * each / (MILLION if unit.endswith("_per_million") else 1)
             lines.append({"unit": unit.removeprefix("per_"), "quantity": plain(quantity), "price": plain(each)})

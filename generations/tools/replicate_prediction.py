@@ -50,8 +50,9 @@ def news(request: Request, config: Mapping[str, Any], prediction: Prediction) ->
     cost = _cost(request, prediction)
     match prediction.status:
         case "succeeded":
-            output = FileFinder.of(config).output(prediction.output)
-            return Result(output=output, cost=_cost(request, prediction, files=len(output["files"])))
+            finder = FileFinder.of(config)
+            output = finder.output(prediction.output)
+            return Result(output=output, cost=_cost(request, prediction, also={"per_call": 1, "per_image": finder.count}))
         case "failed":
             words = words_of(prediction.error) or "it does not say why"
             return ToolError(f"The model failed: {words}", code="job_failed", cost=cost)
@@ -69,12 +70,9 @@ def words_of(error: Any) -> str:
     return clean_text((error if isinstance(error, str) else str(error or ""))[:MAX_WORDS]).strip()
 
 
-def _cost(request: Request, prediction: Prediction, *, files: int | None = None) -> Cost | None:
+def _cost(request: Request, prediction: Prediction, *, also: Mapping[str, int | None] | None = None) -> Cost | None:
     """Return what a prediction cost: the time that it ran, also when it was stopped; each file and the call, when it succeeded."""
-    quantities: dict[str, Decimal | int] = {} if files is None else {"per_call": 1, "per_image": files}
-    if prediction.seconds is not None:
-        quantities["per_second"] = prediction.seconds
-    return charge(request, quantities)
+    return charge(request, {**(also or {}), "per_second": prediction.seconds})
 
 
 def _percent(logs: str) -> float | None:

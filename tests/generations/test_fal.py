@@ -376,6 +376,31 @@ def test_cost(site, pricing, headers, usd):
     assert (cost and cost.usd) == (usd and Decimal(usd))
 
 
+IMAGES = {"per_image": "0.003"}
+
+
+@pytest.mark.parametrize(
+    ("config", "output", "pricing"),
+    [
+        ({"keep_files": False}, FOX, IMAGES),
+        ({"keep_files": False}, FOX, {**IMAGES, "per_call": "1"}),
+        ({"keep_files": False}, {"images": [{"url": "data:image/png;base64,iVBORw0KGgo="}, FOX["images"][0]]}, IMAGES),
+        ({"file_hosts": ["cdn.test"]}, FOX, IMAGES),
+        ({}, {"text": "none"}, IMAGES),
+        ({}, {"text": "none"}, {"per_megapixel": "0.01", "per_call": "1"}),
+    ],
+    ids=str,
+)
+def test_files_that_nobody_counted_make_the_cost_unknown_not_nothing(site, config, output, pricing):
+    assert poll(site, {"status": "COMPLETED"}, output, config=config, pricing=pricing).cost is None
+    counted = poll(site, {"status": "COMPLETED"}, output, config=config, pricing={"per_call": "1"})
+    assert counted.cost.usd == 1
+
+
+def test_a_time_that_was_not_told_is_not_left_out_of_the_sum(site):
+    assert poll(site, {"status": "COMPLETED"}, FOX, pricing={**SECONDS, "per_call": "1"}).cost is None
+
+
 @pytest.mark.parametrize("metrics", [None, [], {}, {"inference_time": None}, {"inference_time": -3}, {"inference_time": "long"}], ids=str)
 def test_a_time_that_was_not_told_is_not_charged(site, metrics):
     assert poll(site, {"status": "COMPLETED", "metrics": metrics}, FOX).cost is None

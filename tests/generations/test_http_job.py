@@ -112,6 +112,21 @@ def test_a_job_that_succeeded_has_its_result_its_files_and_its_cost(site):
 
 
 @pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"keep_files": False}, {"gpu_seconds": 12.5, "result": {"canvas": {"url": "https://a.test/1.png"}}}),
+        ({"file_hosts": ["b.test"]}, {"gpu_seconds": 12.5, "result": {"canvas": {"url": "https://a.test/1.png"}}}),
+        ({}, {"gpu_seconds": 12.5, "result": {"text": "none"}}),
+        ({}, {"result": {"canvas": {"url": "https://a.test/1.png"}}}),
+    ],
+    ids=str,
+)
+def test_what_nobody_counted_makes_the_cost_unknown_not_nothing(site, changed, told):
+    config = {**lumen(site.url("")), **changed}
+    assert poll(site, painting(state="dry", **told), config=config, pricing={**PRICES, "per_image": "0.1"}).cost is None
+
+
+@pytest.mark.parametrize(
     ("told", "progress"),
     [
         ({"state": "waiting"}, Progress(poll_after=2)),

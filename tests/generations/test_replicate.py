@@ -419,6 +419,25 @@ def test_cost(site, metrics, pricing, usd):
     assert (cost and cost.usd) == (usd and Decimal(usd))
 
 
+@pytest.mark.parametrize("pricing", [{"per_image": "0.003"}, {"per_image": "0.003", "per_call": "1"}], ids=str)
+@pytest.mark.parametrize(
+    ("config", "output"),
+    [
+        ({"keep_files": False}, ["https://a.test/1.png"]),
+        ({"file_hosts": ["b.test"]}, ["https://a.test/1.png"]),
+        ({}, "no file"),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_files_that_nobody_counted_make_the_cost_unknown_not_nothing(site, config, output, pricing):
+    assert poll(site, prediction(output=output), config=config, pricing=pricing).cost is None
+
+
+def test_a_time_that_was_not_told_is_not_left_out_of_the_sum(site):
+    assert poll(site, prediction(output=["https://a.test/1.png"], metrics={}), pricing={**PRICES, "per_call": "1"}).cost is None
+
+
 @pytest.mark.parametrize(
     ("status", "code", "permanent", "usd"),
     [("failed", "job_failed", False, "0.00115"), ("canceled", "job_cancelled", True, "0.00115"), ("aborted", "job_aborted", False, None)],
