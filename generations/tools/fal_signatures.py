@@ -22,6 +22,7 @@ TOLERANCE_SECONDS = 300
 KEYS_LIVE_SECONDS = 24 * 3600.0
 # A signature by a key that we do not know may be by one that is new: worth a question, but not each time.
 ASK_AGAIN_SECONDS = 60.0
+ASK_AGAIN_AFTER_FAILURE_SECONDS = 10.0
 FETCH_SECONDS = 5.0
 MAX_KEYS_BYTES = 64 * 1024
 MAX_KEYS = 20
@@ -40,12 +41,16 @@ class _KeySet(BaseModel):
 
 @dataclass(slots=True)
 class KeySource:
-    """The keys at one address, as they were when they were last asked for. Times are of the monotonic clock."""
+    """The keys at one address, as they were when they last came. Times are of the monotonic clock.
+
+    `failure` says why they did not come when they were last asked for; None if they did.
+    """
 
     url: str
     keys: Sequence[Ed25519PublicKey] = ()
     fetched_at: float = -KEYS_LIVE_SECONDS
     asked_at: float = -ASK_AGAIN_SECONDS
+    failure: str | None = None
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def current(self) -> Sequence[Ed25519PublicKey]:
@@ -53,28 +58,40 @@ class KeySource:
         return self.keys if time.monotonic() - self.fetched_at < KEYS_LIVE_SECONDS else ()
 
     def renewed(self) -> Sequence[Ed25519PublicKey]:
-        """Ask for the keys, unless they were asked for in the last minute, and return those that hold. Blocks.
+        """Ask for the keys and return them. Blocks.
+
+        They are not asked for if they came within the last minute, or failed to come within the last ten seconds:
+        whoever sends forged webhooks makes us ask no more often.
 
         Raises:
-            ToolError: they cannot be had, and there are no older ones that still hold.
+            ToolError: they cannot be had now. A signature that older ones did not make may be by one that is new.
         """
         with self._asking:
-            if time.monotonic() - self.asked_at >= ASK_AGAIN_SECONDS:
-                self.asked_at = time.monotonic()
-                try:
-                    self.keys = asyncio.run(_fetched(self.url))
-                    self.fetched_at = time.monotonic()
-                except ToolError:
-                    if not self.current():
-                        raise
-            return self.current()
+            pause = ASK_AGAIN_SECONDS if self.failure is None else ASK_AGAIN_AFTER_FAILURE_SECONDS
+            if time.monotonic() - self.asked_at >= pause:
+                self._ask()
+            if self.failure is not None:
+                raise ToolError(f"The keys of webhooks cannot be had: {self.failure}", code="no_keys")
+            return self.keys
+
+    def _ask(self) -> None:
+        self.asked_at, self.failure = time.monotonic(), "nobody answered."
+        try:
+            self.keys = asyncio.run(_fetched(self.url))
+        except ToolError as error:
+            self.failure = error.message
+        else:
+            self.fetched_at, self.failure = time.monotonic(), None
 
 
 async def _fetched(url: str) -> list[Ed25519PublicKey]:
     api = ProviderApi(base_url=url, timeout_seconds=FETCH_SECONDS)
     answer = await api.send("GET", url, max_bytes=MAX_KEYS_BYTES)
     told = read_as(_KeySet, api.json_of(answer), host=api.host, what="set of keys")
-    return [key for each in told.keys if each.kty == "OKP" and (key := _key(each.x))]
+    keys = [key for each in told.keys if each.kty == "OKP" and (key := _key(each.x))]
+    if not keys:
+        raise ToolError(f"{api.host} tells of no key that could sign webhooks.", code="bad_answer")
+    return keys
 
 
 def _key(x: str) -> Ed25519PublicKey | None:

@@ -112,9 +112,26 @@ def test_keys_that_hold_are_used_while_new_ones_cannot_be_had(site, signer):
     check(url, signed(signer))
     publish(site, status=500)
     source_of(url).asked_at -= 61
+    for _ in range(3):
+        with pytest.raises(ToolError, match="500"):  # it may be by a key that is new
+            check(url, signed(Ed25519PrivateKey.generate()))
+        assert check(url, signed(signer)) == "r1"
+    assert len(site.seen) == 2
+
+
+@pytest.mark.parametrize("failure", [{"status": 500}, {"drop": True}, {"body": b'{"keys": []}'}], ids=str)
+def test_while_keys_cannot_be_had_nobody_is_refused_and_they_are_asked_for_now_and_then(site, signer, failure):
+    url = site.put("/keys", failure.pop("body", b""), **failure)
+    for _ in range(5):
+        with pytest.raises(ToolError):
+            check(url, signed(signer))
+    assert len(site.seen) == 1
+    publish(site, jwk(signer))
+    source_of(url).asked_at -= fal_signatures.ASK_AGAIN_AFTER_FAILURE_SECONDS
+    assert check(url, signed(signer)) == "r1"
     with pytest.raises(CallbackRefusedError, match="does not hold"):
         check(url, signed(Ed25519PrivateKey.generate()))
-    assert check(url, signed(signer)) == "r1"
+    assert len(site.seen) == 2
 
 
 @pytest.mark.parametrize("seconds", [-310, 310])
