@@ -149,14 +149,17 @@ class Workbench:
     readable: Mapping[UUID, StoredArtifact] = field(default_factory=dict)
     made: list[StoredArtifact] = field(default_factory=list)
 
-    def read(self, reference: Mapping[str, Any]) -> bytes:
-        """Return the bytes behind a reference. Raises KeyError when it names nothing readable."""
+    def find(self, reference: Mapping[str, Any]) -> StoredArtifact:
+        """Return what is known of the bytes behind a reference. Raises KeyError when it names nothing readable."""
         named = str(reference.get(REFERENCE_KEY, reference))
         try:
-            stored = self.readable[UUID(named)]
+            return self.readable[UUID(named)]
         except (ValueError, KeyError):
             raise KeyError(named) from None
-        with open_stored(stored.sha256) as file:
+
+    def read(self, reference: Mapping[str, Any]) -> bytes:
+        """Return the bytes behind a reference. Raises KeyError as `find`."""
+        with open_stored(self.find(reference).sha256) as file:
             return file.read()
 
     def keep(self, data: bytes, *, mime_type: str, name: str = "", source_url: str = "") -> StoredArtifact:

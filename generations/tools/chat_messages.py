@@ -100,14 +100,15 @@ class _Pictures:
         return {"type": "image_url", "image_url": {"url": url}}
 
     async def _data_url(self, reference: Mapping[str, Any]) -> str:
-        data = await read_async(self._request, reference)
-        self._left -= len(data)
-        if len(data) > MAX_IMAGE_BYTES or self._left < 0:
+        size = self._request.size_of(reference)
+        self._left -= size
+        if size > MAX_IMAGE_BYTES or self._left < 0:
             raise ToolError(
                 f"The pictures are too large: at most {MAX_IMAGE_BYTES} bytes each and {MAX_IMAGES_BYTES} together.",
                 code="too_large",
                 permanent=True,
             )
+        data = await read_async(self._request, reference)
         mime_type = mime_type_of(data, claimed="")
         if mime_type not in SEEN_TYPES:
             raise ToolError(f"A model sees {', '.join(SEEN_TYPES)}, not {mime_type}.", code="bad_image", permanent=True)

@@ -174,7 +174,14 @@ class Request:
         try:
             return self.workbench.read(reference)
         except KeyError as error:
-            raise ToolError(f"No artefact {error.args[0]} of yours.", code="artifact_not_found", permanent=True) from error
+            raise _not_found(error) from error
+
+    def size_of(self, reference: Mapping[str, Json]) -> int:
+        """Return how many bytes an artefact has that stands by reference in `inputs`, without reading them. Raises as `read`."""
+        try:
+            return self.workbench.find(reference).size
+        except KeyError as error:
+            raise _not_found(error) from error
 
     def keep(self, data: bytes, *, mime_type: str, name: str = "", source_url: str = "") -> dict[str, Json]:
         """Store bytes and return the reference that stands for them in the output. Blocks on storage."""
@@ -186,6 +193,10 @@ class Request:
 
 
 PollAnswer = Result | Submitted | Progress | Lost | ToolError
+
+
+def _not_found(error: KeyError) -> ToolError:
+    return ToolError(f"No artefact {error.args[0]} of yours.", code="artifact_not_found", permanent=True)
 
 
 class Adapter:

@@ -39,21 +39,19 @@ Give = Callable[[GivenFile], Awaitable[Any]]
 async def with_files(request: Request, value: Any, *, give: Give, max_bytes: int = MAX_GIVEN_BYTES) -> Any:
     """Return a copy of a JSON value in which what `give` returns stands for each reference to an artefact.
 
-    An artefact that is named twice is given once. `max_bytes` bounds all of them together.
+    An artefact that is named twice is given once. `max_bytes` bounds all of them together; if they are larger, none is read.
 
     Raises:
         ToolError: permanent: an artefact is not the initiator's (`artifact_not_found`), or they are too large.
     """
-    given: dict[UUID, Any] = {}
-    left = max_bytes
+    wanted: dict[UUID, Mapping[str, Any]] = {}
     for reference in _references(value):
-        id_ = UUID(reference[REFERENCE_KEY])
-        if id_ in given:
-            continue
+        wanted.setdefault(UUID(reference[REFERENCE_KEY]), reference)
+    if sum(request.size_of(reference) for reference in wanted.values()) > max_bytes:
+        raise ToolError(f"The files of the inputs are larger than {max_bytes:,} bytes together.", code="too_large", permanent=True)
+    given: dict[UUID, Any] = {}
+    for id_, reference in wanted.items():
         data = await read_async(request, reference)
-        left -= len(data)
-        if left < 0:
-            raise ToolError(f"The files of the inputs are larger than {max_bytes:,} bytes together.", code="too_large", permanent=True)
         mime_type = mime_type_of(data, claimed=str(reference.get("mime_type", "")))
         given[id_] = await give(GivenFile(data=data, mime_type=mime_type, name=_name(id_, mime_type)))
     return _replaced(value, given)

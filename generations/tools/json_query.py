@@ -146,10 +146,9 @@ def _is_json_file(value: Any) -> bool:
 
 def _read(request: Request, reference: Mapping[str, Any]) -> Any:
     """Return the JSON in a file. Raises ToolError: it is none, or too large."""
-    data = request.read(reference)
-    if len(data) > MAX_FILE_BYTES:
+    if request.size_of(reference) > MAX_FILE_BYTES:
         raise ToolError(f"The file is larger than {MAX_FILE_BYTES:,} bytes.", code="too_large", permanent=True)
     try:
-        return parse_json(data)
+        return parse_json(request.read(reference))
     except BadJson as error:
         raise ToolError(f"The file is not JSON: {error}.", code="bad_json", permanent=True) from error

@@ -150,11 +150,12 @@ async def _ordered(request: Request, config: Mapping[str, Any]) -> tuple[str, by
         if "mask" in inputs:
             raise ToolError("A `mask` needs `images` to change.", code="bad_images", permanent=True)
         return "/images/generations", json.dumps(fields, ensure_ascii=False, allow_nan=False).encode(), "application/json"
-    given: list[tuple[str, GivenFile]] = []
-    for name, reference in [*(("image[]", image) for image in inputs["images"]), *([("mask", inputs["mask"])] if "mask" in inputs else [])]:
-        given.append((name, await with_files(request, reference, give=_as_it_is, max_bytes=MAX_GIVEN_BYTES)))
-    if sum(len(file.data) for _, file in given) > MAX_GIVEN_BYTES:
+    wanted = [*(("image[]", image) for image in inputs["images"]), *([("mask", inputs["mask"])] if "mask" in inputs else [])]
+    if sum(request.size_of(reference) for _, reference in wanted) > MAX_GIVEN_BYTES:
         raise ToolError(f"The pictures are larger than {MAX_GIVEN_BYTES:,} bytes together.", code="too_large", permanent=True)
+    given: list[tuple[str, GivenFile]] = [
+        (name, await with_files(request, reference, give=_as_it_is, max_bytes=MAX_GIVEN_BYTES)) for name, reference in wanted
+    ]
     strange = next((file.mime_type for _, file in given if not file.mime_type.startswith("image/")), None)
     if strange:
         raise ToolError(f"Only pictures can be changed, not {strange}.", code="bad_image", permanent=True)
