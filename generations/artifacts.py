@@ -1,7 +1,8 @@
 """Storage of artefacts: bytes under the name of their SHA-256.
 
 Writing needs no database: a tool stores its bytes first, the engine inserts the rows in the transaction that records
-the result. A file whose rows never came is swept up later; a row without its file cannot come about.
+the result. A file whose rows never came takes up space and no more; a row without its file cannot come about, not even
+by a power cut: in a storage of files, the bytes and their name are on the disk before `keep` returns.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 from uuid_utils.compat import uuid7
 
+from .artifact_folder import sync_folders
 from .models import Artifact
 
 REFERENCE_KEY = "artifact"
@@ -50,6 +52,12 @@ def storage() -> Storage:
     return storages["artifacts"]
 
 
+def folder() -> Path | None:
+    """Return the folder in which the artefacts are; None for a storage that is no folder."""
+    where = storage()
+    return Path(where.location) if isinstance(where, FileSystemStorage) else None
+
+
 def path_of(sha256: str) -> str:
     """Return the file's name in the storage, fanned out over folders of 256."""
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
@@ -63,12 +71,12 @@ class Incoming:
 
     def __init__(self) -> None:
         """Open a file beside the stored ones; for a storage that is no folder, in the system's own for such files."""
-        folder = None
-        where = storage()
-        if isinstance(where, FileSystemStorage):
-            folder = Path(where.location) / INCOMING_FOLDER
-            folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder)
+        self._top = folder()
+        incoming = None
+        if self._top is not None:
+            incoming = self._top / INCOMING_FOLDER
+            incoming.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=incoming)
         self._path = Path(name)
         self._file = os.fdopen(handle, "w+b")
         self._hash = hashlib.sha256()
@@ -92,16 +100,23 @@ class Incoming:
             self.head += data[: HEAD_BYTES - len(self.head)]
 
     def keep(self, *, mime_type: str, name: str = "", source_url: str = "") -> StoredArtifact:
-        """Move the bytes to their place, once however often they are made."""
+        """Move the bytes to their place, once however often they are made. In a folder, they are on the disk then."""
         sha256 = self._hash.hexdigest()
         path = path_of(sha256)
         if not storage().exists(path):
-            self._file.flush()
-            self._file.seek(0)
-            saved = storage().save(path, _Whole(self._file, name=str(self._path)))
-            if saved != path:
-                storage().delete(saved)  # somebody else brought the same bytes first
+            self._save(path)
+        if self._top is not None:
+            sync_folders(self._top / path, top=self._top)  # also those of another who brought the same bytes this moment
         return StoredArtifact(id=uuid7(), sha256=sha256, mime_type=mime_type, size=self.size, name=name, source_url=source_url)
+
+    def _save(self, path: str) -> None:
+        self._file.flush()
+        if self._top is not None:
+            os.fsync(self._file.fileno())  # before the bytes have their name: nobody may find it with nothing behind it
+        self._file.seek(0)
+        saved = storage().save(path, _Whole(self._file, name=str(self._path)))
+        if saved != path:
+            storage().delete(saved)  # somebody else brought the same bytes first
 
 
 class _Whole(File[bytes]):
