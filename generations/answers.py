@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from .outputs import clean_output, clean_text
-from .tools.contract import MAX_USD, Cost, Lost, Progress, Result, Submitted, ToolError
+from .tools.contract import MAX_USD, Cost, Lost, Progress, Request, Result, Submitted, ToolError
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def clean_answer(answer: Answer) -> Answer:
 
 
 def _clean_result(result: Result) -> Result | ToolError:
-    cost = _clean_cost(result.cost)
+    cost = clean_cost(result.cost)
     try:
         return Result(output=clean_output(result.output), cost=cost)
     except ToolError as error:
@@ -101,12 +101,17 @@ def clean_error(error: ToolError) -> ToolError:
         retry_after=None if error.retry_after is None else _wait(error.retry_after),
         ambiguous=bool(error.ambiguous),
         outage=bool(error.outage),
-        cost=_clean_cost(error.cost),
+        cost=clean_cost(error.cost),
         details=details,
     )
 
 
-def _clean_cost(cost: Cost | None) -> Cost | None:
+def too_slow(request: Request) -> ToolError:
+    """Return the error of a call that did not end in its time."""
+    return ToolError(f"The call took longer than {request.timeout_seconds:g} seconds.", code="timeout", ambiguous=True)
+
+
+def clean_cost(cost: Cost | None) -> Cost | None:
     """Return the cost; None, which means unknown, when it is no amount of money."""
     if cost is None:
         return None

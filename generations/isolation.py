@@ -1,9 +1,10 @@
 """Calls in a process of their own: for adapters that may hang or crash, which a thread or a loop could not be saved from.
 
 The parent writes one JSON document to the child's standard input. The child writes lines of JSON to its standard output:
-how far it is, as often as its adapter says so, and at the end its answer. Bytes travel
-through the storage of artefacts: the child keeps what it made, remote files too. A child that outlives its call's time
-is killed.
+that the call begins; how far it is, as often as its adapter says so; that it has a result, and what it cost; and at the end
+its answer.
+Bytes travel through the storage of artefacts: the child keeps what it made, remote files too, and has time of its own
+for that. A child that outlives its time is killed, with all that it started; so is what an answer leaves behind.
 """
 
 import asyncio
@@ -19,69 +20,155 @@ import traceback
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from .answers import Answer, clean_answer
+from .answers import Answer, clean_answer, clean_cost, too_slow
 from .artifacts import StoredArtifact, Workbench, referenced_ids
-from .keeping import keep
+from .keeping import LEAST_SECONDS, keep
 from .tools import registry
 from .tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, Submitted, ToolError
 
 # The longest answer of a child: outputs are bounded, what it stored is told by name.
 MAX_LINE_BYTES = 64 * 2**20
 QUIET_SECONDS = 0.1
+# How long a child may take to begin.
+STARTING_SECONDS = 60.0
+# How much longer than it should take the child may take to keep what a call made, before nobody waits for it any more.
+KEEPING_SECONDS = 30.0
+# How long a child that has answered may take to end, and what a child that has ended wrote to arrive.
+EXIT_SECONDS = 5.0
+ARRIVAL_SECONDS = 1.0
 ROOT = Path(__file__).resolve().parent.parent
 # Models can be imported only once Django is set up, so this module cannot be the child's first.
 CHILD = "import django; django.setup(); from generations.isolation import main; main()"
 
 
+@dataclass(slots=True)
+class _Talk:
+    """What a child tells of its call: that it has begun, what it cost once it has a result, and its answer. Each moves the limit."""
+
+    adapter_key: str
+    request: Request
+    limit: asyncio.Timeout
+    has_begun: bool = False
+    has_result: bool = False
+    cost: Cost | None = None
+    answer: Mapping[str, Any] | None = None
+
+    async def listen(self, reader: asyncio.StreamReader) -> None:
+        """Take in what is told, and pass on how far the call says it is, up to the answer or the end of all words."""
+        while self.answer is None and (line := await reader.readline()):
+            self._hear(json.loads(line), now=asyncio.get_running_loop().time())
+
+    def _hear(self, words: Mapping[str, Any], *, now: float) -> None:
+        if "progress" in words:
+            self.request.on_progress(_progress(words, self.request))
+        elif "begins" in words:
+            self.has_begun = True
+            self._extend(now + self.request.timeout_seconds)
+        elif "result" in words:
+            self.has_result, self.cost = True, _cost(words["result"])
+            self._extend(max(self.limit.when() or 0.0, now + LEAST_SECONDS) + KEEPING_SECONDS)
+        else:
+            self.answer = words
+            self._extend(None)
+
+    def _extend(self, to: float | None) -> None:
+        if not self.limit.expired():
+            self.limit.reschedule(to)
+
+    def overdue(self) -> ToolError:
+        """Return the error of a child that was not waited for any longer."""
+        if self.has_result:
+            return self._not_kept("keeping its files took too long.")
+        if self.has_begun:
+            return too_slow(self.request)
+        message = f"The process of {self.adapter_key} did not begin within {STARTING_SECONDS:g} seconds."
+        return ToolError(message, code="adapter_crashed", ambiguous=True)
+
+    def ended(self, code: int | None) -> ToolError:
+        """Return the error of a child that ended without an answer."""
+        ended = f"process of {self.adapter_key} ended with code {code}"
+        if self.has_result:
+            return self._not_kept(f"the {ended} over its files.")
+        return ToolError(f"The {ended}.", code="adapter_crashed", ambiguous=True)
+
+    def _not_kept(self, why: str) -> ToolError:
+        return ToolError(f"The call was made, but {why}", code="output_not_kept", permanent=True, cost=self.cost)
+
+
 async def run(*, adapter_key: str, request: Request) -> Result | Submitted:
-    """Make a call in a child, which dies with this coroutine.
+    """Make a call in a child, which dies with this coroutine. The call has its time, and its start and its files have theirs.
 
     Raises:
-        ToolError: the adapter's own, or `adapter_crashed` when the child ended without an answer: how far it came is unknown.
+        ToolError: the adapter's own; `timeout`; `adapter_crashed` when the child did not begin, or ended without an answer: how
+            far it came is unknown; `output_not_kept` when the call had a result and what it made could not be kept.
     """
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", CHILD),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        limit=MAX_LINE_BYTES,
-    )
+    reader, pipe, stdout = await _pipe()
     try:
-        answer = await _converse(child, json.dumps(_written(adapter_key, request)).encode(), request)
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CHILD), cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=stdout, start_new_session=True
+        )
+    except BaseException:
+        pipe.close()
+        raise
     finally:
-        if child.returncode is None:
-            with suppress(ProcessLookupError):  # it has just ended by itself
-                os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
-    if child.returncode or not answer:
-        raise ToolError(f"The process of {adapter_key} ended with code {child.returncode}.", code="adapter_crashed", ambiguous=True)
-    return _read(answer, request)
+        os.close(stdout)
+    talk = _Talk(adapter_key, request, limit=asyncio.timeout(STARTING_SECONDS))
+    try:
+        async with talk.limit:
+            await _converse(child, reader, talk, order=json.dumps(_written(adapter_key, request)).encode())
+    except TimeoutError as error:
+        if talk.answer is None:
+            raise talk.overdue() from error
+    finally:
+        _kill(child)
+        pipe.close()
+        await child.wait()
+    if talk.answer is None:
+        raise talk.ended(child.returncode)
+    return _read(talk.answer, request)
 
 
-async def _converse(child: Process, order: bytes, request: Request) -> Mapping[str, Any] | None:
-    """Hand a child its order and return its answer, None if it ended without. On the way, pass on how far it says it is."""
+async def _pipe() -> tuple[asyncio.StreamReader, asyncio.ReadTransport, int]:
+    """Return a reader with its transport, and the descriptor to write to.
+
+    A pipe of our own can be closed while others hold its other end. With asyncio's, even waiting for the child waits for them.
+    """
+    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+    readable, writable = os.pipe()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(readable, "rb"))
+    return reader, pipe, writable
+
+
+def _kill(child: Process) -> None:
+    """Kill what is left of a child and of those that it started, but for those that went away into sessions of their own."""
+    with suppress(ProcessLookupError, PermissionError):  # nobody is left
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+async def _converse(child: Process, reader: asyncio.StreamReader, talk: _Talk, *, order: bytes) -> None:
+    """Hand a child its order and listen until it has answered, or ended without: whoever else holds its pipe is not waited for."""
     assert child.stdin is not None
-    assert child.stdout is not None
-    with suppress(BrokenPipeError, ConnectionResetError):  # it ended at once: its exit code tells
-        child.stdin.write(order)
-        await child.stdin.drain()
-        child.stdin.close()
-    answer = None
-    async for line in child.stdout:
-        told = json.loads(line)
-        if "progress" in told:
-            request.on_progress(_progress(told, request))
-        else:
-            answer = told
-    await child.wait()
-    return answer
+    listening, leaving = asyncio.create_task(talk.listen(reader)), asyncio.create_task(child.wait())
+    try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it ended at once: its exit code tells
+            child.stdin.write(order)
+            await child.stdin.drain()
+            child.stdin.close()
+        await asyncio.wait({listening, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not listening.done():
+            await asyncio.wait({listening}, timeout=ARRIVAL_SECONDS)
+        if listening.done():
+            listening.result()
+            await asyncio.wait({leaving}, timeout=EXIT_SECONDS)
+    finally:
+        listening.cancel()
+        leaving.cancel()
 
 
 def _progress(told: Mapping[str, Any], request: Request) -> Progress:
@@ -122,13 +209,17 @@ def _artifact(values: Mapping[str, Any]) -> StoredArtifact:
 
 def _read(answer: Mapping[str, Any], request: Request) -> Result | Submitted:
     request.workbench.made.extend(_artifact(values) for values in answer["made"])
-    cost = answer["cost"] and Cost(usd=Decimal(answer["cost"]["usd"]), basis=answer["cost"]["basis"])
+    cost = _cost(answer["cost"])
     match answer["kind"]:
         case "result":
             return Result(output=answer["output"], cost=cost)
         case "submitted":
             return Submitted(**answer["submitted"])
     raise ToolError(**answer["error"], cost=cost)
+
+
+def _cost(written: Mapping[str, Any] | None) -> Cost | None:
+    return None if written is None else Cost(usd=Decimal(written["usd"]), basis=written["basis"])
 
 
 class Teller:
@@ -163,8 +254,13 @@ def answer(order: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> 
     request = Request(**order["plain"], **ids, workbench=workbench, on_progress=Teller(tell, workbench))
     try:
         adapter = registry.get(order["adapter"])
+        tell({"begins": True})
+        begun = time.monotonic()
         outcome = _outcome(adapter, request)
-        told = _told(clean_answer(asyncio.run(keep(outcome, request=request, adapter=adapter, seconds=request.timeout_seconds))))
+        if isinstance(outcome, Result):
+            tell({"result": _written_cost(clean_cost(outcome.cost))})
+        left = request.timeout_seconds - (time.monotonic() - begun)
+        told = _told(clean_answer(asyncio.run(keep(outcome, request=request, adapter=adapter, seconds=left))))
     except (Exception, SystemExit) as raised:  # noqa: BLE001 - the child's last words are all that its parent can tell the initiator
         told = _told(clean_answer(raised if isinstance(raised, ToolError) else _crash(raised)))
     return {**told, "made": [_stored(stored) for stored in workbench.made]}
@@ -182,12 +278,15 @@ def _told(answer: Answer) -> dict[str, Any]:
     """Return an answer as a JSON object."""
     if isinstance(answer, Submitted):
         return {"kind": "submitted", "submitted": asdict(answer), "cost": None}
-    cost = getattr(answer, "cost", None)
-    shared = {"cost": cost and {"usd": str(cost.usd), "basis": dict(cost.basis)}}
+    shared = {"cost": _written_cost(getattr(answer, "cost", None))}
     if isinstance(answer, Result):
         return {"kind": "result", "output": answer.output, **shared}
     names = ("message", "code", "permanent", "retry_after", "ambiguous", "outage", "details")
     return {"kind": "error", "error": {name: getattr(answer, name) for name in names}, **shared}
+
+
+def _written_cost(cost: Cost | None) -> dict[str, Any] | None:
+    return None if cost is None else {"usd": str(cost.usd), "basis": dict(cost.basis)}
 
 
 def _crash(raised: BaseException) -> ToolError:
@@ -206,10 +305,13 @@ def main() -> None:
     _die_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    lock = threading.Lock()
 
     def tell(words: Mapping[str, Any]) -> None:
-        out.write(f"{json.dumps(words)}\n")
-        out.flush()
+        line = f"{json.dumps(words)}\n"
+        with lock:  # calls may tell from threads of theirs
+            out.write(line)
+            out.flush()
 
     with out:
         tell(answer(json.load(sys.stdin), tell))

@@ -11,7 +11,7 @@ from typing import Any
 
 from casts.engine import News, Unasked
 from generations import isolation
-from generations.answers import Answer, clean_answer, clean_error
+from generations.answers import Answer, clean_answer, clean_error, too_slow
 from generations.keeping import keep
 from generations.tools import registry
 from generations.tools.contract import Adapter, Lost, Progress, Request, Result, Submitted, ToolError
@@ -27,8 +27,9 @@ CANNOT_CANCEL = "cannot_cancel"
 async def run(*, adapter_key: str, request: Request, threads: Executor, place: Place, apart: bool = False) -> News:
     """Make a call, in a process of its own if it must be `apart`."""
 
-    async def attempt(adapter: Adapter) -> Any:
+    async def attempt(adapter: Adapter, limit: asyncio.Timeout) -> Any:
         if adapter.isolated or apart:
+            limit.reschedule(None)  # the call has its limit there, and the files that it made another
             return await isolation.run(adapter_key=adapter_key, request=request)
         return await _invoke(adapter.run, request, threads=threads, place=place)
 
@@ -42,7 +43,7 @@ async def run(*, adapter_key: str, request: Request, threads: Executor, place: P
 async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Executor, place: Place) -> News:
     """Ask a provider for a job; without its id, look it up. An error that is raised is no news of the job: it is asked again, if that may help."""
 
-    def attempt(adapter: Adapter) -> Awaitable[Any]:
+    def attempt(adapter: Adapter, limit: asyncio.Timeout) -> Awaitable[Any]:
         return _invoke(adapter.poll, request, job_id, threads=threads, place=place)
 
     try:
@@ -65,7 +66,7 @@ async def read(*, adapter_key: str, request: Request, payload: Any, threads: Exe
         ToolError: the adapter cannot read it.
     """
 
-    def attempt(adapter: Adapter) -> Awaitable[Any]:
+    def attempt(adapter: Adapter, limit: asyncio.Timeout) -> Awaitable[Any]:
         return place.submit(threads, partial(adapter.read_callback, request, payload))
 
     news: News | None = await _answer(adapter_key, request, attempt, (Result, Progress, ToolError, NoneType))
@@ -84,7 +85,7 @@ async def cancel(*, adapter_key: str, request: Request, job_id: str, threads: Ex
         ToolError: the provider could not be asked, or refused.
     """
 
-    async def attempt(adapter: Adapter) -> None:
+    async def attempt(adapter: Adapter, limit: asyncio.Timeout) -> None:
         if type(adapter).cancel is Adapter.cancel:
             raise ToolError(f"The adapter {adapter_key} cannot cancel.", code=CANNOT_CANCEL, permanent=True)
         await _invoke(adapter.cancel, request, job_id, threads=threads, place=place)
@@ -98,21 +99,24 @@ async def cancel(*, adapter_key: str, request: Request, job_id: str, threads: Ex
 
 
 async def _answer(
-    adapter_key: str, request: Request, attempt: Callable[[Adapter], Awaitable[Any]], expected: tuple[type[Answer | None], ...]
+    adapter_key: str,
+    request: Request,
+    attempt: Callable[[Adapter, asyncio.Timeout], Awaitable[Any]],
+    expected: tuple[type[Answer | None], ...],
 ) -> Any:
     """Return what an adapter answers, fit to be stored. Raises ToolError, whatever the adapter raises."""
     limit = asyncio.timeout(request.timeout_seconds)
     try:
         adapter = registry.get(adapter_key)
         async with limit:
-            outcome = await attempt(adapter)
+            outcome = await attempt(adapter, limit)
     except registry.AdapterNotFound as error:
         raise ToolError(str(error), code="adapter_not_found", permanent=True) from error
     except ToolError:
         raise
     except (Exception, SystemExit) as error:  # an adapter that exits must not take the conductor along
         if limit.expired():
-            raise ToolError(f"The call took longer than {request.timeout_seconds:g} seconds.", code="timeout", ambiguous=True) from error
+            raise too_slow(request) from error
         # whatever an adapter raises is news of its call, and is told to the initiator
         logger.exception("The adapter %s raised on generation %s", adapter_key, request.generation_id)
         raise ToolError(f"{type(error).__name__}: {error}", code="adapter_crashed", ambiguous=True) from error

@@ -1,7 +1,10 @@
 import asyncio
+import atexit
 import os
 import signal
 import sys
+import time
+from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +13,7 @@ import pytest
 from generations import isolation
 from generations.artifacts import StoredArtifact, Workbench
 from generations.tools import registry
-from generations.tools.contract import Adapter, RemoteFile, Request, Result, ToolError
+from generations.tools.contract import Adapter, Cost, RemoteFile, Request, Result, ToolError
 from tests.offering import offer
 
 
@@ -35,8 +38,31 @@ class Alone(Adapter):
                 sys.stdout.write("noise on standard output\n")
                 return Result(output={"file": request.keep(b"made here", mime_type="text/plain")})
             case "leave":
-                return Result(output={"file": RemoteFile(url="data:text/plain,made%20there")})
+                return Result(output={"file": RemoteFile(url="data:text/plain,made%20there")}, cost=Cost(usd=Decimal(2)))
+            case "fork" | "fork away" | "fork and die":
+                self.fork(request)
+            case "end badly":
+                atexit.register(os._exit, 3)
         return Result(output={"pid": os.getpid()})
+
+    def fork(self, request: Request) -> None:
+        """Leave a process behind that has all pipes of this one, for as long as it is let."""
+        grandchild = os.fork()
+        if not grandchild:
+            if request.inputs["do"] == "fork away":
+                os.setsid()
+            signal.pause()
+            os._exit(0)
+        Path(request.inputs["pid_file"]).write_text(str(grandchild))
+        if request.inputs["do"] == "fork and die":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def file_headers(self, request: Request) -> dict[str, str]:
+        """Asked for before files are fetched: what takes long here takes long in the keeping of files."""
+        if request.inputs.get("die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(request.inputs.get("seconds", 0.0))
+        return {}
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +72,7 @@ def offered(monkeypatch, tmp_path):
     registry.forget()
 
 
-def request(**inputs) -> Request:
+def request(*, timeout_seconds: float = 30, **inputs) -> Request:
     return Request(
         tool="test.alone",
         config={},
@@ -56,7 +82,7 @@ def request(**inputs) -> Request:
         cast_id=uuid4(),
         attempt=1,
         idempotency_key=uuid4(),
-        timeout_seconds=30,
+        timeout_seconds=timeout_seconds,
         workbench=Workbench(),
     )
 
@@ -109,3 +135,74 @@ def test_a_child_that_hangs_is_killed_when_its_time_is_up(tmp_path):
     asyncio.run(until_it_hangs())
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)
+
+
+def test_files_are_waited_for_no_longer_than_they_may_take(monkeypatch):
+    monkeypatch.setattr(isolation, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(isolation, "KEEPING_SECONDS", 0.5)
+    with pytest.raises(ToolError, match="files") as told:
+        run(request(do="leave", seconds=60, timeout_seconds=1))
+    assert (told.value.code, told.value.permanent, told.value.cost) == ("output_not_kept", True, Cost(usd=Decimal(2)))
+
+
+def test_what_a_call_cost_is_known_of_a_child_that_died_over_its_files():
+    with pytest.raises(ToolError, match="code -9") as told:
+        run(request(do="leave", die=True))
+    assert (told.value.code, told.value.ambiguous, told.value.cost) == ("output_not_kept", False, Cost(usd=Decimal(2)))
+
+
+def test_the_time_of_a_call_begins_when_its_process_does():
+    begun = time.monotonic()
+    assert run(request(do="tell", timeout_seconds=0.5)).output["pid"] != os.getpid()
+    assert time.monotonic() - begun > 0.5
+
+
+def test_a_child_that_does_not_begin_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(isolation, "STARTING_SECONDS", 0.1)
+    with pytest.raises(ToolError, match="did not begin") as told:
+        run(request(do="tell"))
+    assert (told.value.code, told.value.ambiguous) == ("adapter_crashed", True)
+
+
+def test_a_call_that_takes_too_long_is_told_as_such(tmp_path):
+    with pytest.raises(ToolError, match="longer than 1 seconds") as told:
+        run(request(do="hang", pid_file=str(tmp_path / "pid"), timeout_seconds=1))
+    assert (told.value.code, told.value.ambiguous) == ("timeout", True)
+
+
+@pytest.mark.parametrize("do", ["fork", "fork away"])
+def test_a_process_that_a_call_left_behind_costs_neither_its_answer_nor_time(do, tmp_path):
+    pid_file = tmp_path / "pid"
+    try:
+        assert run(request(do=do, pid_file=str(pid_file))).output["pid"] != os.getpid()
+    finally:
+        grandchild = int(pid_file.read_text())
+        if do == "fork away":
+            os.kill(grandchild, signal.SIGKILL)
+    wait_until_gone(grandchild)
+
+
+def test_a_child_that_died_is_not_waited_for_because_it_left_a_process_behind(tmp_path):
+    with pytest.raises(ToolError, match="code -9") as told:
+        run(request(do="fork and die", pid_file=str(tmp_path / "pid")))
+    assert told.value.code == "adapter_crashed"
+    wait_until_gone(int((tmp_path / "pid").read_text()))
+
+
+def test_an_answer_counts_however_its_process_ends():
+    assert run(request(do="end badly")).output["pid"] != os.getpid()
+
+
+def wait_until_gone(pid: int) -> None:
+    """Wait until a process that is no child of ours has ended. One that nobody waited for counts as ended."""
+    deadline = time.monotonic() + 20
+    while _state(pid) not in ("", "Z", "X"):
+        assert time.monotonic() < deadline, "the process is still there"
+        time.sleep(0.02)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
