@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -10,6 +10,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, Programmi
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 def is_outage(error: Exception) -> bool:
@@ -26,6 +27,28 @@ def is_outage(error: Exception) -> bool:
         case ProgrammingError():
             return sqlstate.startswith("42")
     return False
+
+
+def in_halves(things: Sequence[T], do: Callable[[Sequence[T]], R], *, spare: Callable[[T, Exception], None]) -> list[R]:
+    """Do something with a set, in one transaction if that works, else in halves: one that cannot be done holds up no other.
+
+    That one is given to `spare`, with the reason. A database that cannot be reached is nobody's fault: its error is raised.
+    """
+    done: list[R] = []
+    parts = [things]
+    while parts:
+        some = parts.pop(0)
+        try:
+            done.append(do(some))
+        except Exception as error:
+            if is_outage(error):
+                raise
+            if len(some) > 1:
+                half = len(some) // 2
+                parts = [some[:half], some[half:], *parts]
+                continue
+            spare(some[0], error)
+    return done
 
 
 class DatabaseThread:

@@ -13,7 +13,7 @@ from django.db import models
 from casts import errands
 from casts.errands import LEASE_SECONDS, Errand
 
-from .database import DatabaseThread, is_outage
+from .database import DatabaseThread, in_halves
 
 logger = logging.getLogger(__name__)
 
@@ -151,20 +151,10 @@ def _take(kind: Kind, limit: int) -> tuple[Sequence[Job], bool]:
 
 
 def _note(kind: Kind, done: Sequence[Any]) -> list[UUID]:
-    """Note what was done, in one transaction if that works, else in halves: one that cannot be noted holds up no other."""
-    rang: list[UUID] = []
-    parts = [list(done)]
-    while parts:
-        some = parts.pop(0)
-        try:
-            rang += kind.note(some)
-        except Exception as error:
-            if is_outage(error):
-                raise
-            if len(some) > 1:
-                half = len(some) // 2
-                parts = [some[:half], some[half:], *parts]
-                continue
-            logger.exception("What was done for an errand of %s cannot be noted", kind.model.__name__)
-            kind.fail(some[0], why=f"{type(error).__name__}: {error}")
-    return rang
+    """Note what was done, as a set if that works."""
+
+    def spare(one: Any, error: Exception) -> None:
+        logger.error("What was done for an errand of %s cannot be noted", kind.model.__name__, exc_info=error)
+        kind.fail(one, why=f"{type(error).__name__}: {error}")
+
+    return [cast_id for rang in in_halves(done, kind.note, spare=spare) for cast_id in rang]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from generations.keeping import keep
 from generations.tools import registry
 from generations.tools.contract import Progress, RemoteFile, Request
 
-from .database import DatabaseThread
+from .database import DatabaseThread, in_halves
 from .settling import Order
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Reporting:
         fresh, self._fresh = self._fresh, set()
         self._written_at, self.write_at = time.monotonic(), float("inf")
         try:
-            await self.database.run(keep_reported, [_reported(self._calls[generation_id]) for generation_id in fresh])
+            await self.database.run(_write, [_reported(self._calls[generation_id]) for generation_id in fresh])
         except (DatabaseError, InterfaceError):
             self._fresh |= fresh & self._calls.keys()
             self.write_at = self._written_at + WRITE_SECONDS
@@ -113,3 +113,12 @@ def _reported(call: _Call) -> Reported:
         progress=call.progress,
         made=tuple(stored for stored in list(request.workbench.made) if stored.id in shown),
     )
+
+
+def _write(reported: Sequence[Reported]) -> None:
+    """Write what calls said, as a set if that works. What the database refuses is dropped: the next word of that call is not far."""
+
+    def spare(one: Reported, error: Exception) -> None:
+        logger.error("How far generation %s is cannot be written: %r", one.generation_id, one.progress, exc_info=error)
+
+    in_halves(reported, keep_reported, spare=spare)

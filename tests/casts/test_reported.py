@@ -1,6 +1,7 @@
 """What running calls say of themselves: kept while they are at work, never backwards, and without a look at their casts."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,6 +46,22 @@ class AsyncTeller(Adapter):
         adapters.gate.step_in()
         while not adapters.gate.open.is_set():  # noqa: ASYNC110 - the gate is opened from another thread
             await asyncio.sleep(0.01)
+        return Result(output={})
+
+
+class LateTeller(Adapter):
+    """Tells of a preview once the gate is open, and goes on until it is let."""
+
+    key: ClassVar[str] = "test.late_teller"
+    may_end: ClassVar[threading.Event]
+
+    async def run(self, request: Request) -> Result:
+        adapters.gate.step_in()
+        while not adapters.gate.open.is_set():  # noqa: ASYNC110 - the gate is opened from another thread
+            await asyncio.sleep(0.01)
+        request.on_progress(Progress(percent=40, preview=request.keep(b"half", mime_type="text/plain")))
+        adapters.gate.step_in()
+        await asyncio.to_thread(self.may_end.wait, 120)
         return Result(output={})
 
 
@@ -128,7 +145,7 @@ def test_a_preview_is_an_artefact_of_the_initiator_before_the_call_has_ended(run
 
 @pytest.fixture
 def gate(monkeypatch):
-    for each in (Teller, AsyncTeller):
+    for each in (Teller, AsyncTeller, LateTeller):
         monkeypatch.setitem(registry.BUILT_IN, each.key, f"{each.__module__}:{each.__name__}")
     registry.forget()
     yield adapters.reset()
@@ -171,3 +188,20 @@ def test_a_call_in_a_process_of_its_own_tells_how_far_it_is(monkeypatch, tmp_pat
     registry.forget()
     assert started.status == "succeeded"
     assert Generation.objects.get().output["size"] == 200_000
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+def test_a_word_that_the_database_refuses_holds_up_no_other(gate):
+    """The call of a cast that was deleted since has a preview, which has nothing left to belong to."""
+    gone = cast({"key": "one", "tool": tool(LateTeller.key, run_timeout_seconds=300)})
+    LateTeller.may_end = threading.Event()
+    with conducting():
+        assert gate.entered.acquire(timeout=60)
+        gone.delete()
+        gate.open.set()
+        assert gate.entered.acquire(timeout=60)
+        started = cast({"key": "one", "tool": tool(AsyncTeller.key)}, slug="another")
+        wait_for(lambda: ended(started), what="another cast is claimed, and ends")
+        LateTeller.may_end.set()
+        assert started.status == "succeeded"
