@@ -19,6 +19,8 @@ from generations.tools.contract import Request
 
 # A callback that its adapter cannot read is given up after so many tries; the job is polled all the same.
 MAX_TRIES = 5
+# How long reading one, or asking its provider for more, may take. What is fetched then has time of its own.
+READ_SECONDS = 30.0
 MAX_REASON_CHARACTERS = 1_000
 
 
@@ -71,7 +73,8 @@ def _letter(errand: Errand, callback: Callback, request: Request) -> Letter:
 
 def _call(generation: Generation) -> Call:
     step = generation.step
-    times = {"timeout_seconds": step.run_timeout_seconds, "deadline_seconds": step.deadline_seconds}
+    seconds = min(READ_SECONDS, step.run_timeout_seconds or step.tool.run_timeout_seconds)
+    times = {"timeout_seconds": seconds, "deadline_seconds": step.deadline_seconds}
     return Call.of(generation, tool=step.tool, owner_id=generation.cast.initiator_id, **times)
 
 

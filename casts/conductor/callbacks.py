@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -18,6 +17,7 @@ from generations.tools.contract import ToolError
 
 from . import calls
 from .lanes import Place
+from .threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ class Callbacks:
 
     model: type[models.Model] = Callback
 
-    def __init__(self, *, threads: Executor) -> None:
-        """Take the threads for adapters that block."""
+    def __init__(self, *, threads: Threads) -> None:
+        """Take the threads for reading, and for adapters that block when they are asked."""
         self._threads = threads
 
     def load(self, taken: Sequence[Errand]) -> Sequence[Letter]:
@@ -49,8 +49,8 @@ class Callbacks:
     async def do(self, job: Letter) -> Read | Unread:
         """Read a callback. One that tells too little is followed by a question to the provider."""
         request, place = job.request, Place(on_free=lambda: None)
-        read = partial(calls.read, adapter_key=job.adapter_key, request=request, threads=self._threads, place=place)
-        poll = partial(calls.poll, adapter_key=job.adapter_key, request=request, threads=self._threads, place=place)
+        read = partial(calls.read, adapter_key=job.adapter_key, request=request, threads=self._threads.readers, place=place)
+        poll = partial(calls.poll, adapter_key=job.adapter_key, request=request, threads=self._threads.errands, place=place)
         try:
             news = None if job.payload is None else await read(payload=job.payload)
         except ToolError as error:

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 ASK_AGAIN_SECONDS = 5.0
 CANNOT_CANCEL = "cannot_cancel"
+NO_THREAD = "no_thread"
 
 
 async def run(*, adapter_key: str, request: Request, threads: Executor, place: Place, apart: bool = False) -> News:
@@ -31,7 +32,7 @@ async def run(*, adapter_key: str, request: Request, threads: Executor, place: P
         if adapter.isolated or apart:
             limit.reschedule(None)  # the call has its limit there, and the files that it made another
             return await isolation.run(adapter_key=adapter_key, request=request)
-        return await _invoke(adapter.run, request, threads=threads, place=place)
+        return await _invoke(partial(adapter.run, request), threads=threads, place=place, limit=limit, seconds=request.timeout_seconds)
 
     try:
         news: News = await _answer(adapter_key, request, attempt, (Result, Submitted))
@@ -44,7 +45,8 @@ async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Exec
     """Ask a provider for a job; without its id, look it up. An error that is raised is no news of the job: it is asked again, if that may help."""
 
     def attempt(adapter: Adapter, limit: asyncio.Timeout) -> Awaitable[Any]:
-        return _invoke(adapter.poll, request, job_id, threads=threads, place=place)
+        ask = partial(adapter.poll, request, job_id)
+        return _invoke(ask, threads=threads, place=place, limit=limit, seconds=request.timeout_seconds)
 
     try:
         found = () if job_id else (Submitted,)
@@ -67,7 +69,8 @@ async def read(*, adapter_key: str, request: Request, payload: Any, threads: Exe
     """
 
     def attempt(adapter: Adapter, limit: asyncio.Timeout) -> Awaitable[Any]:
-        return place.submit(threads, partial(adapter.read_callback, request, payload))
+        ask = partial(adapter.read_callback, request, payload)
+        return _invoke(ask, threads=threads, place=place, limit=limit, seconds=request.timeout_seconds)
 
     news: News | None = await _answer(adapter_key, request, attempt, (Result, Progress, ToolError, NoneType))
     return news
@@ -88,7 +91,8 @@ async def cancel(*, adapter_key: str, request: Request, job_id: str, threads: Ex
     async def attempt(adapter: Adapter, limit: asyncio.Timeout) -> None:
         if type(adapter).cancel is Adapter.cancel:
             raise ToolError(f"The adapter {adapter_key} cannot cancel.", code=CANNOT_CANCEL, permanent=True)
-        await _invoke(adapter.cancel, request, job_id, threads=threads, place=place)
+        ask = partial(adapter.cancel, request, job_id)
+        await _invoke(ask, threads=threads, place=place, limit=limit, seconds=request.timeout_seconds)
 
     try:
         await _answer(adapter_key, request, attempt, (NoneType,))
@@ -129,7 +133,24 @@ async def _answer(
     return clean_answer(await keep(outcome, request=request, adapter=adapter, seconds=left))
 
 
-async def _invoke(method: Callable[..., Any], *arguments: Any, threads: Executor, place: Place) -> Any:
-    if inspect.iscoroutinefunction(method):
-        return await method(*arguments)
-    return await place.submit(threads, partial(method, *arguments))
+async def _invoke(ask: "partial[Any]", *, threads: Executor, place: Place, limit: asyncio.Timeout, seconds: float) -> Any:
+    """Have an adapter do something, within so many seconds from when it begins. What blocks may wait as long for a thread.
+
+    Raises:
+        ToolError: `no_thread`: nothing was begun.
+    """
+    if inspect.iscoroutinefunction(ask.func):
+        return await ask()
+    limit.reschedule(None)
+    work, taken_up = place.submit(threads, ask)
+    try:
+        async with asyncio.timeout(seconds):
+            await taken_up.wait()
+    except TimeoutError as error:
+        if work.cancel():
+            raise ToolError(f"No thread was free for {seconds:g} seconds.", code=NO_THREAD) from error
+    except asyncio.CancelledError:
+        work.cancel()
+        raise
+    limit.reschedule(asyncio.get_running_loop().time() + seconds)
+    return await asyncio.wrap_future(work)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from uuid import UUID
 
 from django.db import models
@@ -16,6 +15,7 @@ from generations.tools.contract import ToolError
 
 from . import calls
 from .lanes import Place
+from .threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ class Cancellations:
 
     model: type[models.Model] = Cancellation
 
-    def __init__(self, *, threads: Executor) -> None:
+    def __init__(self, *, threads: Threads) -> None:
         """Take the threads for adapters that block."""
-        self._threads = threads
+        self._threads = threads.errands
 
     def load(self, taken: Sequence[Errand]) -> Sequence[Wish]:
         return cancellations.load(taken)

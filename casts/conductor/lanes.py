@@ -6,7 +6,7 @@ import inspect
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from enum import Enum
 from typing import TypeVar
 
@@ -107,13 +107,20 @@ class Place:
         self._on_free = on_free
         self._in_thread = False
 
-    def submit(self, threads: Executor, function: Callable[[], R]) -> "asyncio.Future[R]":
-        """Run a function on a thread. From now on the thread alone frees the place."""
-        loop = asyncio.get_running_loop()
-        future = threads.submit(contextvars.copy_context().run, function)
+    def submit(self, threads: Executor, function: Callable[[], R]) -> "tuple[Future[R], asyncio.Event]":
+        """Have a function run on a thread, and tell when one has taken it up. From now on the thread alone frees the place."""
+        loop, taken_up = asyncio.get_running_loop(), asyncio.Event()
+        context = contextvars.copy_context()
+
+        def run() -> R:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(taken_up.set)
+            return context.run(function)
+
+        future = threads.submit(run)
         self._in_thread = True
         future.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._on_free))
-        return asyncio.wrap_future(future)
+        return future, taken_up
 
     def leave(self) -> None:
         """Free the place, unless a thread still stands on it."""

@@ -10,7 +10,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -37,6 +36,7 @@ from .keeper import Keeper, Renewal
 from .lanes import Lane, Lanes, Place, lane_of
 from .reporting import Reporting
 from .settling import Order, Settled, settle
+from .threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -91,14 +91,12 @@ class Conductor:
         self._must_end = must_end
         self._lanes = Lanes(coroutines=coroutines, threads=threads, processes=processes)
         self._held = Holdings(lease_seconds=self.pace.lease)
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call")
-        # polls have no lanes: on the threads of calls they could hold up one that is under way until its time is up
-        self._asking = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="conductor-call-poll")
+        self._threads = Threads(each=threads)
         self._database = DatabaseThread()
         self._wake = asyncio.Event()
         self._reporting = Reporting(database=self._database, wake=self._wake.set)
         self._errands = Errands(
-            kinds=[Callbacks(threads=self._asking), Cancellations(threads=self._asking)],
+            kinds=[Callbacks(threads=self._threads), Cancellations(threads=self._threads)],
             database=self._database,
             pause_seconds=self.pace.poll,
             wake=self._wake.set,
@@ -298,11 +296,11 @@ class Conductor:
         try:
             if order.asked is None:
                 request = self._reporting.listen(order, adapter_key)
-                news = await calls.run(adapter_key=adapter_key, request=request, threads=self._threads, place=place, apart=order.apart)
+                threads = self._threads.calls
+                news = await calls.run(adapter_key=adapter_key, request=request, threads=threads, place=place, apart=order.apart)
             else:
-                news = await calls.poll(
-                    adapter_key=adapter_key, request=request, job_id=order.asked.job_id, threads=self._asking, place=place
-                )
+                threads, job_id = self._threads.polls, order.asked.job_id
+                news = await calls.poll(adapter_key=adapter_key, request=request, job_id=job_id, threads=threads, place=place)
         except BaseException as error:  # noqa: BLE001 - a call that reports on nothing would be waited for for ever
             news = self._broken_off(order, error)
         finally:
@@ -350,5 +348,4 @@ class Conductor:
             logger.warning("The database cannot be reached: the claims run out by themselves.", exc_info=True)
         finally:
             self._database.close()
-            for threads in (self._threads, self._asking):
-                threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.shut_down()

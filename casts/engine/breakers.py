@@ -36,7 +36,7 @@ KEPT_ERRORS = 5
 MAX_MESSAGE_CHARACTERS = 300
 LONGEST_REST_SECONDS = 24 * 3600.0
 # Errors that were made on this side, before anybody was asked: they say nothing of the provider.
-OURS = frozenset({"adapter_not_found", "adapter_crashed", "secret_missing", "bad_output", "bad_request", "artifact_not_found"})
+OURS = frozenset({"adapter_not_found", "adapter_crashed", "secret_missing", "bad_output", "bad_request", "artifact_not_found", "no_thread"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

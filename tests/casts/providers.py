@@ -4,8 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -15,6 +14,7 @@ import pytest
 from casts import errands
 from casts.conductor.callbacks import Callbacks
 from casts.conductor.errands import Kind, _note
+from casts.conductor.threads import Threads
 from generations.callback_addresses import signed_id
 from generations.models import Generation
 from generations.tools import registry
@@ -147,11 +147,12 @@ def send(generation: Generation, payload: Any, *, adapter: str = Provider.key, r
     return ApiClient().post(address_of(generation, adapter=adapter), body, content_type="application/json", headers=told)
 
 
-def do_errands(kind: Kind | None = None) -> Sequence[Any]:
+def do_errands(kind: Callable[..., Kind] = Callbacks) -> Sequence[Any]:
     """Do what is due of one kind of errand, as a conductor does, and return what came of each."""
-    with ThreadPoolExecutor(max_workers=1) as threads:
-        doing = kind or Callbacks(threads=threads)
-        jobs = doing.load(errands.claim(doing.model, limit=50))
-        done = [asyncio.run(doing.do(job)) for job in jobs]
+    threads = Threads(each=1)
+    doing = kind(threads=threads)
+    jobs = doing.load(errands.claim(doing.model, limit=50))
+    done = [asyncio.run(doing.do(job)) for job in jobs]
+    threads.shut_down()
     _note(doing, done)
     return done

@@ -1,6 +1,5 @@
 """Cancelling at the provider: an errand of its own, recorded, and what becomes of the cast meanwhile (fault 21)."""
 
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -28,8 +27,7 @@ def provider(monkeypatch):
 
 
 def ask_providers() -> None:
-    with ThreadPoolExecutor(max_workers=1) as threads:
-        do_errands(Cancellations(threads=threads))
+    do_errands(Cancellations)
 
 
 def submitted(which=None, **step) -> Hand:

@@ -1,0 +1,26 @@
+"""The threads on which a conductor runs what blocks: kinds of their own, so that none keeps another waiting."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+# Reading a callback waits for nobody.
+READERS = 2
+
+
+class Threads:
+    """Threads for calls, for polls, for callbacks to be read, and for what else errands ask of providers.
+
+    Calls have lanes, so that none waits here. The others wait for a thread beside their own kind alone. No thread is
+    made before there is something for it to do.
+    """
+
+    def __init__(self, *, each: int) -> None:
+        """Take how many calls, polls and questions of errands may block at once."""
+        self.calls = ThreadPoolExecutor(max_workers=each, thread_name_prefix="conductor-call")
+        self.polls = ThreadPoolExecutor(max_workers=each, thread_name_prefix="conductor-call-poll")
+        self.readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="conductor-call-read")
+        self.errands = ThreadPoolExecutor(max_workers=each, thread_name_prefix="conductor-call-errand")
+
+    def shut_down(self) -> None:
+        """Start nothing more, and wait for nobody."""
+        for kind in (self.calls, self.polls, self.readers, self.errands):
+            kind.shutdown(wait=False, cancel_futures=True)
