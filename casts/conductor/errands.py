@@ -106,7 +106,7 @@ class Errands:
     async def hand_back(self) -> None:
         """Let go of what is not done: others may take it now."""
         for line in self._lines:
-            if line.done:
+            while line.done:
                 await self._note(line)
             left = [errand for errand, task in line.at_work.values() if task.cancel()]
             await self._database.run(errands.put_off, line.kind.model, left, seconds=0.0)

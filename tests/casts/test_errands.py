@@ -1,5 +1,6 @@
 """Errands: rows that any conductor may take, one at a time and never twice at once."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -7,14 +8,29 @@ import pytest
 
 from casts import errands
 from casts.clock import database_now
-from generations.models import Callback
+from casts.conductor.callbacks import Callbacks
+from casts.conductor.database import DatabaseThread
+from casts.conductor.errands import BATCH, Errands
+from casts.conductor.threads import Threads
+from generations.models import Callback, GenerationStatus
 from generations.models.callback import CallbackOutcome
+from generations.tools import registry
 
 from .factories import CallbackFactory, GenerationFactory
+from .providers import Provider, register
 from .test_api_parallel import at_once
 from .test_protocol import open_transaction
 
 pytestmark = pytest.mark.django_db
+
+HINT = {"status": "hint"}
+
+
+@pytest.fixture(autouse=True)
+def provider(monkeypatch):
+    register(monkeypatch)
+    yield
+    registry.forget()
 
 
 def due(count: int = 1, *, seconds: float = 0.0) -> list[Callback]:
@@ -92,6 +108,31 @@ def test_takers_that_race_get_each_errand_once():
     counts = Counter(errand.id for some in taken for errand in some)
     assert set(counts.values()) == {1}
     assert sum(counts.values()) == len(rows)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_that_was_done_is_noted_before_the_rest_is_handed_back():
+    """More than one transaction notes."""
+    generation = GenerationFactory.create(status=GenerationStatus.SUBMITTED, job_id="job-7")
+    done = CallbackFactory.create_batch(2 * BATCH, generation=generation, adapter=Provider.key, due_at=database_now(), payload=HINT)
+    database = DatabaseThread()
+
+    async def do_and_leave() -> None:
+        threads, wake = Threads(each=1), asyncio.Event()
+        doing = Errands(kinds=[Callbacks(threads=threads)], database=database, pause_seconds=0, wake=wake.set, rang=lambda _: None)
+        (line,) = doing._lines
+        for _ in range(2):
+            await doing._begin(line)
+        while line.at_work:
+            await wake.wait()
+            wake.clear()
+        assert len(line.done) == len(done)
+        await doing.hand_back()
+        threads.shut_down()
+
+    asyncio.run(do_and_leave())
+    database.close()
+    assert not Callback.objects.filter(due_at__isnull=False).exists()
 
 
 @pytest.mark.postgresql
