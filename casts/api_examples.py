@@ -65,7 +65,7 @@ STREAM = OpenApiExample(
     "How far a call is, and how the cast stands then",
     value=(
         'event: progress\ndata: {"generation":"019a5d0c-6b11-7e0a-a2f4-5d8b8f3d1c22","step":"art","item":0,"attempt":1,"percent":40,'
-        '"stage":"painting","preview":null}\n\n'
+        '"stage":"painting","preview":null,"trouble":""}\n\n'
         f'event: status\ndata: {{"id":"{CAST_ID}","status":"running","progress":{{"done":1,"total":5,"percent":24}},"cost_usd":"0.01",'
         '"cancel_requested_at":null,"started_at":"2026-11-23T20:14:02.901Z","finished_at":null}\nid: 4711-9f86d081884c7d65\n\n'
     ),

@@ -115,7 +115,8 @@ def _items(cast: Cast) -> dict[int, _Items]:
         progress = read_progress(told)
         if progress is not None and status in LIVE_GENERATIONS:
             step.at_work[item] = progress
-        step.latest[item] = (RETRYING if retry_at else status, (error or {}).get("message", ""))
+        trouble = step.at_work[item].trouble if item in step.at_work else ""
+        step.latest[item] = (RETRYING if retry_at else status, (error or {}).get("message", "") or trouble)
         step.cost_usd += cost_usd or 0
         step.started_at = min(filter(None, (step.started_at, started_at)), default=None)
         step.finished_at = max(filter(None, (step.finished_at, finished_at)), default=None)

@@ -112,8 +112,9 @@ PROGRESS = {
             "properties": {"artifact": {"type": "string", "format": "uuid"}, "url": {"type": "string", "format": "uri"}},
             "required": ["artifact", "url"],
         },
+        "trouble": {"type": "string", "description": "Why the provider could not be asked for the job last; empty if it could."},
     },
-    "required": ["percent", "stage", "preview"],
+    "required": ["percent", "stage", "preview", "trouble"],
 }
 
 
@@ -122,12 +123,13 @@ class ProgressField(serializers.JSONField):
     """How far a call is. The preview gets an address."""
 
     def to_representation(self, value: Any) -> Any:
-        """Return percent, stage and preview, each also when nobody told it."""
+        """Return percent, stage, preview and trouble, each also when nobody told it."""
         progress = read_progress(value)
         return progress and {
             "percent": progress.percent,
             "stage": progress.stage,
             "preview": progress.preview and {**progress.preview, "url": address_of(progress.preview[REFERENCE_KEY], context=self.context)},
+            "trouble": progress.trouble,
         }
 
 

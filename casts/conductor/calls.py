@@ -42,7 +42,7 @@ async def run(*, adapter_key: str, request: Request, threads: Executor, place: P
 
 
 async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Executor, place: Place) -> News:
-    """Ask a provider for a job; without its id, look it up. An error that is raised is no news of the job: it is asked again, if that may help."""
+    """Ask a provider for a job; without its id, look it up. An error that is raised is no news of the job, whatever it is: it is asked again."""
 
     def attempt(adapter: Adapter, limit: asyncio.Timeout) -> Awaitable[Any]:
         ask = partial(adapter.poll, request, job_id)
@@ -53,9 +53,6 @@ async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Exec
         news: News = await _answer(adapter_key, request, attempt, (Result, Progress, Lost, ToolError, *found))
     except ToolError as error:
         logger.warning("%s could not be asked for the job of generation %s: %s", adapter_key, request.generation_id, error)
-        if error.permanent:
-            error.ambiguous = True
-            return clean_answer(error)
         told = clean_error(error)
         return Unasked(error=told, poll_after=ASK_AGAIN_SECONDS if told.retry_after is None else told.retry_after)
     return news

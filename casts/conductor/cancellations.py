@@ -19,6 +19,9 @@ from .threads import Threads
 
 logger = logging.getLogger(__name__)
 
+# Refusals that say nothing of the job: what is wrong is on our side, and may be put right while it is at work.
+OURS = frozenset({"adapter_not_found", "bad_config", "secret_missing", "unauthorized"})
+
 
 class Cancellations:
     """Asks providers to stop jobs."""
@@ -44,7 +47,7 @@ class Cancellations:
             return _answered(job, CancellationOutcome.UNSUPPORTED, str(error))
         except ToolError as error:
             logger.warning("The job of generation %s cannot be cancelled: %s", job.request.generation_id, error)
-            is_final = error.permanent and error.code != "adapter_not_found"
+            is_final = error.permanent and error.code not in OURS
             return _answered(job, CancellationOutcome.REFUSED if is_final else None, error.message, error=error)
         return _answered(job, CancellationOutcome.REQUESTED)
 

@@ -164,14 +164,14 @@ class CastState:
     def key_owed(self, attempt: Attempt) -> UUID | None:
         """Return the key that the attempt after this one must bear, if any: a call under it may be at work, or billed.
 
-        It is done with once a provider said what became of the call: it named a job, or what the call cost.
+        It is done with once a provider answered the call: it named a job, or what the call cost.
         """
         if attempt.lost:
             return attempt.idempotency_key
         if self.tool_of(attempt).effects == Effects.PURE:
             return None
         calls = self.under_one_key(attempt)
-        is_open = any(each.lost for each in calls) and not any(each.job_id or each.booked_at for each in calls)
+        is_open = any(each.lost for each in calls) and not any(each.job_id or each.booked_at for each in calls if not each.lost)
         return attempt.idempotency_key if is_open else None
 
     def all_done(self) -> bool:

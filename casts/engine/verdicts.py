@@ -28,6 +28,7 @@ POLL_SHARE_OF_AGE = 1 / 8
 LONGEST_POLL_SECONDS = 60.0
 # How often a job is asked for in the first minute after its cast was cancelled.
 CANCELLED_POLL_SECONDS = 3.0
+MAX_TROUBLE_CHARACTERS = 1_000
 # How soon a poll that found no place is tried again, at the least.
 CROWDED_POLL_SECONDS = 1.0
 
@@ -134,7 +135,8 @@ def _judged(*, state: CastState, attempt: Attempt, news: News, now: datetime) ->
             change = Change(attempt=attempt, status=attempt.status, progress=shown_progress(attempt.progress, news), poll_at=again_at)
         case Unasked():
             again_at = now + timedelta(seconds=_wait_before_poll(state, attempt, news.poll_after, now))
-            change = Change(attempt=attempt, status=attempt.status, poll_at=again_at)
+            progress = troubled_progress(attempt.progress, news.error)
+            change = Change(attempt=attempt, status=attempt.status, progress=progress, poll_at=again_at)
         case Lost():
             change = _lost(state=state, attempt=attempt, message=news.message, now=now)
         case Hint():
@@ -158,16 +160,24 @@ def shown_progress(before: dict[str, Any] | None, news: Progress) -> dict[str, A
     }
 
 
+def troubled_progress(before: dict[str, Any] | None, error: ToolError) -> dict[str, Any]:
+    """Return the progress to show of a job whose provider could not be asked, and why: until it can be."""
+    return {"percent": None, "stage": "", "preview": None, **(before or {}), "trouble": error.message[:MAX_TROUBLE_CHARACTERS]}
+
+
 def abandoned(*, state: CastState, attempt: Attempt, late_output: dict[str, Any] | None, now: datetime) -> Change:
     """Judge a running attempt whose holder lost its claim: nobody will report on it but what came late already."""
     if late_output is not None:
         return Change(attempt=attempt, status=GenerationStatus.SUCCEEDED, output=late_output)
-    return _unanswered(state=state, attempt=attempt, message="The worker that made this call vanished.", code="worker_lost", now=now)
+    error = ToolError("The worker that made this call vanished.", code="worker_lost", ambiguous=True)
+    return _unanswered(state=state, attempt=attempt, error=error, now=now)
 
 
 def overdue(*, state: CastState, attempt: Attempt, now: datetime) -> Change:
     """Judge a submitted attempt past its deadline. A billed one may have cost money: nobody knows."""
-    error = ToolError("The provider did not finish the job before its deadline.", code="deadline_exceeded")
+    trouble = (attempt.progress or {}).get("trouble")
+    why = f" It could not be asked last: {trouble}" if trouble else ""
+    error = ToolError(f"The provider did not finish the job before its deadline.{why}", code="deadline_exceeded")
     if state.tool_of(attempt).effects == Effects.BILLED:
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=error_document(state=state, attempt=attempt, error=error))
     return _failure(state=state, attempt=attempt, error=error, now=now)
@@ -180,9 +190,7 @@ def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datet
     if error.ambiguous and tool.effects == Effects.BILLED:
         if attempt.status == GenerationStatus.RUNNING:
             excused = is_excused(tool=tool, error=error)
-            change = _unanswered(state=state, attempt=attempt, message=error.message, code=error.code, now=now, excused=excused)
-            change.cost = error.cost
-            return change
+            return _unanswered(state=state, attempt=attempt, error=error, now=now, excused=excused)
         # its provider cannot be asked or knows no such job, and whoever sent it may still be sending
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document, cost=error.cost)
     if is_excused(tool=tool, error=error):
@@ -221,12 +229,12 @@ def _lost(*, state: CastState, attempt: Attempt, message: str, now: datetime) ->
         if tool.effects == Effects.BILLED and tool.recovery != Recovery.RESEND:
             error = ToolError(message, code="job_not_found")
             return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=error_document(state=state, attempt=attempt, error=error))
-        return _made_again(state=state, attempt=attempt, message=message, code="job_not_found", now=now)
+        return _made_again(state=state, attempt=attempt, error=ToolError(message, code="job_not_found"), now=now)
     may_retry = tool.retry_lost_jobs or tool.effects == Effects.PURE
     return _failure(state=state, attempt=attempt, error=ToolError(message, code="job_lost", permanent=not may_retry), now=now)
 
 
-def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime, excused: bool = False) -> Change:
+def _unanswered(*, state: CastState, attempt: Attempt, error: ToolError, now: datetime, excused: bool = False) -> Change:
     """Judge a call that may have reached its provider and whose answer will not come.
 
     One whose job is known, or whose provider can be asked for it, is parked as submitted. A pure one, or one whose
@@ -236,21 +244,23 @@ def _unanswered(*, state: CastState, attempt: Attempt, message: str, code: str, 
     if attempt.job_id or (tool.effects == Effects.BILLED and tool.recovery == Recovery.LOOKUP):
         return Change(attempt=attempt, status=GenerationStatus.SUBMITTED, poll_at=now)
     if tool.effects == Effects.BILLED and tool.recovery == Recovery.NONE:
-        document = error_document(state=state, attempt=attempt, error=ToolError(message, code=code))
-        return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document)
-    return _made_again(state=state, attempt=attempt, message=message, code=code, now=now, excused=excused)
+        document = error_document(state=state, attempt=attempt, error=error)
+        return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document, cost=error.cost)
+    return _made_again(state=state, attempt=attempt, error=error, now=now, excused=excused)
 
 
-def _made_again(*, state: CastState, attempt: Attempt, message: str, code: str, now: datetime, excused: bool = False) -> Change:
+def _made_again(*, state: CastState, attempt: Attempt, error: ToolError, now: datetime, excused: bool = False) -> Change:
     """Judge a call that nobody knows anything of and that may be made again with the same key: a loss, unless there were too many."""
     tool = state.tool_of(attempt)
-    document = error_document(state=state, attempt=attempt, error=ToolError(message, code=code))
+    document = error_document(state=state, attempt=attempt, error=error)
     losses = state.losses[attempt.place] + 1
     again = excused or losses < max(MAX_LOSSES, tool.max_attempts)
     retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=losses, retry_after=None)) if again else None
     if not again:
-        document["message"] = f"{message} It was tried {losses} times."
-    return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, lost=True, excused=excused, retry_at=retry_at)
+        document["message"] = f"{error.message} It was tried {losses} times."
+    return Change(
+        attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=error.cost, lost=True, excused=excused, retry_at=retry_at
+    )
 
 
 def wait_before_retry(*, tool: Tool, failures: int, retry_after: float | None) -> float:

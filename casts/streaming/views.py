@@ -34,7 +34,7 @@ STREAM = {
     "type": "string",
     "description": (
         "Server-sent events, each with JSON: `snapshot` (the cast, its generations in short), then as they happen `cast` (an event of the "
-        "list), `generation` (one that began, changed its status or ended), `progress` (of a call at work: percent, stage, preview), "
+        "list), `generation` (one that began, changed its status or ended), `progress` (of a call at work: percent, stage, preview, trouble), "
         "`status` (status, progress and cost of the cast), and `end` (the cast), after which the stream is over."
     ),
 }

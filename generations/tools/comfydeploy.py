@@ -110,7 +110,7 @@ class ComfyDeploy(Adapter):
         config = read_config(request, self.config_schema)
         api = _api(request, config)
         if not job_id:
-            raise no_lookup(api.host)
+            return no_lookup(api.host)
         answer = await api.send("GET", f"run/{job_id}", expected=(HTTPStatus.NOT_FOUND,))
         if answer.status == HTTPStatus.NOT_FOUND:
             return Lost(message=f"{api.host} knows no run {job_id}.")

@@ -232,8 +232,9 @@ class Adapter:
 
         One that was found may be told by `Submitted`, so that its id is kept and it is asked for by that.
 
-        A job that failed is told by a returned ToolError. One that is raised says nothing of the job: that the
-        provider could not be asked, which is tried again.
+        A job that failed is told by a returned ToolError; by an ambiguous one, that nobody can be asked what became of
+        it. One that is raised says nothing of the job, also if it is permanent: the provider could not be asked, which
+        is tried again until the job's deadline.
         """
         raise NotImplementedError
 

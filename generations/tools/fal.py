@@ -122,6 +122,8 @@ class Fal(Adapter):
 
     async def poll(self, request: Request, job_id: str) -> Result | Progress | Lost | ToolError:
         config = read_config(request, self.config_schema)
+        if not job_id:
+            return no_lookup(httpx2.URL(config["base_url"]).host)
         api, address = _way(request, config, job_id, "status")
         answer = await api.send("GET", f"{address}{'&' if '?' in address else '?'}logs=1", expected=(HTTPStatus.NOT_FOUND,))
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -197,8 +199,6 @@ def _home_of(url: str, config: Mapping[str, Any], api: ProviderApi) -> str:
 def _way(request: Request, config: Mapping[str, Any], job_id: str, what: str) -> tuple[ProviderApi, str]:
     """Return where to ask for a request: `status`, `response` or `cancel`."""
     api = _api(request, config)
-    if not job_id:
-        raise no_lookup(api.host)
     ending = {"status": "/status", "cancel": "/cancel", "response": ""}[what]
     otherwise = f"{_app(config['application'])}/requests/{quote(job_id, safe='')}{ending}"
     address = request.job_handle.get(f"{what}_url") or otherwise

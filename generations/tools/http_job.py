@@ -85,7 +85,9 @@ class HttpJob(Adapter):
         api = _api(request, config)
         if not job_id and "lookup" in config:
             return await _looked_up(request, config, api)
-        job_id = job_id or _own_id(request, config, api)
+        if not job_id and not config["own_id"]:
+            return no_lookup(api.host)
+        job_id = job_id or str(request.idempotency_key)
         answer = await make(api, request, config, "poll", job_id=job_id, expected=tuple(config["lost_codes"]))
         if answer.status in config["lost_codes"]:
             return Lost(message=f"{api.host} knows of no job {job_id}.")
@@ -182,13 +184,6 @@ async def _looked_up(request: Request, config: Mapping[str, Any], api: ProviderA
     if not job_id:
         return Lost(message=f"{api.host} knows of no job with our key.")
     return Submitted(job_id=job_id, poll_after=0.0, handle=_handle(config, told, job_id=job_id))
-
-
-def _own_id(request: Request, config: Mapping[str, Any], api: ProviderApi) -> str:
-    """Return the id that we gave a job ourselves. Raises ToolError where its provider did."""
-    if not config["own_id"]:
-        raise no_lookup(api.host)
-    return str(request.idempotency_key)
 
 
 def _is_of_ours(callback: Mapping[str, Any], payload: Json, *, job_id: str) -> bool:

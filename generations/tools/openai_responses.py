@@ -100,7 +100,7 @@ class OpenAIResponses(Adapter):
         config = read_config(request, self.config_schema)
         api = openai_api(request, config)
         if not job_id:
-            raise no_lookup(api.host)
+            return no_lookup(api.host)
         answer = await api.send("GET", f"/responses/{job_id}", expected=(HTTPStatus.NOT_FOUND,))
         if answer.status == HTTPStatus.NOT_FOUND:
             return Lost(message=f"{api.host} knows no response {job_id}.")

@@ -54,5 +54,6 @@ def taken(cost: Cost | None = None) -> Iterator[None]:
 
 
 def no_lookup(host: str) -> ToolError:
-    """Return the error of looking for a job whose id never came, at a provider that knows jobs by their ids alone."""
-    return ToolError(f"{host} can be asked for a job by its id only, and that was lost.", code="no_lookup", permanent=True)
+    """Return what a poll answers for a job whose id never came, at a provider that knows jobs by their ids alone."""
+    message = f"{host} can be asked for a job by its id only, and that was lost."
+    return ToolError(message, code="no_lookup", permanent=True, ambiguous=True)

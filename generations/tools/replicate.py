@@ -152,7 +152,7 @@ class Replicate(Adapter):
         config = self._config(request)
         api = ProviderApi.of(request, config)
         if not job_id:
-            raise no_lookup(api.host)
+            return no_lookup(api.host)
         answer = await api.send("GET", f"predictions/{quote(job_id, safe='')}", expected=(HTTPStatus.NOT_FOUND,))
         if answer.status == HTTPStatus.NOT_FOUND:
             return Lost(message=f"{api.host} knows of no prediction {job_id}.")

@@ -112,7 +112,7 @@ class RunPod(Adapter):
         config = read_config(request, self.config_schema)
         api = _api(request, config)
         if not job_id:
-            raise no_lookup(api.host)
+            return no_lookup(api.host)
         answer = await api.send("GET", f"{config['endpoint']}/status/{job_id}", expected=(HTTPStatus.NOT_FOUND,))
         if answer.status == HTTPStatus.NOT_FOUND:
             return Lost(message=f"{api.host} no longer knows the job {job_id}: it keeps jobs for half an hour after their end.")

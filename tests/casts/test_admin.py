@@ -376,16 +376,19 @@ def test_the_timeline_shows_how_far_a_call_is_with_its_stage_and_preview():
     step = StepFactory.create(version=row.version, key="art")
     picture = ArtifactFactory.create(mime_type="image/png", size=9)
     reference = {"artifact": str(picture.pk), "sha256": picture.sha256, "mime_type": "image/png", "size": 9}
-    progress = {"percent": 41.5, "stage": f"painting {SCRIPT}", "preview": reference}
+    progress = {"percent": 41.5, "stage": f"painting {SCRIPT}", "preview": reference, "trouble": f"No key {SCRIPT}"}
     call = GenerationFactory.create(cast=row, step=step, status=GenerationStatus.SUBMITTED, progress=progress)
     text = page(superuser(), "casts_cast_change", row.pk)
     assert '<progress class="is-submitted" value="41.5" max="100"></progress> 42 %' in text
     assert '<progress class="is-waiting" value="41" max="100"></progress> 41 %, 0 of 1' in text
     assert "painting &lt;script&gt;" in text
+    assert "No key &lt;script&gt;" in text
     assert f'href="/api/v1/artifacts/{picture.pk}/"' in text
     assert SCRIPT not in text
     Generation.objects.filter(pk=call.pk).update(status="succeeded", output={}, finished_at=NOON)
-    assert "painting &lt;script&gt;" not in page(superuser(), "casts_cast_change", row.pk)
+    text = page(superuser(), "casts_cast_change", row.pk)
+    assert "painting &lt;script&gt;" not in text
+    assert "No key" not in text
 
 
 def hostile_cast():

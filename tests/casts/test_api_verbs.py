@@ -183,7 +183,12 @@ def test_a_generation_tells_how_far_it_is_with_the_address_of_its_preview():
     generation = GenerationFactory.create(cast=standing(ada), status="submitted")
     artifact = ArtifactFactory.create(owner=ada, generation=None)
     reference = {"artifact": str(artifact.pk), "sha256": artifact.sha256, "mime_type": "image/png", "size": 12}
-    shown = {"percent": 41.5, "stage": "painting", "preview": {**reference, "url": f"https://testserver/api/v1/artifacts/{artifact.pk}/"}}
+    shown = {
+        "percent": 41.5,
+        "stage": "painting",
+        "preview": {**reference, "url": f"https://testserver/api/v1/artifacts/{artifact.pk}/"},
+        "trouble": "",
+    }
     Generation.objects.filter(pk=generation.pk).update(progress={"percent": 41.5, "stage": "painting", "preview": reference})
     assert get(client_of(ada), f"/generations/{generation.pk}/").json()["progress"] == shown
 
@@ -192,10 +197,13 @@ def test_a_generation_tells_how_far_it_is_with_the_address_of_its_preview():
     ("kept", "shown"),
     [
         (None, None),
-        ({}, {"percent": None, "stage": "", "preview": None}),
-        ({"percent": 3}, {"percent": 3, "stage": "", "preview": None}),
-        ({"percent": True, "stage": 4, "preview": {"artifact": "no id"}}, {"percent": None, "stage": "", "preview": None}),
-        ({"percent": 250, "stage": "x", "preview": "no"}, {"percent": 100, "stage": "x", "preview": None}),
+        ({}, {"percent": None, "stage": "", "preview": None, "trouble": ""}),
+        ({"percent": 3}, {"percent": 3, "stage": "", "preview": None, "trouble": ""}),
+        (
+            {"percent": True, "stage": 4, "preview": {"artifact": "no id"}, "trouble": 4},
+            {"percent": None, "stage": "", "preview": None, "trouble": ""},
+        ),
+        ({"percent": 250, "stage": "x", "preview": "no"}, {"percent": 100, "stage": "x", "preview": None, "trouble": ""}),
         ([1], None),
     ],
 )

@@ -165,8 +165,17 @@ def test_a_provider_that_would_not_is_not_asked_again_and_its_words_are_kept(clo
     assert told["cancellation"]["said"] == "It is too late for that."
 
 
-def test_a_provider_that_cannot_be_reached_is_asked_again_a_few_times(clock, monkeypatch):
-    monkeypatch.setattr(Provider, "refusal", ToolError("The connection was refused."))
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ToolError("The connection was refused."),
+        ToolError("This key was withdrawn.", code="unauthorized", permanent=True),
+        ToolError("There is no key.", code="secret_missing", permanent=True),
+    ],
+    ids=str,
+)
+def test_a_provider_that_cannot_be_asked_is_asked_again_a_few_times(clock, monkeypatch, refusal):
+    monkeypatch.setattr(Provider, "refusal", refusal)
     cancel(submitted(), clock)
     for tries in range(1, 7):
         ask_providers()

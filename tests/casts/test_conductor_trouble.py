@@ -85,8 +85,11 @@ class Hostile(Adapter):
             case "flaky poll 2" if not adapters.gate.open.is_set():
                 adapters.gate.open.set()
                 raise ToolError("Internal error.")
+            case "refused poll" if not adapters.gate.open.is_set():
+                adapters.gate.open.set()
+                raise ToolError("This key was withdrawn.", code="unauthorized", permanent=True)
             case "gone":
-                raise ToolError("No such job.", permanent=True)
+                return ToolError("Nobody can be asked.", permanent=True, ambiguous=True)
             case "failed job":
                 return ToolError("The model crashed.", permanent=True, cost=Cost(usd=Decimal("0.25")))
         return Result(output={})
@@ -178,6 +181,7 @@ def test_a_call_that_outlives_the_deadline_of_its_cast_costs_no_looks(gate, look
         ("progress", "succeeded", None),
         ("flaky poll", "succeeded", None),
         ("flaky poll 2", "succeeded", None),
+        ("refused poll", "succeeded", None),
         ("gone", "unknown", "tool_failed"),
         ("failed job", "failed", "tool_failed"),
     ],

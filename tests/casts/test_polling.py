@@ -2,13 +2,14 @@
 
 import pytest
 
-from casts import engine
+from casts import engine, watching
 from casts.conductor import settling
 from casts.conductor.lanes import Lanes
-from casts.engine import Via
+from casts.engine import Unasked, Via
 from generations.models import Generation
 from generations.tools import registry
-from generations.tools.contract import Progress, Submitted
+from generations.tools.contract import Progress, Submitted, ToolError
+from tests.api import client_of, get
 
 from .providers import Provider, do_errands, register, send
 from .scenes import Hand, Limited, billed, cast
@@ -30,12 +31,12 @@ def submitted(slug="scene", **options) -> Hand:
     return hand
 
 
-def polled(hand: Hand, clock, *, after: float, asked: float = 2) -> float:
+def polled(hand: Hand, clock, *, after: float, asked: float = 2, percent: float | None = None) -> float:
     """Poll when the job has that age, and return the seconds until the next poll."""
     clock.advance(seconds=after)
     turn = hand.look()
     assert turn.polls()
-    hand.answer("one", Progress(poll_after=asked), via=Via.POLL)
+    hand.answer("one", Progress(poll_after=asked, percent=percent), via=Via.POLL)
     seconds: float = (hand.generation("one").poll_at - clock.now()).total_seconds()
     return seconds
 
@@ -53,6 +54,50 @@ def test_a_job_of_a_cast_that_is_being_cancelled_is_asked_for_often(clock):
     engine.cancel(cast_id=hand.cast.pk, actor_id=None, now=clock.now())
     assert polled(hand, clock, after=1) <= 3.4
     assert polled(hand, clock, after=90) >= 59
+
+
+REFUSED = ToolError("api.test answered 401 Unauthorized: This key was withdrawn.", code="unauthorized", permanent=True)
+
+
+def unasked(hand: Hand, clock, *, after: float) -> float:
+    """Have a poll refused when the job has that age, and return the seconds until the next."""
+    clock.advance(seconds=after)
+    hand.look()
+    hand.answer("one", Unasked(error=REFUSED, poll_after=5.0), via=Via.POLL)
+    seconds: float = (hand.generation("one").poll_at - clock.now()).total_seconds()
+    return seconds
+
+
+def test_a_job_whose_provider_cannot_be_asked_is_asked_for_ever_more_rarely(clock):
+    hand = submitted()
+    waits = [unasked(hand, clock, after=after) for after in (3, 100, 600)]
+    assert waits == sorted(waits)
+    assert (5 <= waits[0] <= 5.5, 59 <= waits[-1] <= 66.5) == (True, True)
+    assert hand.generation("one").status == "submitted"
+
+
+def test_why_a_provider_could_not_be_asked_is_shown_until_it_can(clock):
+    hand = submitted()
+    polled(hand, clock, after=3, percent=40)
+    unasked(hand, clock, after=60)
+    (told,) = get(client_of(hand.cast.initiator), "/generations/").json()["results"]
+    assert told["progress"] == {"percent": 40, "stage": "", "preview": None, "trouble": REFUSED.message}
+    (line,) = watching.look(cast_id=hand.cast.pk).steps
+    assert (line.percent, line.note) == (40, REFUSED.message)
+    polled(hand, clock, after=120)
+    (told,) = get(client_of(hand.cast.initiator), "/generations/").json()["results"]
+    assert told["progress"] == {"percent": 40, "stage": "", "preview": None, "trouble": ""}
+    assert watching.look(cast_id=hand.cast.pk).steps[0].note == ""
+
+
+def test_a_job_that_could_not_be_asked_for_until_its_deadline_says_why(clock):
+    hand = submitted()
+    unasked(hand, clock, after=3)
+    clock.advance(seconds=86_400)
+    hand.look()
+    generation = hand.generation("one")
+    assert (generation.status, generation.error["code"]) == ("unknown", "deadline_exceeded")
+    assert generation.error["message"].endswith(f"It could not be asked last: {REFUSED.message}")
 
 
 def test_a_job_with_a_poll_at_work_is_not_asked_again(clock):

@@ -13,6 +13,7 @@ from casts import engine
 from casts.clock import database_now
 from casts.engine import Aborted, Release, Report, Via
 from casts.engine.claims import lock
+from casts.engine.verdicts import MAX_LOSSES
 from casts.models import Cast, Wakeup
 from generations.models import Generation
 from generations.tools.contract import Progress, Result, Submitted
@@ -356,6 +357,27 @@ def test_an_ambiguous_failure_of_a_billed_call_is_unknown(db):
     hand.look()
     hand.answer("paid", refusal("The connection was lost.", ambiguous=True))
     assert statuses(hand.cast) == {"paid": ["unknown"]}
+
+
+def test_what_a_call_of_unknown_fate_says_that_it_cost_is_booked(db):
+    hand = Hand(cast({"key": "paid", "tool": billed()}))
+    hand.look()
+    hand.answer("paid", refusal("The answer cannot be read.", ambiguous=True, cost=cost("0.5")))
+    assert statuses(hand.cast) == {"paid": ["unknown"]}
+    assert (hand.status(), hand.cast.cost_usd, hand.generation("paid").cost_usd) == ("running", Decimal("0.5"), Decimal("0.5"))
+
+
+def test_a_call_that_is_sent_again_under_its_key_is_booked_once(db, clock):
+    hand = Hand(cast({"key": "paid", "tool": billed(recovery=Recovery.RESEND)}))
+    for _ in range(MAX_LOSSES - 1):
+        hand.look()
+        hand.answer("paid", refusal("The answer cannot be read.", ambiguous=True, cost=cost("0.5")))
+        assert (hand.status(), hand.cast.cost_usd) == ("running", 0)
+        clock.advance(hours=1)
+    hand.look()
+    hand.answer("paid", refusal("The answer cannot be read.", ambiguous=True, cost=cost("0.5")))
+    assert statuses(hand.cast) == {"paid": ["failed"] * MAX_LOSSES}
+    assert (hand.status(), hand.cast.cost_usd) == ("failed", Decimal("0.5"))
 
 
 def test_an_abandoned_job_whose_provider_can_be_asked_is_looked_up(db, clock):
