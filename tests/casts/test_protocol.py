@@ -372,7 +372,7 @@ def test_a_call_that_is_sent_again_under_its_key_is_booked_once(db, clock):
     for _ in range(MAX_LOSSES - 1):
         hand.look()
         hand.answer("paid", refusal("The answer cannot be read.", ambiguous=True, cost=cost("0.5")))
-        assert (hand.status(), hand.cast.cost_usd) == ("running", 0)
+        assert (hand.status(), hand.cast.cost_usd) == ("running", Decimal("0.5"))
         clock.advance(hours=1)
     hand.look()
     hand.answer("paid", refusal("The answer cannot be read.", ambiguous=True, cost=cost("0.5")))
