@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from casts import engine
 from casts.clock import database_now
 from casts.engine import Claim, News, Report, Via, sql
 from casts.engine.retrying import in_one_transaction
 from casts.errands import Errand
+from casts.metrics.counters import CALLBACKS_DONE
 from generations.artifacts import StoredArtifact
 from generations.calls import Call, prepare
 from generations.models import LIVE, Callback, Generation
@@ -112,12 +115,15 @@ def _close(done: Sequence[tuple[Errand, CallbackOutcome, str]]) -> None:
     columns = {"id": "bigint", "attempts": "bigint", "outcome": "text", "said": "text", "at": "timestamptz"}
     now = database_now()
     rows = [{"id": errand.id, "attempts": errand.attempts, "outcome": outcome, "said": said, "at": now} for errand, outcome, said in done]
-    sql.count(
+    closed = sql.fetch(
         f"""
         UPDATE generations_callback SET outcome = told.outcome, said = told.said, applied_at = told.at, due_at = NULL
         FROM {sql.recordset("told", columns)}
         WHERE generations_callback.id = told.id AND generations_callback.attempts = told.attempts
           AND generations_callback.outcome = 'received'
+        RETURNING generations_callback.outcome
         """,  # noqa: S608 - our own words; every value is a parameter
         {"rows": sql.rows_parameter(rows)},
     )
+    for (outcome,) in closed:
+        transaction.on_commit(CALLBACKS_DONE.labels(outcome).inc, robust=True)

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from casts import engine
-from casts.engine import Asked, Claim, Report, Turn
-from casts.metrics.counters import CONTINUATIONS, SETTLEMENTS
+from casts.engine import Advanced, Asked, Claim, Report, Turn
+from casts.metrics.counters import CLAIMS_LOST, CONTINUATIONS, SETTLEMENTS
 from generations.calls import Call, prepare
 from generations.models import Generation
 from generations.tools.contract import Request
 
-from . import measuring
 from .database import is_outage
 from .lanes import Lanes
 
@@ -58,6 +57,8 @@ def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes,
             advanced = engine.settle_in_time(reports=of, claimed=some, slots=slots, in_flight=in_flight)
         except Exception as error:
             if is_outage(error):
+                CONTINUATIONS.labels("interrupted").inc(len(some))
+                SETTLEMENTS.labels("interrupted").inc(len(of))
                 raise
             if len(some) > 1:
                 parts += _halves(some, of)
@@ -67,7 +68,7 @@ def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes,
             settled.gone.add(some[0].cast_id)
             late += of
         else:
-            measuring.count(turns=advanced.turns, fenced=len(advanced.fenced), reports=len(of), late=len(advanced.late))
+            _count(advanced, reports=len(of))
             settled.turns += advanced.turns
             settled.gone |= set(advanced.fenced)
             late += advanced.late
@@ -75,6 +76,15 @@ def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes,
         _take_late(report)
     settled.orders = _orders(settled.turns)
     return settled
+
+
+def _count(advanced: Advanced, *, reports: int) -> None:
+    """Count a settled set: its turns, the claims that had been lost, the reports and how many of them came too late."""
+    CONTINUATIONS.labels("advanced").inc(len(advanced.turns))
+    CONTINUATIONS.labels("fenced").inc(len(advanced.fenced))
+    CLAIMS_LOST.inc(len(advanced.fenced))
+    SETTLEMENTS.labels("in_time").inc(reports - len(advanced.late))
+    SETTLEMENTS.labels("late").inc(len(advanced.late))
 
 
 def _halves(claims: Sequence[Claim], reports: Sequence[Report]) -> list[tuple[list[Claim], list[Report]]]:

@@ -15,7 +15,7 @@ from generations.models import ENDED, Artifact, Generation, GenerationStatus
 from generations.tools.contract import Cost
 from spells.models import Effects
 
-from . import sql
+from . import measuring, sql
 from .retrying import LostUpdateError
 from .turns import Turn
 from .verdicts import Change, billed_with
@@ -123,6 +123,7 @@ def book_late(*, generation_id: UUID, cast_id: UUID, cost: Cost, now: datetime) 
     booked = fresh.update(cost_usd=cost.usd, cost_basis=dict(cost.basis), cost_booked_at=now)
     if booked:
         _add(cost.usd, to=cast_id)
+        measuring.note_cost(tool=Generation.objects.values_list("tool__slug", flat=True).get(pk=generation_id), usd=cost.usd)
     return bool(booked)
 
 

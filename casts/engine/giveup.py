@@ -7,7 +7,7 @@ from generations.outputs import clean_text
 from spells.models import Effects
 
 from . import claims as leases
-from . import ends
+from . import ends, measuring
 from .claims import Claim
 from .retrying import in_one_transaction
 from .turns import End
@@ -35,7 +35,9 @@ def give_up(*, claim: Claim, message: str) -> bool:
     jobs = live.filter(status=GenerationStatus.SUBMITTED).exclude(job_id="")
     ask(generation_ids=jobs.values_list("pk", flat=True), now=now)
     ended = {"error": error, "poll_at": None, "finished_at": now}
-    live.filter(step__tool__effects=Effects.BILLED, started_at__isnull=False).update(status=GenerationStatus.UNKNOWN, **ended)
-    live.update(status=GenerationStatus.FAILED, **ended)
+    billed = live.filter(step__tool__effects=Effects.BILLED, started_at__isnull=False)
+    for calls, status in ((billed, GenerationStatus.UNKNOWN), (live, GenerationStatus.FAILED)):
+        measuring.note_given_up(tools=calls.values_list("tool__slug", flat=True), status=status)
+        calls.update(status=status, **ended)
     ends.tell(ended=[(cast, End(status=CastStatus.FAILED, error=error))], now=now)
     return True

@@ -10,7 +10,7 @@ from casts.models import ENDED, LIVE
 from generations.models import IN_FLIGHT, Generation, GenerationStatus
 from generations.tools.contract import Result, Submitted, ToolError
 
-from . import changes, gates
+from . import changes, gates, measuring
 from . import claims as leases
 from .claims import Claim
 from .reports import Report, Via
@@ -63,6 +63,7 @@ def receive_all(*, reports: Sequence[Report]) -> list[bool]:
     turns = {cast_id: Turn(state=state, now=now) for cast_id, state in states.items()}
     taken = [take(report, turns.get(report.claim.cast_id)) for report in reports]
     changes.write(turns=turns.values(), now=now)
+    measuring.note(turns=turns.values())
     gates.tell(gate_ids=gates.freed(turns.values()))
     for cast_id in turns:
         knock(cast_id=cast_id)
@@ -94,6 +95,7 @@ def _settle(*, report: Report, state: CastState, attempt: Attempt, now: datetime
     change = verdict(state=state, attempt=attempt, report=report, now=now)
     changes.apply(changes=[change], now=now)
     changes.book(changes=[change])
+    measuring.note_change(state=state, change=change, now=now)
     changes.keep_artifacts(made=[(attempt.id, state.cast.initiator_id, report.made)], now=now)
 
 

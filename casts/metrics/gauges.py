@@ -1,15 +1,16 @@
-"""What is so right now, each by one query that an index holds together."""
+"""What is so right now, each by one query that an index holds together: what they cost grows with what is unfinished, not with the history."""
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Min, QuerySet
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from casts.clock import database_now
-from casts.models import LIVE, Cast, ConductorProcess, Notification, Wakeup
-from generations.models import Generation, GenerationStatus
+from casts.models import LIVE, BreakerState, Cast, ConductorProcess, Gate, Notification, Waiter, Wakeup
+from generations.models import Callback, Generation, GenerationStatus
 
 
 def collect() -> Iterator[Metric]:
@@ -17,21 +18,29 @@ def collect() -> Iterator[Metric]:
     now = database_now()
     yield _casts()
     due = Wakeup.objects.filter(due_at__lte=now)
-    yield GaugeMetricFamily("grimoire_wakeups_due", "Casts that are due for a look and that nobody holds.", value=due.count())
-    yield GaugeMetricFamily("grimoire_wakeup_lag_seconds", "Age of the oldest due wakeup.", value=_age(due, "due_at", now))
-    yield GaugeMetricFamily("grimoire_casts_stranded", "Unfinished casts without a wakeup.", value=Cast.objects.stranded().count())
-    yield GaugeMetricFamily("grimoire_conductors_alive", "Conductors whose heart beats.", value=ConductorProcess.objects.alive().count())
+    yield _gauge("wakeups_due", "Casts that are due for a look and that nobody holds.", due.count())
+    yield _gauge("wakeup_lag_seconds", "Age of the oldest due wakeup.", _age(due, "due_at", now))
+    yield _gauge("casts_stranded", "Unfinished casts without a wakeup.", Cast.objects.stranded().count())
+    yield _gauge("casts_waiting_for_room", "Casts that a limit or a breaker holds back.", Waiter.objects.count())
+    yield _gauge("conductors_alive", "Conductors whose heart beats.", ConductorProcess.objects.alive().count())
     yield _calls()
-    waiting = Notification.objects.filter(due_at__isnull=False)
-    yield GaugeMetricFamily("grimoire_notifications_waiting", "Notifications that are not delivered yet.", value=waiting.count())
-    age = _age(waiting, "created_at", now)
-    yield GaugeMetricFamily("grimoire_notification_lag_seconds", "Age of the oldest notification that is not delivered yet.", value=age)
+    yield _breakers()
+    unsent = Notification.objects.filter(due_at__isnull=False)
+    yield _gauge("notifications_waiting", "Notifications that are not delivered yet.", unsent.count())
+    yield _gauge("notification_lag_seconds", "Age of the oldest notification that is not delivered yet.", _age(unsent, "created_at", now))
+    unread = Callback.objects.filter(due_at__isnull=False)
+    yield _gauge("callbacks_waiting", "Webhooks of providers that are stored and not applied yet.", unread.count())
+    yield _gauge("callback_lag_seconds", "Age of the oldest webhook that is not applied yet.", _age(unread, "received_at", now))
 
 
 def wakeup_lag_seconds() -> float:
     """Return the age of the oldest due wakeup that nobody holds; 0 when there is none."""
     now = database_now()
     return _age(Wakeup.objects.filter(due_at__lte=now), "due_at", now)
+
+
+def _gauge(name: str, told: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"grimoire_{name}", told, value=value)
 
 
 def _casts() -> Metric:
@@ -53,6 +62,17 @@ def _calls() -> Metric:
     return family
 
 
-def _age(rows: "QuerySet[Wakeup] | QuerySet[Notification]", column: str, now: datetime) -> float:
+def _breakers() -> Metric:
+    """Return for each gate which of its states is the present one. There is a gate where there are limits or was trouble."""
+    told = "1 for the state in which the breaker of a tool or provider is, 0 for the others."
+    family = GaugeMetricFamily("grimoire_breaker_state", told, labels=["kind", "owner", "state"])
+    rows = Gate.objects.order_by("pk").values_list("provider__slug", "tool__slug", "state")
+    for provider, tool, present in rows:
+        for state in BreakerState:
+            family.add_metric(["provider" if provider else "tool", provider or tool, state], float(state == present))
+    return family
+
+
+def _age(rows: "QuerySet[Any]", column: str, now: datetime) -> float:
     oldest = rows.aggregate(oldest=Min(column))["oldest"]
     return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0

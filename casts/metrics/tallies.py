@@ -72,7 +72,7 @@ def _add(more: dict[tuple[str, str], float]) -> None:
 
 
 def collect() -> Iterator[Metric]:
-    """Yield each counter with what all processes have handed in."""
+    """Yield each counter with what all processes have handed in. What is known to be possible and never happened is zero."""
     samples = defaultdict(list)
     for name, labels, value in Tally.objects.order_by("name", "labels").values_list("name", "labels", "value"):
         samples[name].append(Sample(name, json.loads(labels), value))
@@ -80,6 +80,12 @@ def collect() -> Iterator[Metric]:
         metric = Metric(own.name, own.documentation, own.type)
         suffixes = ("_bucket", "_count", "_sum") if own.type == "histogram" else ("_total",)
         metric.samples = [sample for suffix in suffixes for sample in _in_order(samples[f"{own.name}{suffix}"])]
+        told = [sample.labels for sample in metric.samples]
+        metric.samples += [
+            each._replace(value=0.0)
+            for each in own.samples
+            if own.type == "counter" and each.name.endswith("_total") and each.labels not in told
+        ]
         yield metric
 
 
