@@ -19,7 +19,7 @@ from django_q.models import OrmQ
 
 from casts import canary, installation
 from casts.clock import database_now
-from casts.models import BreakerState, Cast, ConductorProcess, Gate, Wakeup
+from casts.models import Alert, AlertMail, AlertMailOutcome, BreakerState, Cast, ConductorProcess, Gate, Wakeup
 from generations.artifacts import storage
 from generations.catalogue import CHANGES, Outcome, sync_tools
 from generations.models import Generation, GenerationStatus
@@ -67,6 +67,7 @@ def examine(*, wait_seconds: float) -> Iterator[Finding]:
     yield _examined("casts", _casts)
     yield _examined("unknown calls", _unknown)
     yield _examined("providers", _providers)
+    yield _examined("alerts", _alerts)
 
 
 def _examined(name: str, look: Callable[[], Told]) -> Finding:
@@ -220,6 +221,19 @@ def _providers() -> Told:
 def _of_breaker(gate: Gate) -> str:
     last = f": {gate.errors[0]['message']}" if gate.errors and gate.failures else ""
     return f"{gate} is {gate.get_state_display()}, since {gate.since:%Y-%m-%d %H:%M} UTC{last}"
+
+
+def _alerts() -> Told:
+    """Name what operators were alerted of, and mails that cannot reach them."""
+    unsent = AlertMail.objects.filter(outcome=AlertMailOutcome.PENDING, attempts__gt=1).order_by("pk").first()
+    mails = "" if unsent is None else f"; mails to operators are not taken: {unsent.said or 'no answer yet'}"
+    alerts = list(Alert.objects.open().order_by("pk"))
+    open_ones = [f"{alert} since {alert.opened_at:%Y-%m-%d %H:%M} UTC" for alert in alerts if alert.calm_since is None]
+    if open_ones or unsent:
+        mend = "See Alerts in the admin, and docs/monitoring.md." if open_ones else "Check EMAIL_URL, and the server that it names."
+        return {"told": f"{len(open_ones)} open: {_named(open_ones)}{mails}" if open_ones else f"none is open{mails}", "mend": mend}
+    calming = len(alerts)
+    return {"told": f"none is open, {calming} calming down" if calming else "none is open"}
 
 
 def _named(names: list[str]) -> str:

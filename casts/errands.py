@@ -13,13 +13,14 @@ from django.db import connection, models
 
 from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
+from casts.models import AlertMail, AlertWatch
 from generations.models import Callback, Cancellation
 
 LEASE_SECONDS = 60.0
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 300.0
 
-MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation)
+MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation, AlertMail, AlertWatch)
 
 _COLUMNS = {"id": "bigint", "attempts": "bigint"}
 

@@ -15,11 +15,13 @@ class Wanted:
     purpose: str
 
 
+REAP = "grimoire: reap"
+
 SCHEDULES = (
     Wanted(
         name="grimoire: continue casts", func="casts.tasks.continue_casts", minutes=1, purpose="conducts when every doorbell was missed"
     ),
-    Wanted(name="grimoire: reap", func="casts.tasks.reap", minutes=1, purpose="restores what must hold of unfinished casts"),
+    Wanted(name=REAP, func="casts.tasks.reap", minutes=1, purpose="restores what must hold of unfinished casts"),
 )
 
 

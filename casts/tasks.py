@@ -4,7 +4,7 @@ import asyncio
 
 from django.conf import settings
 
-from casts import engine, shifts
+from casts import shifts, upkeep
 from casts.clock import database_now
 from casts.conductor import Conductor
 from casts.conductor.due import is_any_due
@@ -33,8 +33,8 @@ def continue_casts() -> None:
 
 
 def reap() -> None:
-    """Restore what must hold of every unfinished cast."""
-    engine.reap(now=database_now())
+    """Restore what must hold of every unfinished cast, and tell operators of what is wrong."""
+    upkeep.tend(now=database_now())
     tallies.hand_in()
 
 

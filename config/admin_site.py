@@ -23,6 +23,8 @@ MODELS = {
 }
 ORDER = (
     "Casts",
+    "Alerts",
+    "Alert mails",
     "Wakeups",
     "Conductors",
     "Events",

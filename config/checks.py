@@ -61,6 +61,13 @@ def check_data_folder_is_ours(**_: Any) -> list[CheckMessage]:
 
 
 @register
+def check_operators_can_be_written_to(**_: Any) -> list[CheckMessage]:
+    if not settings.GRIMOIRE_ALERT_EMAILS or settings.EMAIL_IS_CONFIGURED:
+        return []
+    return [Warning("Alerts reach nobody: GRIMOIRE_ALERT_EMAILS needs a mail server.", hint="Set EMAIL_URL.", id="grimoire.W003")]
+
+
+@register
 def check_variables_are_spelled_right(**_: Any) -> list[CheckMessage]:
     """Warn of a variable that nobody reads and whose name is almost that of one that is read."""
     known = settings.ENVIRONMENT_VARIABLES

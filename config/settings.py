@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import django_stubs_ext
+from django.core.exceptions import ValidationError as InvalidEmailError
+from django.core.validators import validate_email
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from config import logs
@@ -278,6 +280,25 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
 }
 
+
+def _check_email_url(value: str) -> None:
+    if value and value.partition(":")[0] not in ("smtp", "submission", "console", "file", "memory", "dummy"):
+        raise ValidationError("Expected smtp://user:password@host:25 or submission://user:password@host:587, or console: for a look.")
+
+
+def _email() -> dict[str, Any]:
+    """Return the settings of e-mail; nothing while no server is named."""
+    url = env.str("EMAIL_URL", default="", validate=_check_email_url)
+    read: dict[str, Any] = env.dj_email_url("EMAIL_URL", default="") if url else {}
+    return {name: value for name, value in read.items() if name != "DEFAULT_FROM_EMAIL"}
+
+
+EMAIL_IS_CONFIGURED = bool(_mail := _email())
+vars().update(_mail)
+# A server that says nothing for so many seconds is not waited for.
+EMAIL_TIMEOUT = _mail.get("EMAIL_TIMEOUT") or 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("GRIMOIRE_EMAIL_FROM", default=f"Grimoire <grimoire@{_public.hostname}>")
+
 # For how many seconds a conductor holds a cast without renewing its claim: after a crash, others wait as long.
 LEASE_SECONDS = env.float("GRIMOIRE_LEASE_SECONDS", default=30.0, validate=validate.Range(min=2, max=3600))
 
@@ -285,6 +306,27 @@ LEASE_SECONDS = env.float("GRIMOIRE_LEASE_SECONDS", default=30.0, validate=valid
 GRIMOIRE_METRICS_TOKEN = env.str("GRIMOIRE_METRICS_TOKEN", default="")
 # /readyz fails when a due wakeup has waited for longer than this.
 GRIMOIRE_MAX_WAKEUP_LAG_SECONDS = env.float("GRIMOIRE_MAX_WAKEUP_LAG_SECONDS", default=300.0, validate=validate.Range(min=5))
+
+
+def _check_address(value: str) -> None:
+    for address in filter(None, (each.strip() for each in value.split(","))):
+        try:
+            validate_email(address)
+        except InvalidEmailError as error:
+            raise ValidationError(f"{address} is no e-mail address.") from error
+
+
+# Operators who get a mail when an alert opens, once a day while it stays open, and when it closes.
+GRIMOIRE_ALERT_EMAILS = [
+    each.strip() for each in env.str("GRIMOIRE_ALERT_EMAILS", default="", validate=_check_address).split(",") if each.strip()
+]
+# From when on something is an alert: seconds that a cast waits for a conductor, or a notification for its delivery, and
+# how many casts the reaper had to heal within an hour.
+GRIMOIRE_ALERT_WAKEUP_LAG_SECONDS = env.float("GRIMOIRE_ALERT_WAKEUP_LAG_SECONDS", default=120.0, validate=validate.Range(min=5))
+GRIMOIRE_ALERT_NOTIFICATION_LAG_SECONDS = env.float(
+    "GRIMOIRE_ALERT_NOTIFICATION_LAG_SECONDS", default=900.0, validate=validate.Range(min=5)
+)
+GRIMOIRE_ALERT_HEALED_CASTS = env.int("GRIMOIRE_ALERT_HEALED_CASTS", default=3, validate=validate.Range(min=1))
 
 LOGGING = logs.configuration(
     level=env.str("GRIMOIRE_LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),

@@ -53,6 +53,9 @@ COMPOSITE_FOREIGN_KEYS = {
 }
 
 PARTIAL_INDEXES = {
+    "alert_one_open_per_kind_and_subject": PartialIndex("casts_alert", ("kind", "subject"), unique=True, words=frozenset({"IS NULL"})),
+    "alertmail_due": PartialIndex("casts_alertmail", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
+    "castevent_reaped": PartialIndex("casts_castevent", ("at",), unique=False, words=frozenset({"reaped"})),
     "gate_to_ring": PartialIndex("casts_gate", ("ring_at",), unique=False, words=frozenset({"ring_at", "IS NOT NULL"})),
     "waiter_rung": PartialIndex("casts_waiter", ("gate_id", "rung_at"), unique=False, words=frozenset({"rung_at", "IS NOT NULL"})),
     "generation_in_flight": PartialIndex(

@@ -1,4 +1,4 @@
-"""Filters of the list of casts."""
+"""Filters of the lists of casts and of alerts."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from casts.clock import database_now
-from casts.models import Cast, CastStatus
+from casts.models import Alert, Cast, CastStatus
 from casts.progress import ShownStatus, with_shown_status
 from spells.admin.filters import WordFilter, newest
 from spells.models import Spell, SpellVersion
@@ -42,6 +42,18 @@ class StuckFilter(admin.SimpleListFilter):
         if value != stuck.ANY and value not in stuck.KINDS:
             return queryset
         return stuck.stuck(queryset, kind=value, now=database_now())
+
+
+class OpenFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "open"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "open"), ("no", "over")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
+        value = self.value()
+        return queryset.filter(closed_at__isnull=value == "yes") if value in ("yes", "no") else queryset
 
 
 class SpellFilter(WordFilter):

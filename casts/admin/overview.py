@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet
 from django.urls import reverse
 
 from casts.clock import database_now
-from casts.models import ENDED, LIVE, Cast, CastStatus, ConductorProcess
+from casts.models import ENDED, LIVE, Alert, Cast, CastStatus, ConductorProcess
 from casts.progress import ShownStatus, with_shown_status
 from generations.models import Generation, GenerationStatus
 from spells.admin.filters import first_id_since
@@ -19,6 +19,7 @@ from spells.admin.records import MAX_COUNT
 from . import stuck
 
 SHOWN_CONDUCTORS = 10
+SHOWN_ALERTS = 20
 DAY = timedelta(days=1)
 
 
@@ -44,6 +45,7 @@ class Overview:
     live: list[Tile]
     ended: list[Tile]
     worries: list[Tile]
+    alerts: Sequence[Alert]
     conductors: Sequence[ConductorProcess]
     due: bool
 
@@ -53,7 +55,7 @@ class Overview:
 
 
 def overview() -> Overview:
-    """Count what indexes hold together, on PostgreSQL at least: live casts, those of the last day, open calls. Seven queries."""
+    """Count what indexes hold together, on PostgreSQL at least: live casts, those of the last day, open calls. Eight queries."""
     now = database_now()
     conductors = list(ConductorProcess.objects.filter(alive_until__gt=now).order_by("-started_at")[:SHOWN_CONDUCTORS])
     live = _live()
@@ -61,6 +63,7 @@ def overview() -> Overview:
         live=[_casts(status, live.get(status, 0), status=status) for status in ShownStatus.values if status not in ENDED],
         ended=_ended(now),
         worries=[*_stuck(now), _unknown()],
+        alerts=list(Alert.objects.open().defer("details").order_by("-pk")[:SHOWN_ALERTS]),
         conductors=conductors,
         due=bool(live.get(CastStatus.QUEUED) or live.get(CastStatus.RUNNING)),
     )

@@ -26,13 +26,12 @@ from casts.models.conductor import SILENCE_SECONDS, ConductorKind
 from generations.tools.contract import ToolError
 
 from . import calls, ears
-from .callbacks import Callbacks
-from .cancellations import Cancellations
 from .database import DatabaseThread
 from .due import claim_due, hand_over, is_any_due
 from .errands import Errands
 from .holdings import Holdings, Work
 from .keeper import Keeper, Renewal
+from .kinds import errand_kinds
 from .lanes import Lane, Lanes, Place, lane_of
 from .reporting import Reporting
 from .settling import Order, Settled, settle
@@ -96,7 +95,7 @@ class Conductor:
         self._wake = asyncio.Event()
         self._reporting = Reporting(database=self._database, wake=self._wake.set)
         self._errands = Errands(
-            kinds=[Callbacks(threads=self._threads), Cancellations(threads=self._threads)],
+            kinds=errand_kinds(threads=self._threads),
             database=self._database,
             pause_seconds=self.pace.poll,
             wake=self._wake.set,

@@ -35,7 +35,7 @@ def reap(*, now: datetime, dry_run: bool = False) -> Reaped:
     dead = [str(conductor) for conductor in ConductorProcess.objects.dead()[:BATCH]]
     if not dry_run:
         stranded = [cast_id for cast_id in stranded if _give_a_wakeup(cast_id=cast_id, now=now)]
-        late = [cast_id for cast_id in late if _ring(cast_id=cast_id)]
+        late = [cast_id for cast_id in late if _ring(cast_id=cast_id, now=now)]
         ConductorProcess.objects.dead().delete()
         for reason, healed in (("wakeup_missing", stranded), ("deadline_passed", late), ("conductor_dead", dead)):
             HEALED.labels(reason).inc(len(healed))
@@ -55,8 +55,9 @@ def _give_a_wakeup(*, cast_id: UUID, now: datetime) -> bool:
 
 
 @in_one_transaction
-def _ring(*, cast_id: UUID) -> bool:
+def _ring(*, cast_id: UUID, now: datetime) -> bool:
     rang = leases.ring(cast_id=cast_id)
     if rang:
+        CastEvent.objects.create(cast_id=cast_id, kind=EventKind.REAPED, data={"healed": "deadline"}, at=now)
         knock(cast_id=cast_id)
     return rang

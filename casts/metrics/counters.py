@@ -68,6 +68,12 @@ CALLBACKS_DONE = _counter(
     known=("applied", "ignored", "unreadable"),
 )
 NOTIFICATIONS = _counter("grimoire_notifications", "Tries to deliver a notification, by channel and outcome.", "channel", "outcome")
+ALERT_MAILS = _counter(
+    "grimoire_alert_mails",
+    "Tries to send a mail to an operator, by outcome: sent, refused (tried again) or failed (given up).",
+    "outcome",
+    known=("sent", "refused", "failed"),
+)
 
 MOST_CODES = 100
 OTHER = "other"

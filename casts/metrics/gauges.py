@@ -9,7 +9,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from casts.clock import database_now
-from casts.models import LIVE, BreakerState, Cast, ConductorProcess, Gate, Notification, Waiter, Wakeup
+from casts.models import LIVE, Alert, AlertKind, BreakerState, Cast, ConductorProcess, Gate, Notification, Waiter, Wakeup
 from generations.models import Callback, Generation, GenerationStatus
 
 
@@ -19,24 +19,25 @@ def collect() -> Iterator[Metric]:
     yield _casts()
     due = Wakeup.objects.filter(due_at__lte=now)
     yield _gauge("wakeups_due", "Casts that are due for a look and that nobody holds.", due.count())
-    yield _gauge("wakeup_lag_seconds", "Age of the oldest due wakeup.", _age(due, "due_at", now))
+    yield _gauge("wakeup_lag_seconds", "Age of the oldest due wakeup.", age(due, "due_at", now))
     yield _gauge("casts_stranded", "Unfinished casts without a wakeup.", Cast.objects.stranded().count())
     yield _gauge("casts_waiting_for_room", "Casts that a limit or a breaker holds back.", Waiter.objects.count())
     yield _gauge("conductors_alive", "Conductors whose heart beats.", ConductorProcess.objects.alive().count())
     yield _calls()
     yield _breakers()
+    yield _alerts()
     unsent = Notification.objects.filter(due_at__isnull=False)
     yield _gauge("notifications_waiting", "Notifications that are not delivered yet.", unsent.count())
-    yield _gauge("notification_lag_seconds", "Age of the oldest notification that is not delivered yet.", _age(unsent, "created_at", now))
+    yield _gauge("notification_lag_seconds", "Age of the oldest notification that is not delivered yet.", age(unsent, "created_at", now))
     unread = Callback.objects.filter(due_at__isnull=False)
     yield _gauge("callbacks_waiting", "Webhooks of providers that are stored and not applied yet.", unread.count())
-    yield _gauge("callback_lag_seconds", "Age of the oldest webhook that is not applied yet.", _age(unread, "received_at", now))
+    yield _gauge("callback_lag_seconds", "Age of the oldest webhook that is not applied yet.", age(unread, "received_at", now))
 
 
 def wakeup_lag_seconds() -> float:
     """Return the age of the oldest due wakeup that nobody holds; 0 when there is none."""
     now = database_now()
-    return _age(Wakeup.objects.filter(due_at__lte=now), "due_at", now)
+    return age(Wakeup.objects.filter(due_at__lte=now), "due_at", now)
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:
@@ -73,6 +74,15 @@ def _breakers() -> Metric:
     return family
 
 
-def _age(rows: "QuerySet[Any]", column: str, now: datetime) -> float:
+def _alerts() -> Metric:
+    family = GaugeMetricFamily("grimoire_alert_open", "Alerts that are open, by kind.", labels=["kind"])
+    counts = dict(Alert.objects.open().order_by().values_list("kind").annotate(count=Count("pk")))
+    for kind in AlertKind:
+        family.add_metric([kind], counts.get(kind, 0))
+    return family
+
+
+def age(rows: "QuerySet[Any]", column: str, now: datetime) -> float:
+    """Return for how many seconds the oldest of these rows has been waiting, by this column; 0 when there is none."""
     oldest = rows.aggregate(oldest=Min(column))["oldest"]
     return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0

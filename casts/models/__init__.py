@@ -1,5 +1,6 @@
 """Conducting: casts, their wakeups, and what happened to them."""
 
+from .alert import THE_WATCH, Alert, AlertKind, AlertMail, AlertMailOutcome, AlertWatch
 from .cast import ENDED, LIVE, Cast, CastQuerySet, CastStatus
 from .conductor import ConductorProcess
 from .event import CastEvent, EventKind
@@ -13,6 +14,12 @@ from .wakeup import Priority, Wakeup
 __all__ = [
     "ENDED",
     "LIVE",
+    "THE_WATCH",
+    "Alert",
+    "AlertKind",
+    "AlertMail",
+    "AlertMailOutcome",
+    "AlertWatch",
     "BreakerState",
     "Cast",
     "CastEvent",

@@ -32,6 +32,8 @@ class CastEvent(models.Model):
     at = models.DateTimeField()
 
     class Meta:
+        # what the reaper healed lately is counted (`casts.alerts`)
+        indexes = [models.Index(name="castevent_reaped", fields=["at"], condition=Q(kind=EventKind.REAPED))]
         constraints = [models.CheckConstraint(name="castevent_kind_is_known", condition=Q(kind__in=EventKind.values))]
 
     def __str__(self) -> str:

@@ -7,7 +7,23 @@ from uuid import uuid4
 from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 
-from casts.models import ENDED, Cast, CastEvent, CastStatus, ConductorProcess, EventKind, FanOut, Gate, Notification, Waiter, Wakeup
+from casts.models import (
+    ENDED,
+    Alert,
+    AlertKind,
+    AlertMail,
+    AlertMailOutcome,
+    Cast,
+    CastEvent,
+    CastStatus,
+    ConductorProcess,
+    EventKind,
+    FanOut,
+    Gate,
+    Notification,
+    Waiter,
+    Wakeup,
+)
 from casts.models.conductor import ConductorKind
 from casts.models.notification import NotificationChannel, NotificationKind
 from generations.models import ENDED as ENDED_GENERATIONS
@@ -66,6 +82,31 @@ class NotificationFactory(DjangoModelFactory[Notification]):
     channel = NotificationChannel.INBOX
     created_at = NOON
     delivered_at = NOON
+
+
+class AlertFactory(DjangoModelFactory[Alert]):
+    class Meta:
+        model = Alert
+
+    kind = AlertKind.BREAKER_OPEN
+    subject = Sequence(lambda n: f"provider{n}")
+    told = "No calls are made to it."
+    opened_at = NOON
+    seen_at = NOON
+    told_at = NOON
+
+
+class AlertMailFactory(DjangoModelFactory[AlertMail]):
+    class Meta:
+        model = AlertMail
+
+    target = "ada@example.org"
+    subject = "[Grimoire] alert: nobody conducts"
+    body = "Start one."
+    created_at = NOON
+    due_at = LazyAttribute(lambda mail: NOON if mail.outcome == AlertMailOutcome.PENDING else None)
+    done_at = LazyAttribute(lambda mail: None if mail.outcome == AlertMailOutcome.PENDING else NOON)
+    outcome = AlertMailOutcome.PENDING
 
 
 class GateFactory(DjangoModelFactory[Gate]):

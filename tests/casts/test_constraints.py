@@ -5,12 +5,14 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, transaction
 
-from casts.models import LIVE, BreakerState, CastStatus, EventKind, FanOut, GateEvent, Tally
+from casts.models import LIVE, AlertWatch, BreakerState, CastStatus, EventKind, FanOut, GateEvent, Tally
 from casts.models.conductor import ConductorKind
 from casts.models.notification import NotificationChannel, NotificationKind
 from tests.casts.factories import (
     ERROR,
     NOON,
+    AlertFactory,
+    AlertMailFactory,
     CastEventFactory,
     CastFactory,
     ConductorProcessFactory,
@@ -52,7 +54,28 @@ def notify_twice() -> None:
     NotificationFactory.create_batch(2, cast=cast, target="ada@example.org")
 
 
+def open_an_alert_twice() -> None:
+    AlertFactory.create_batch(2, kind="no_conductor", subject="")
+
+
 VIOLATIONS: Violations = {
+    "alert_kind_is_known": [partial(AlertFactory, kind="boredom")],
+    "alert_one_open_per_kind_and_subject": [open_an_alert_twice],
+    "alert_closes_after_calm": [
+        partial(AlertFactory, closed_at=LATER),
+        partial(AlertFactory, calm_since=LATER, closed_at=NOON),
+    ],
+    "alert_calms_after_it_opened": [partial(AlertFactory, calm_since=NOON - timedelta(seconds=1))],
+    "alertmail_outcome_is_known": [partial(AlertMailFactory, outcome="lost")],
+    "alertmail_due_iff_pending": [
+        partial(AlertMailFactory, due_at=None),
+        partial(AlertMailFactory, outcome="sent", due_at=NOON),
+    ],
+    "alertmail_done_unless_pending": [
+        partial(AlertMailFactory, done_at=NOON),
+        partial(AlertMailFactory, outcome="failed", done_at=None),
+    ],
+    "alertwatch_is_one": [partial(AlertWatch.objects.create, pk=2, due_at=NOON)],
     "tally_is_unique_per_name_and_labels": [keep_a_tally_twice],
     "tally_is_not_negative": [partial(Tally.objects.create, name="grimoire_healed_total", labels="{}", value=-1)],
     "cast_status_is_known": [partial(CastFactory, status="resting")],

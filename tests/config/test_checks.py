@@ -14,6 +14,14 @@ def ids() -> set[str]:
     return {str(message.id) for message in run_checks() if str(message.id).startswith("grimoire.")}
 
 
+def test_addresses_without_a_mail_server_are_told(settings):
+    settings.EMAIL_IS_CONFIGURED = False
+    settings.GRIMOIRE_ALERT_EMAILS = ["ada@example.org"]
+    assert [message.id for message in checks.check_operators_can_be_written_to()] == ["grimoire.W003"]
+    settings.EMAIL_IS_CONFIGURED = True
+    assert checks.check_operators_can_be_written_to() == []
+
+
 def test_a_sound_site_has_nothing_to_say():
     assert ids() == set()
 

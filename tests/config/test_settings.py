@@ -44,6 +44,9 @@ def values(folder: Path, *names: str, first: str = "", **variables: str) -> list
         ("DJANGO_DEBUG", "perhaps", "boolean"),
         ("DJANGO_SECRET_KEY", "short", "at least 50"),
         ("DJANGO_SECRET_KEY", "a" * 80, "random"),
+        ("EMAIL_URL", "ftp://mail.example.org", "smtp://"),
+        ("GRIMOIRE_ALERT_EMAILS", "ada@example.org, grace", "grace is no e-mail address"),
+        ("GRIMOIRE_ALERT_HEALED_CASTS", "0", "greater than or equal to 1"),
         ("GRIMOIRE_CLUSTER_WORKERS", "0", "greater than or equal to 1"),
         ("GRIMOIRE_CLUSTER_WORKERS", "two", "integer"),
         ("GRIMOIRE_DATABASE_POOL_SIZE", "-1", "greater than or equal to 1"),
@@ -99,6 +102,21 @@ def test_a_site_on_plain_http_can_be_used(tmp_path: Path):
 
 def test_hosts_are_separated_by_commas(tmp_path: Path):
     assert values(tmp_path, "ALLOWED_HOSTS", DJANGO_ALLOWED_HOSTS="a.example.org, b.example.org") == [["a.example.org", "b.example.org"]]
+
+
+def test_operators_are_named_by_their_addresses(tmp_path: Path):
+    assert values(tmp_path, "GRIMOIRE_ALERT_EMAILS") == [[]]
+    [named] = values(tmp_path, "GRIMOIRE_ALERT_EMAILS", GRIMOIRE_ALERT_EMAILS="ada@example.org, grace@example.org")
+    assert named == ["ada@example.org", "grace@example.org"]
+
+
+def test_mail_is_sent_once_a_server_is_named(tmp_path: Path):
+    names = ("EMAIL_IS_CONFIGURED", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_TIMEOUT", "DEFAULT_FROM_EMAIL")
+    assert values(tmp_path, "EMAIL_IS_CONFIGURED") == [False]
+    told = values(
+        tmp_path, *names, EMAIL_URL="submission://grimoire:hunter2@mail.example.org", GRIMOIRE_PUBLIC_URL="https://grimoire.example.org"
+    )
+    assert told == [True, "mail.example.org", 587, 20, "Grimoire <grimoire@grimoire.example.org>"]
 
 
 def test_sqlite_is_the_default_and_survives_a_power_cut(tmp_path: Path):

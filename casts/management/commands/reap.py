@@ -2,7 +2,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from casts import engine
+from casts import upkeep
+from casts.alerts import Evaluation
 from casts.clock import database_now
 from casts.engine import Reaped
 from casts.management.teaching import TeachingCommand
@@ -14,7 +15,7 @@ class Command(TeachingCommand):
     examples = """\
 A schedule does this each minute. Run it by hand when the cluster is down: it needs no queue. It judges no call and ends
 no cast; it gives a wakeup to casts that have none, rings for those whose deadline has passed, and forgets conductors
-that no longer beat. Harmless at any time, and twice at once.
+that no longer beat. It also looks for alerts, and writes the mails that tell operators of them. Harmless at any time, and twice at once.
 
 examples:
   manage.py reap --dry-run                show what would be healed
@@ -25,7 +26,8 @@ examples:
         parser.add_argument("--dry-run", action="store_true", help="Change nothing, and say what would be changed.")
 
     def handle(self, *, dry_run: bool, **_options: Any) -> None:
-        for line in _told(engine.reap(now=database_now(), dry_run=dry_run), dry_run=dry_run):
+        tended = upkeep.tend(now=database_now(), dry_run=dry_run)
+        for line in [*_told(tended.reaped, dry_run=dry_run), *_alerts(tended.alerts)]:
             self.stdout.write(line)
         tallies.hand_in()
 
@@ -36,3 +38,8 @@ def _told(reaped: Reaped, *, dry_run: bool) -> list[str]:
     lines += [f"cast {cast_id}: {would}rung for, its deadline has passed" for cast_id in reaped.rung]
     lines += [f"conductor {name}: {would}forgotten, it no longer beats" for name in reaped.dead_conductors]
     return lines or ["Nothing to heal."]
+
+
+def _alerts(evaluation: Evaluation) -> list[str]:
+    opened = [f"alert: {alert}. {alert.told}" for alert in evaluation.opened]
+    return opened + [f"over: {alert}" for alert in evaluation.closed]

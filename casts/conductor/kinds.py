@@ -1,0 +1,13 @@
+"""All errands that conductors do."""
+
+from .alert_mails import AlertMails
+from .callbacks import Callbacks
+from .cancellations import Cancellations
+from .errands import Kind
+from .threads import Threads
+from .watch import Watch
+
+
+def errand_kinds(*, threads: Threads) -> list[Kind]:
+    """Return each kind of errand once. `threads` are for what blocks."""
+    return [Callbacks(threads=threads), Cancellations(threads=threads), AlertMails(threads=threads.errands), Watch()]
