@@ -70,7 +70,8 @@ def load(errands: Sequence[Errand]) -> list[Wish]:
 def _call(generation: Generation) -> Call:
     step = generation.step
     seconds = min(ASK_SECONDS, step.run_timeout_seconds or step.tool.run_timeout_seconds)
-    return Call.of(generation, tool=step.tool, owner_id=generation.cast.initiator_id, timeout_seconds=seconds)
+    cast = generation.cast
+    return Call.of(generation, tool=step.tool, owner_id=cast.initiator_id, timeout_seconds=seconds, traceparent=cast.traceparent)
 
 
 @in_one_transaction

@@ -78,7 +78,7 @@ def _call(generation: Generation) -> Call:
     step = generation.step
     seconds = min(READ_SECONDS, step.run_timeout_seconds or step.tool.run_timeout_seconds)
     times = {"timeout_seconds": seconds, "deadline_seconds": step.deadline_seconds}
-    return Call.of(generation, tool=step.tool, owner_id=generation.cast.initiator_id, **times)
+    return Call.of(generation, tool=step.tool, owner_id=generation.cast.initiator_id, traceparent=generation.cast.traceparent, **times)
 
 
 @in_one_transaction

@@ -13,6 +13,7 @@ from casts.doorbell import ask_for_a_shift
 from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import ConductorKind
+from generations import tracing
 
 # Well below the cluster's own timeout, which kills: claims end after the shift, calls within the overtime. No call starts
 # that could outlast it. In the overtime another shift may begin, so that for its length no worker may be left to the
@@ -28,6 +29,7 @@ def continue_casts() -> None:
         return
     pace = Pace.for_database(shift=SHIFT_SECONDS, overtime=OVERTIME_SECONDS)
     asyncio.run(Conductor(kind=ConductorKind.TASK, pace=pace, must_end=shifts.is_over).run())
+    tracing.flush()  # a fork ends without Python's exit
     if is_any_due():
         ask_for_a_shift()  # somebody rang while we were leaving, and took us for present
 

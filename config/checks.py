@@ -11,6 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
 
+from generations import tracing
+
 OLDEST_SQLITE = (3, 35, 0)  # the first that knows RETURNING
 
 
@@ -65,6 +67,19 @@ def check_operators_can_be_written_to(**_: Any) -> list[CheckMessage]:
     if not settings.GRIMOIRE_ALERT_EMAILS or settings.EMAIL_IS_CONFIGURED:
         return []
     return [Warning("Alerts reach nobody: GRIMOIRE_ALERT_EMAILS needs a mail server.", hint="Set EMAIL_URL.", id="grimoire.W003")]
+
+
+@register
+def check_traces_can_be_made(**_: Any) -> list[CheckMessage]:
+    if not settings.TRACES_ENDPOINT or tracing.is_installed():
+        return []
+    return [
+        Warning(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and there will be no traces: their packages are missing.",
+            hint="Install the extra `otel`: uv sync --extra otel",
+            id="grimoire.W004",
+        )
+    ]
 
 
 @register

@@ -328,6 +328,11 @@ GRIMOIRE_ALERT_NOTIFICATION_LAG_SECONDS = env.float(
 )
 GRIMOIRE_ALERT_HEALED_CASTS = env.int("GRIMOIRE_ALERT_HEALED_CASTS", default=3, validate=validate.Range(min=1))
 
+# The collector of OpenTelemetry (OTLP over HTTP) that gets our traces. The exporter reads this and its other variables itself.
+TRACES_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+# Whether providers are told in which trace they are called.
+TRACE_PROVIDERS = env.bool("GRIMOIRE_TRACE_PROVIDERS", default=False)
+
 LOGGING = logs.configuration(
     level=env.str("GRIMOIRE_LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
     form=env.str("GRIMOIRE_LOG_FORMAT", default="auto", validate=validate.OneOf(["auto", "json", "console"])),

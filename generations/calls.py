@@ -7,6 +7,7 @@ from uuid import UUID
 
 from spells.models import Tool
 
+from . import tracing
 from .artifacts import Workbench, readable_by_each, referenced_ids
 from .callback_addresses import callback_url
 from .models import Generation
@@ -27,6 +28,7 @@ class Call:
     timeout_seconds: float
     deadline_seconds: float
     job_handle: Mapping[str, str] = field(default_factory=dict)
+    traceparent: str = ""
 
     @classmethod
     def of(
@@ -37,8 +39,12 @@ class Call:
         owner_id: int,
         timeout_seconds: float | None = None,
         deadline_seconds: float | None = None,
+        traceparent: str = "",
     ) -> "Call":
-        """Return the call of a generation, or a question about its job. Without times of its step, those of its tool hold."""
+        """Return the call of a generation, or a question about its job. Without times of its step, those of its tool hold.
+
+        `traceparent` is where its cast was started.
+        """
         return cls(
             generation_id=generation.pk,
             cast_id=generation.cast_id,
@@ -50,6 +56,7 @@ class Call:
             timeout_seconds=timeout_seconds or tool.run_timeout_seconds,
             deadline_seconds=deadline_seconds or tool.deadline_seconds,
             job_handle=generation.job_handle,
+            traceparent=tracing.derived(traceparent, "generation", generation.pk),
         )
 
 
@@ -95,4 +102,5 @@ def _request(call: Call, workbench: Workbench, sent_first: UUID | None) -> Reque
         workbench=workbench,
         callback_url=callback_url(adapter=call.tool.adapter, generation_id=sent_first or call.generation_id),
         job_handle=call.job_handle,
+        traceparent=call.traceparent,
     )

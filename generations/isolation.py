@@ -11,12 +11,12 @@ import asyncio
 import ctypes
 import inspect
 import json
+import logging
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,11 +26,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
+
+from . import tracing
 from .answers import Answer, clean_answer, clean_cost, too_slow
 from .artifacts import StoredArtifact, Workbench, referenced_ids
 from .keeping import LEAST_SECONDS, keep
 from .tools import registry
 from .tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, Submitted, ToolError
+
+logger = logging.getLogger(__name__)
 
 # The longest answer of a child: outputs are bounded, what it stored is told by name.
 MAX_LINE_BYTES = 64 * 2**20
@@ -193,10 +198,11 @@ def _written(adapter_key: str, request: Request) -> dict[str, Any]:
             "callback_url",
             "job_handle",
             "price_table",
+            "traceparent",
         )
     }
     ids = {name: str(getattr(request, name)) for name in ("generation_id", "cast_id", "idempotency_key")}
-    return {"adapter": adapter_key, "plain": plain, "ids": ids, "readable": readable}
+    return {"adapter": adapter_key, "plain": plain, "ids": ids, "readable": readable, "traceparent": tracing.current()}
 
 
 def _stored(stored: StoredArtifact) -> dict[str, Any]:
@@ -253,16 +259,18 @@ def answer(order: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> 
     ids: dict[str, Any] = {name: UUID(value) for name, value in order["ids"].items()}
     request = Request(**order["plain"], **ids, workbench=workbench, on_progress=Teller(tell, workbench))
     try:
-        adapter = registry.get(order["adapter"])
-        tell({"begins": True})
-        begun = time.monotonic()
-        outcome = _outcome(adapter, request)
-        if isinstance(outcome, Result):
-            tell({"result": _written_cost(clean_cost(outcome.cost))})
-        left = request.timeout_seconds - (time.monotonic() - begun)
-        told = _told(clean_answer(asyncio.run(keep(outcome, request=request, adapter=adapter, seconds=left))))
+        with tracing.under(order["traceparent"]):
+            adapter = registry.get(order["adapter"])
+            tell({"begins": True})
+            begun = time.monotonic()
+            outcome = _outcome(adapter, request)
+            if isinstance(outcome, Result):
+                tell({"result": _written_cost(clean_cost(outcome.cost))})
+            left = request.timeout_seconds - (time.monotonic() - begun)
+            told = _told(clean_answer(asyncio.run(keep(outcome, request=request, adapter=adapter, seconds=left))))
     except (Exception, SystemExit) as raised:  # noqa: BLE001 - the child's last words are all that its parent can tell the initiator
         told = _told(clean_answer(raised if isinstance(raised, ToolError) else _crash(raised)))
+    tracing.flush()
     return {**told, "made": [_stored(stored) for stored in workbench.made]}
 
 
@@ -290,7 +298,7 @@ def _written_cost(cost: Cost | None) -> dict[str, Any] | None:
 
 
 def _crash(raised: BaseException) -> ToolError:
-    traceback.print_exception(raised)
+    logger.error("An adapter raised in a process of its own", exc_info=raised)
     return ToolError(f"{type(raised).__name__}: {raised}", code="adapter_crashed", ambiguous=True)
 
 
@@ -314,4 +322,6 @@ def main() -> None:
             out.flush()
 
     with out:
-        tell(answer(json.load(sys.stdin), tell))
+        order = json.load(sys.stdin)
+        structlog.contextvars.bind_contextvars(**{name: order["ids"][name] for name in ("cast_id", "generation_id")})
+        tell(answer(order, tell))

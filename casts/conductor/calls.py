@@ -9,8 +9,10 @@ from functools import partial
 from types import NoneType
 from typing import Any
 
+import structlog
+
 from casts.engine import News, Unasked
-from generations import isolation
+from generations import isolation, tracing
 from generations.answers import Answer, clean_answer, clean_error, too_slow
 from generations.keeping import keep
 from generations.tools import registry
@@ -35,7 +37,7 @@ async def run(*, adapter_key: str, request: Request, threads: Executor, place: P
         return await _invoke(partial(adapter.run, request), threads=threads, place=place, limit=limit, seconds=request.timeout_seconds)
 
     try:
-        news: News = await _answer(adapter_key, request, attempt, (Result, Submitted))
+        news: News = await _answer("run", adapter_key, request, attempt, (Result, Submitted))
     except ToolError as error:
         return clean_answer(error)
     return news
@@ -50,7 +52,7 @@ async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Exec
 
     try:
         found = () if job_id else (Submitted,)
-        news: News = await _answer(adapter_key, request, attempt, (Result, Progress, Lost, ToolError, *found))
+        news: News = await _answer("poll", adapter_key, request, attempt, (Result, Progress, Lost, ToolError, *found))
     except ToolError as error:
         logger.warning("%s could not be asked for the job of generation %s: %s", adapter_key, request.generation_id, error)
         told = clean_error(error)
@@ -69,7 +71,7 @@ async def read(*, adapter_key: str, request: Request, payload: Any, threads: Exe
         ask = partial(adapter.read_callback, request, payload)
         return _invoke(ask, threads=threads, place=place, limit=limit, seconds=request.timeout_seconds)
 
-    news: News | None = await _answer(adapter_key, request, attempt, (Result, Progress, ToolError, NoneType))
+    news: News | None = await _answer("read callback", adapter_key, request, attempt, (Result, Progress, ToolError, NoneType))
     return news
 
 
@@ -92,7 +94,7 @@ async def cancel(*, adapter_key: str, request: Request, job_id: str, threads: Ex
         await _invoke(ask, threads=threads, place=place, limit=limit, seconds=request.timeout_seconds)
 
     try:
-        await _answer(adapter_key, request, attempt, (NoneType,))
+        await _answer("cancel", adapter_key, request, attempt, (NoneType,))
     except ToolError as error:
         if error.code == CANNOT_CANCEL:
             raise CannotCancelError(error.message) from error
@@ -100,12 +102,37 @@ async def cancel(*, adapter_key: str, request: Request, job_id: str, threads: Ex
 
 
 async def _answer(
+    what: str,
     adapter_key: str,
     request: Request,
     attempt: Callable[[Adapter, asyncio.Timeout], Awaitable[Any]],
     expected: tuple[type[Answer | None], ...],
 ) -> Any:
-    """Return what an adapter answers, fit to be stored. Raises ToolError, whatever the adapter raises."""
+    """Return what an adapter answers, fit to be stored, under its own ids in logs and traces. Raises ToolError, whatever the adapter raises."""
+    ids = {"cast_id": str(request.cast_id), "generation_id": str(request.generation_id)}
+    about: tracing.Attributes = {
+        "grimoire.cast_id": ids["cast_id"],
+        "grimoire.generation_id": ids["generation_id"],
+        "grimoire.adapter": adapter_key,
+        "grimoire.attempt": request.attempt,
+    }
+    with (
+        structlog.contextvars.bound_contextvars(**ids),
+        tracing.span(f"{what} {request.tool}", kind="client", parent=request.traceparent, attributes=about) as noted,
+    ):
+        answer = await _asked(adapter_key, request, attempt, expected)
+        noted.note({"grimoire.answer": type(answer).__name__.lower()})
+        if isinstance(answer, ToolError):
+            noted.fail(answer.code)
+        return answer
+
+
+async def _asked(
+    adapter_key: str,
+    request: Request,
+    attempt: Callable[[Adapter, asyncio.Timeout], Awaitable[Any]],
+    expected: tuple[type[Answer | None], ...],
+) -> Any:
     limit = asyncio.timeout(request.timeout_seconds)
     try:
         adapter = registry.get(adapter_key)

@@ -18,7 +18,8 @@ def claim_due(*, limit: int, lease_seconds: float) -> list[Claim]:
     for suspect in engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True):
         if suspect.lost < engine.MAX_LOST_CLAIMS:
             return [suspect]
-        logger.error("Cast %s took %d workers along and is given up", suspect.cast_id, suspect.lost)
+        told = {"cast_id": str(suspect.cast_id)}
+        logger.error("Cast %s took %d workers along and is given up", suspect.cast_id, suspect.lost, extra=told)
         engine.give_up(claim=suspect, message=f"Looking at this cast ended {suspect.lost} workers, one after the other.")
     return engine.claim(limit=limit, lease_seconds=lease_seconds)
 

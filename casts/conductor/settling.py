@@ -98,13 +98,14 @@ def _halves(claims: Sequence[Claim], reports: Sequence[Report]) -> list[tuple[li
 
 def _give_up(claim: Claim, cause: Exception) -> None:
     """Fail a cast that cannot be advanced. If not even that works, its claim runs out, and others try."""
-    logger.error("Cast %s cannot be advanced and is given up", claim.cast_id, exc_info=cause)
+    told = {"cast_id": str(claim.cast_id)}
+    logger.error("Cast %s cannot be advanced and is given up", claim.cast_id, exc_info=cause, extra=told)
     try:
         engine.give_up(claim=claim, message=f"{type(cause).__name__}: {cause}")
     except Exception as error:
         if is_outage(error):
             raise
-        logger.exception("Cast %s cannot even be given up", claim.cast_id)
+        logger.exception("Cast %s cannot even be given up", claim.cast_id, extra=told)
 
 
 def _take_late(report: Report) -> None:
@@ -114,7 +115,8 @@ def _take_late(report: Report) -> None:
         if is_outage(error):
             raise
         SETTLEMENTS.labels("failed").inc()
-        logger.exception("Late news of generation %s cannot be kept: %r", report.generation_id, report.news)
+        ids = {"cast_id": str(report.claim.cast_id), "generation_id": str(report.generation_id)}
+        logger.exception("Late news of generation %s cannot be kept", report.generation_id, extra=ids)
 
 
 def _orders(turns: Sequence[Turn]) -> list[Order]:
@@ -140,4 +142,5 @@ def _call(turn: Turn, generation: Generation, *, is_poll: bool) -> Call:
         owner_id=turn.state.cast.initiator_id,
         timeout_seconds=min(seconds, POLL_SECONDS) if is_poll else seconds,
         deadline_seconds=step.deadline_seconds,
+        traceparent=turn.state.cast.traceparent,
     )

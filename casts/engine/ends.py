@@ -36,8 +36,8 @@ def tell(*, ended: Sequence[tuple[Cast, End]], now: datetime) -> None:
     """Write the event and the notification of each end. Same transaction as the end itself."""
     CastEvent.objects.bulk_create([_event(cast, end, now) for cast, end in ended])
     Notification.objects.bulk_create([_notification(cast, end, now) for cast, end in ended], ignore_conflicts=True)
-    for _, end in ended:
-        measuring.note_end(status=end.status)
+    for cast, end in ended:
+        measuring.note_end(cast=cast, status=end.status, error=end.error, now=now)
 
 
 def _end(*, turn: Turn, now: datetime) -> None:

@@ -11,9 +11,12 @@ from django.db.models import Q
 
 from casts.doorbell import knock
 from casts.models import Cast, CastEvent, EventKind, Priority, Wakeup
+from generations import tracing
 from spells import schemas
 from spells.models import SpellVersion, Tool
 from spells.schemas import Problem
+
+from . import measuring
 
 DEADLINE = timedelta(hours=24)
 
@@ -79,7 +82,9 @@ def start(
         created_at=now,
     )
     try:
-        _insert(cast=cast, priority=priority, now=now)
+        with tracing.span("start cast", attributes={"grimoire.cast_id": str(cast.pk), "grimoire.spell": version.spell.slug}):
+            cast.traceparent = tracing.current()
+            _insert(cast=cast, priority=priority, now=now)
     except IntegrityError:
         earlier = Cast.objects.filter(initiator_id=initiator_id, idempotency_key=idempotency_key).first() if idempotency_key else None
         if earlier is None:
@@ -112,6 +117,7 @@ def _insert(*, cast: Cast, priority: Priority, now: datetime) -> None:
         cast.save(force_insert=True)
         Wakeup.objects.create(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=priority)
         CastEvent.objects.create(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now)
+        measuring.note_start(cast=cast)
         knock(cast_id=cast.pk)
 
 

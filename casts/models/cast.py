@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact
 from uuid_utils.compat import uuid7
 
 from spells.models import SpellVersion
@@ -25,6 +27,9 @@ class CastStatus(models.TextChoices):
 
 
 LIVE = (CastStatus.QUEUED, CastStatus.RUNNING, CastStatus.PAUSED)
+# Version, trace, span and flags, as W3C Trace Context writes them.
+TRACEPARENT_CHARACTERS = 55
+
 ENDED = (CastStatus.SUCCEEDED, CastStatus.FAILED, CastStatus.CANCELLED)
 
 
@@ -49,7 +54,8 @@ class Cast(models.Model):
 
     `cost_usd` is the sum of the booked costs of its generations. `request_digest` tells a repeated request from
     another one under the same `idempotency_key`. `round` counts retries after an end. `last_epoch` is where
-    the epochs of its present or last wakeup began. `error` is `{"code", "message", "step", "item", "attempt", "provider"}`.
+    the epochs of its present or last wakeup began. `traceparent` is where in which trace it was started, if it is traced.
+    `error` is `{"code", "message", "step", "item", "attempt", "provider"}`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -66,6 +72,7 @@ class Cast(models.Model):
     request_digest = models.CharField(max_length=64, blank=True)
     round = models.PositiveIntegerField(default=0)
     last_epoch = models.BigIntegerField(default=0)
+    traceparent = models.CharField(max_length=55, blank=True, default="")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField()
     created_at = models.DateTimeField()
@@ -109,6 +116,9 @@ class Cast(models.Model):
                 condition=Q(status=CastStatus.FAILED, error__isnull=False) | (~Q(status=CastStatus.FAILED) & Q(error__isnull=True)),
             ),
             models.CheckConstraint(name="cast_cancelled_has_a_reason", condition=~Q(status=CastStatus.CANCELLED) | ~Q(reason="")),
+            models.CheckConstraint(
+                name="cast_traceparent_is_whole", condition=Q(traceparent="") | Q(Exact(Length("traceparent"), TRACEPARENT_CHARACTERS))
+            ),
             models.CheckConstraint(name="cast_cost_is_not_negative", condition=Q(cost_usd__gte=0)),
             models.CheckConstraint(name="cast_budget_is_not_negative", condition=Q(max_cost_usd__isnull=True) | Q(max_cost_usd__gte=0)),
         ]

@@ -146,7 +146,7 @@ class Request:
     what the engine allows the call; an adapter hands it on to its client. `callback_url` is where the provider may tell
     us of the job; empty when it could not reach us. `job_handle` is the `handle` of the job that is asked for.
     `price_table` is the number of the tool's price table that `pricing` holds. `deadline_seconds` is how long a job may
-    take in all.
+    take in all. `traceparent` is the place of the call in its trace, if it is traced.
     """
 
     tool: str
@@ -163,6 +163,7 @@ class Request:
     callback_url: str = ""
     job_handle: Mapping[str, str] = field(default_factory=dict)
     price_table: int = 1
+    traceparent: str = ""
     on_progress: Callable[[Progress], None] = lambda progress: None  # noqa: ARG005 - nobody listens unless told to
 
     def read(self, reference: Mapping[str, Json]) -> bytes:

@@ -12,6 +12,9 @@ from functools import cache
 from http import HTTPStatus
 
 import httpx2
+from django.conf import settings
+
+from generations import tracing
 
 from . import addresses
 from .contract import ToolError
@@ -140,9 +143,19 @@ async def exchange(outgoing: Outgoing, *, sink: Sink | None = None) -> Answer:
             the request must not be made twice and may have been taken.
     """
     trip = _Trip(outgoing, checked_url(outgoing.url, hosts=outgoing.hosts))
+    about: tracing.Attributes = {
+        "http.request.method": outgoing.method,
+        "server.address": trip.first.host,
+        "server.port": _port(trip.first),
+    }
     try:
-        async with asyncio.timeout(outgoing.timeout_seconds), _client(outgoing) as client:
-            return await trip.make(client, sink)
+        with tracing.span(outgoing.method, kind="client", attributes=about) as noted:
+            async with asyncio.timeout(outgoing.timeout_seconds), _client(outgoing) as client:
+                answer = await trip.make(client, sink)
+            noted.note({"http.response.status_code": answer.status})
+            if not answer.is_success:
+                noted.fail(answer.status)
+            return answer
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         told = transport_error(error, host=trip.first.host, repeatable=outgoing.is_repeatable)
         if trip.leaves_open is not None:
@@ -227,6 +240,8 @@ class _Trip:
         if at_home if outgoing.secret_below is None else is_below(self.url, outgoing.secret_below):
             taken = {name.lower() for name in outgoing.secret_headers}
             headers = {name: value for name, value in headers.items() if name.lower() not in taken} | dict(outgoing.secret_headers)
+        if at_home and settings.TRACE_PROVIDERS and (traceparent := tracing.current()):
+            headers["traceparent"] = traceparent
         return headers
 
     def _judge(self, response: httpx2.Response, body: bytes = b"") -> bool:

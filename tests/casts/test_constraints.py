@@ -106,6 +106,7 @@ VIOLATIONS: Violations = {
         partial(CastFactory, status=CastStatus.SUCCEEDED, error=ERROR),
     ],
     "cast_cancelled_has_a_reason": [partial(CastFactory, status=CastStatus.CANCELLED, reason="")],
+    "cast_traceparent_is_whole": [partial(CastFactory, traceparent="00-1"), partial(CastFactory, traceparent="0" * 54)],
     "cast_cost_is_not_negative": [partial(CastFactory, cost_usd=Decimal("-0.0000000001"))],
     "cast_budget_is_not_negative": [partial(CastFactory, max_cost_usd=Decimal(-1))],
     "conductorprocess_kind_is_known": [partial(ConductorProcessFactory, kind="thread")],
