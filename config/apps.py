@@ -1,5 +1,6 @@
 import django.contrib.admin.apps as admin_apps  # a module: AppConfig classes that stand here by name would be taken for ours
 from django.apps import AppConfig
+from django.conf import settings
 
 from config.logs import configure_structlog
 
@@ -11,7 +12,7 @@ class ConfigConfig(AppConfig):
         """Set up logs, and register the system checks."""
         from config import checks  # noqa: F401, PLC0415 - its import registers them, which needs the settings
 
-        configure_structlog()
+        configure_structlog(is_traced=bool(settings.TRACES_ENDPOINT))
 
 
 class GrimoireAdminConfig(admin_apps.AdminConfig):

@@ -12,8 +12,9 @@ from django.conf import settings  # noqa: E402 - these know the models, which ar
 
 from casts.streaming.application import EventStreams  # noqa: E402
 from casts.streaming.seats import Seats  # noqa: E402
+from config.access import Observed  # noqa: E402
 from config.bodies import Bounded  # noqa: E402
 
-application = EventStreams(
-    Bounded(_django), seats=Seats(total=settings.GRIMOIRE_MAX_STREAMS, per_user=settings.GRIMOIRE_MAX_STREAMS_PER_USER)
+application = Observed(
+    EventStreams(Bounded(_django), seats=Seats(total=settings.GRIMOIRE_MAX_STREAMS, per_user=settings.GRIMOIRE_MAX_STREAMS_PER_USER))
 )

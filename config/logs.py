@@ -12,19 +12,26 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from generations import tracing
+
 MASK = "***"
 _SECRET_NAME = re.compile(
     r"passw(or)?d|secret|token|authori[sz]ation|api[-_]?key|cookie|signature|credential|private[-_]?key", re.IGNORECASE
 )
 # "Authorization: Bearer abc..." inside a text, and the password of a URL.
 _SECRET_TEXT = re.compile(r"(?<=\bBearer )\S+|(?<=\bBasic )\S+|(?<=\bToken )\S+|(?<=://)[^/\s@]+(?=@)", re.IGNORECASE)
+# What signs an address, in its query or after the id in its path, and keys that stand in a query.
+_SECRET_QUERY = re.compile(
+    r"(?<=[?&])([\w.-]*(?:signature|token|key|secret|passw(?:or)?d|sig|credential)[\w-]*=)[^&\s\"'<>]+", re.IGNORECASE
+)
+_SIGNED_ID = re.compile(r"(?<![0-9a-f])([0-9a-f]{32}[.:])[\w-]{27,}")
 _MAX_DEPTH = 8
 
 
 def mask(value: Any, *, depth: int = 0) -> Any:
     """Return a value without what looks like a secret: by the name that it stands under, or by its own look."""
     if isinstance(value, str):
-        return _SECRET_TEXT.sub(MASK, value)
+        return _SIGNED_ID.sub(rf"\1{MASK}", _SECRET_QUERY.sub(rf"\1{MASK}", _SECRET_TEXT.sub(MASK, value)))
     if depth >= _MAX_DEPTH:
         return mask(str(value))
     if isinstance(value, Mapping):
@@ -45,11 +52,21 @@ def _mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
     return {name: each if name.startswith("_") else _mask_named(name, each, depth=1) for name, each in event.items()}
 
 
+def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Say where in which trace the line was written, if there is one."""
+    if _is_traced and (place := tracing.current()):
+        event["trace_id"], event["span_id"] = place[3:35], place[36:52]
+    return event
+
+
+_is_traced = False
+
 _shared: list[Processor] = [
     structlog.contextvars.merge_contextvars,
+    _add_trace,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
-    structlog.stdlib.ExtraAdder(allow={"status_code"}),
+    structlog.stdlib.ExtraAdder(allow={"status_code", "cast_id", "generation_id"}),
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     structlog.processors.StackInfoRenderer(),
     structlog.processors.format_exc_info,  # without local variables, which may be secrets
@@ -80,13 +97,20 @@ def configuration(*, level: str, form: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events"}},
         "root": {"handlers": ["stderr"], "level": level},
-        # Django and django-q2 would write to handlers of their own; httpx2 would tell of each request, with its whole address.
-        "loggers": {"django": quiet, "django.server": quiet, "django-q": quiet, "httpx2": {"level": "WARNING"}},
+        # Django, django-q2 and uvicorn would write to handlers of their own; httpx2 would tell of each request, with its
+        # whole address. Of requests to us `config.access` tells, and it tells no secrets.
+        "loggers": {
+            **dict.fromkeys(("django", "django.server", "django-q", "uvicorn", "uvicorn.error"), quiet),
+            "uvicorn.access": {**quiet, "level": "WARNING"},
+            "httpx2": {"level": "WARNING"},
+        },
     }
 
 
-def configure_structlog() -> None:
-    """Send what `structlog.get_logger()` is told the way of the standard library. Idempotent."""
+def configure_structlog(*, is_traced: bool = False) -> None:
+    """Send what `structlog.get_logger()` is told the way of the standard library. Idempotent. `is_traced`: with ids of traces."""
+    global _is_traced
+    _is_traced = is_traced
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *_shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

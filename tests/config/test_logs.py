@@ -91,6 +91,10 @@ def test_what_stands_under_the_name_of_a_secret_is_not_logged(lines: Lines, name
         "basic: Basic aHVudGVyMg-hunter2",
         "connect postgresql://user:hunter2@db/grimoire failed",
         "fetch https://hunter2@example.org/x",
+        "Not Found: /api/v1/callbacks/replicate/019abcdef0123456789abcdef0123456.hunter2-hunter2-hunter2-hunter2-hunter2-abc/",
+        "https://grimoire.example.org/api/v1/casts/1/events/?signature=1767268800:hunter2&x=1",
+        "cannot fetch https://files.example.org/a.png?X-Amz-Expires=60&X-Amz-Signature=hunter2",
+        "https://maps.example.org/?api_key=hunter2",
     ],
 )
 def test_secrets_inside_a_text_are_not_logged(lines: Lines, text: str):

@@ -15,6 +15,7 @@ class Provider:
         self.url = f"http://127.0.0.1:{port}"
         self.gate = threading.Event()
         self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
 
     def urls(self, *, free: int, held: int) -> list[str]:
         return [f"{self.url}/free/{number}" for number in range(free)] + [f"{self.url}/held/{number}" for number in range(held)]
@@ -27,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         provider: Provider = self.server.provider  # type: ignore[attr-defined]  # set by `provide`
         provider.asked.append(self.path)
+        provider.headers.append({name.lower(): value for name, value in self.headers.items()})
         if self.path.startswith("/held/"):
             provider.gate.wait(HELD_SECONDS)
         body = f"This is {self.path}.".encode()
