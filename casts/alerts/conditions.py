@@ -58,14 +58,14 @@ def _lag(now: datetime) -> Iterator[Found]:
 
 def _unknown(now: datetime) -> Iterator[Found]:  # noqa: ARG001 - the others need it
     rows = Generation.objects.filter(status=GenerationStatus.UNKNOWN, cast__status__in=LIVE).order_by()
-    found = rows.values_list("tool__slug").annotate(count=Count("pk"), oldest=Min("finished_at"), first=Min("pk")).order_by("tool__slug")
-    for tool, count, oldest, first in found:
+    found = rows.values_list("tool__slug").annotate(count=Count("pk"), oldest=Min("finished_at")).order_by("tool__slug")
+    for tool, count, oldest in found:
         calls = "1 call" if count == 1 else f"{count} calls"
         told = (
             f"{calls} of {tool} may have been billed, and the answers were lost, first at {oldest:%Y-%m-%d %H:%M} UTC. "
             "Look them up at the provider, and settle them on the pages of their casts: those wait for it until their deadlines."
         )
-        yield Found(kind=AlertKind.UNKNOWN_CALLS, subject=tool, told=told, details={"calls": count, "first": str(first)})
+        yield Found(kind=AlertKind.UNKNOWN_CALLS, subject=tool, told=told, details={"calls": count})
 
 
 def _breakers(now: datetime) -> Iterator[Found]:  # noqa: ARG001 - the others need it

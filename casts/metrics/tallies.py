@@ -80,13 +80,15 @@ def collect() -> Iterator[Metric]:
         metric = Metric(own.name, own.documentation, own.type)
         suffixes = ("_bucket", "_count", "_sum") if own.type == "histogram" else ("_total",)
         metric.samples = [sample for suffix in suffixes for sample in _in_order(samples[f"{own.name}{suffix}"])]
-        told = [sample.labels for sample in metric.samples]
-        metric.samples += [
-            each._replace(value=0.0)
-            for each in own.samples
-            if own.type == "counter" and each.name.endswith("_total") and each.labels not in told
-        ]
+        if own.type == "counter":
+            metric.samples += _zeros(own, told={frozenset(sample.labels.items()) for sample in metric.samples})
         yield metric
+
+
+def _zeros(own: Metric, *, told: set[frozenset[tuple[str, str]]]) -> list[Sample]:
+    """Return the samples that this process knows to be possible and that nobody has handed in."""
+    samples = (sample for sample in own.samples if sample.name.endswith("_total"))
+    return [sample._replace(value=0.0) for sample in samples if frozenset(sample.labels.items()) not in told]
 
 
 def _in_order(samples: list[Sample]) -> list[Sample]:
