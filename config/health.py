@@ -4,7 +4,7 @@ from functools import cache
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -33,7 +33,7 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - every view g
     try:
         require_migrations()
         lag = wakeup_lag_seconds()
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         log.exception("readiness.database_unreachable")
         return JsonResponse({"status": "unavailable", "database": "unreachable"}, status=503)
     except UnappliedMigrationsError as error:

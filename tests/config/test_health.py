@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
@@ -53,6 +53,14 @@ def test_a_process_is_not_ready_while_its_database_cannot_be_reached(client: Cli
     assert (response.status_code, response.json()) == (503, {"status": "unavailable", "database": "unreachable"})
     assert "10.0.0.7" not in response.text
     assert "readiness.database_unreachable" in caplog.text
+
+
+def test_a_process_is_not_ready_when_its_connection_broke(client: Client, db: None):
+    def refuse(*arguments: object) -> None:
+        raise InterfaceError("connection already closed")
+
+    with connection.execute_wrapper(refuse):
+        assert client.get("/readyz").status_code == 503
 
 
 @pytest.mark.parametrize("address", ["/healthz", "/readyz"])
