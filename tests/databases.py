@@ -59,7 +59,7 @@ def isolate() -> None:
         return
     folder = str(temporary_folder("grimoire-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in [name for name in os.environ if name.startswith(("DJANGO_", "GRIMOIRE_")) and name != DATABASE]:
+    for name in [name for name in os.environ if name.startswith(("DJANGO_", "EMAIL_", "GRIMOIRE_", "OTEL_")) and name != DATABASE]:
         del os.environ[name]
     if database == "sqlite":
         os.environ["DATABASE_URL"] = f"sqlite:///{folder}/data/grimoire.sqlite3"

@@ -58,7 +58,7 @@ def lived(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
 @pytest.mark.django_db(transaction=True)
 def test_all_that_the_rules_and_the_dashboard_name_exists_in_a_scrape_with_its_labels(lived: Told):
     seen = set()
-    values = {"outcome": {*ENDED}, "kind": {*AlertKind.values, "provider", "tool"}}
+    values: dict[str, set[str]] = {"outcome": {*ENDED}, "kind": {*AlertKind.values, "provider", "tool"}}
     for where, expression in expressions():
         names = [(name, matchers or "") for name, matchers in _SELECTOR.findall(expression)]
         assert names or "grimoire:" in expression, f"{where}: names no metric of ours"
