@@ -78,10 +78,9 @@ class House:
         """Wait until no webhook is on its way any more, and no callback waits. False: some are, after that time."""
         give_up_at = time.monotonic() + seconds
         while time.monotonic() < give_up_at:
-            counts = self.control("webhooks")["counts"]
-            sent = counts.get("mails", 0) - counts.get("lost", 0) + counts.get("doubled", 0)
+            under_way = self.control("webhooks")["under_way"]
             [(waiting,)] = self.ask("SELECT count(*) FROM generations_callback WHERE outcome = 'received'")
-            if counts.get("delivered", 0) + counts.get("given_up", 0) == sent and not waiting:
+            if not under_way and not waiting:
                 return True
             time.sleep(SAMPLE_SECONDS)
         return False

@@ -25,12 +25,13 @@ class Serving:
 
     url: str
     settings: Settings
+    client: httpx2.Client
     key: str = DEFAULT_KEY
 
     def control(self, name: str, told: Any = None, *, method: str = "") -> Any:
         """Ask or tell it something below `/__fake/`."""
         method = method or ("GET" if told is None else "POST")
-        response = httpx2.request(method, f"{self.url}/__fake/{name}", json=told, trust_env=False, timeout=30)
+        response = self.client.request(method, f"{self.url}/__fake/{name}", json=told)
         assert response.is_success, response.text
         return response.json()
 
@@ -46,7 +47,7 @@ class Serving:
         """Make a request below the fake's address. `key=""`: without one."""
         key = self.key if key is None else key
         headers = {**({"Authorization": f"{scheme} {key}"} if key else {}), **options.pop("headers", {})}
-        return httpx2.request(method, self.url + path, headers=headers, trust_env=False, timeout=30, **options)
+        return self.client.request(method, self.url + path, headers=headers, **options)
 
     def file(self, url: str) -> bytes:
         """Fetch an output by its address."""
@@ -65,7 +66,8 @@ def fake_provider(**settings: Any) -> Iterator[Serving]:
     thread.start()
     try:
         wait_for("the fake provider serves", lambda: serving.started)
-        yield Serving(url=f"http://127.0.0.1:{listener.getsockname()[1]}", settings=chosen)
+        with httpx2.Client(trust_env=False, timeout=30) as client:
+            yield Serving(url=f"http://127.0.0.1:{listener.getsockname()[1]}", settings=chosen, client=client)
     finally:
         serving.should_exit = True
         thread.join()
@@ -85,11 +87,32 @@ class Received:
 
 @dataclass
 class Mailbox:
-    """Where webhooks arrive. `statuses` are answered in turn, then 200."""
+    """Where webhooks arrive. `statuses` are answered in turn, then 200, with `headers`."""
 
     url: str
     received: list[Received] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    waiting: int = 0
+    _gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._gate.set()
+
+    def hold(self) -> None:
+        """Answer none of those to come before they are let go. `waiting` counts them."""
+        self._gate.clear()
+
+    def let_go(self) -> None:
+        self._gate.set()
+
+    def take(self, mail: Received) -> int:
+        """Return the status of the answer."""
+        self.waiting += 1
+        assert self._gate.wait(30)
+        self.waiting -= 1
+        self.received.append(mail)
+        return self.statuses.pop(0) if self.statuses else 200
 
     def wait(self, count: int) -> list[Received]:
         wait_for(f"{count} webhooks", lambda: len(self.received) >= count, seconds=30)
@@ -103,8 +126,9 @@ def mailbox() -> Iterator[Mailbox]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            box.received.append(Received(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(box.statuses.pop(0) if box.statuses else 200)
+            self.send_response(box.take(Received(self.path, {name.lower(): value for name, value in self.headers.items()}, body)))
+            for name, value in box.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -119,5 +143,6 @@ def mailbox() -> Iterator[Mailbox]:
         try:
             yield box
         finally:
+            box.let_go()
             receiver.shutdown()
             thread.join()

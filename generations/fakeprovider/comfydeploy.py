@@ -9,8 +9,9 @@ from uuid import uuid4
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .dialects import Call, Dialect, Refused, answer, json_mail
-from .jobs import Job, Order, Phase
+from .answers import answer, json_bytes
+from .dialects import Call, Dialect, Refused
+from .jobs import Job, Phase
 from .pictures import whole
 from .prices import Line, lines
 from .signatures import unsigned
@@ -55,17 +56,13 @@ class ComfyDeploy(Dialect):
         inputs = body.get("inputs") or {}
         if not isinstance(inputs, dict):
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "inputs: Input should be a valid dictionary")
-        job = self.fake.book.accept(
-            Order(
-                id=str(uuid4()),
-                dialect=self.name,
-                model=body["deployment_id"],
-                inputs=inputs,
-                origin=call.origin,
-                told=call.told,
-                callback=str(body.get("webhook") or ""),
-                events=frozenset({"start", "progress", "completed"} if body.get("webhook_intermediate_status") else {"completed"}),
-            )
+        job = self.accept(
+            call,
+            id=str(uuid4()),
+            model=body["deployment_id"],
+            inputs=inputs,
+            callback=str(body.get("webhook") or ""),
+            events=frozenset({"start", "progress", "completed"} if body.get("webhook_intermediate_status") else {"completed"}),
         )
         return answer({"run_id": job.id})
 
@@ -124,7 +121,7 @@ class ComfyDeploy(Dialect):
         yield Mail(
             url=job.order.callback,
             event=str(told["status"]),
-            body=json_mail(told),
+            body=json_bytes(told),
             sign=unsigned,
             waits=RETRY_WAITS,
             is_last=event == "completed",

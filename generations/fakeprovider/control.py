@@ -1,14 +1,16 @@
 """What a test steers the fake provider by, and reads its log from: everything below `/__fake/`."""
 
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from .instructions import BadInstruction
+from .answers import answer
+from .instructions import MAX_COPIES, BadInstruction, is_whole
 from .jobs import Job
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ Endpoint = Callable[[Any], Awaitable[Any]]
 
 
 class Control:
-    """Its endpoints take the JSON of a request and return JSON. None asks for a key: it is a program for one machine."""
+    """Its endpoints take the JSON of a request, or its query, and return JSON. None asks for a key: it is a program for one machine."""
 
     def __init__(self, fake: "Fake") -> None:
         """Take what is steered."""
@@ -33,6 +35,7 @@ class Control:
             ("POST", "webhooks", self._repeat_webhook),
             ("GET", "webhooks", self._webhooks),
             ("GET", "ledger", self._ledger),
+            ("GET", "counts", self._counts),
             ("GET", "stats", self._stats),
         ]
         return [Route(f"/__fake/{name}", _handler(endpoint), methods=[method]) for method, name, endpoint in endpoints]
@@ -55,31 +58,52 @@ class Control:
         return [_shown(job) for name in self._fake.dialects for job in self._fake.book.of(name)]
 
     async def _repeat_webhook(self, told: Any) -> Any:
-        """Send the webhook of the end of `{"job": id}` once more."""
-        wanted = str(_object(told).get("job", ""))
+        """Send the webhook of the end of `{"job": id}` once more, or as so many `copies` at once."""
+        wanted, copies = str(_object(told).get("job", "")), told.get("copies", 1)
+        if not is_whole(copies) or not 1 <= copies <= MAX_COPIES:
+            raise BadInstruction(f"`copies` is a whole number from 1 to {MAX_COPIES}.")
         found = [job for name in self._fake.dialects if (job := self._fake.book.find(name, wanted))]
         if not found:
             raise BadInstruction(f"There is no job {wanted!r}.")
-        return {"sent": sum(self._fake.repeat_mail(job) for job in found)}
+        return {"sent": sum(self._fake.repeat_mail(job, copies=copies) for job in found)}
 
     async def _webhooks(self, _told: Any) -> Any:
-        return {"counts": dict(self._fake.post.counts), "tries": list(self._fake.post.tries)}
+        post = self._fake.post
+        return {"counts": dict(post.counts), "under_way": post.under_way, "tries": list(post.tries)}
 
-    async def _ledger(self, _told: Any) -> Any:
+    async def _ledger(self, told: Any) -> Any:
+        """Return how many entries there are, their sum, and the `last` so many: all, or those of a `job`, `generation`, `key` or `dialect`."""
+        wanted = dict(_object(told))
+        last = wanted.pop("last", "")
+        if unknown := set(wanted) - {"job", "generation", "key", "dialect"}:
+            raise BadInstruction(f"{', '.join(sorted(unknown))} is unknown.")
+        if last and not last.isdecimal():
+            raise BadInstruction("`last` is a whole number.")
         ledger = self._fake.ledger
-        return {"count": ledger.count, "usd": format(ledger.usd, "f"), "entries": list(ledger.entries)}
+        entries = list(ledger.found(**wanted))
+        count, usd = (len(entries), sum((Decimal(each["usd"]) for each in entries), Decimal(0))) if wanted else (ledger.count, ledger.usd)
+        return {"count": count, "usd": format(usd, "f"), "entries": entries[len(entries) - int(last) :] if last else entries}
+
+    async def _counts(self, _told: Any) -> Any:
+        return self._fake.counts.told()
 
     async def _stats(self, _told: Any) -> Any:
-        book = self._fake.book
-        return {"accepted": book.accepted, "live": book.live, "peak": book.peak, "answers": self._fake.answers}
+        book, once = self._fake.book, self._fake.once
+        return {
+            "accepted": book.accepted,
+            "live": book.live,
+            "peak": book.peak,
+            "answers": self._fake.answers,
+            "remembered_bytes": once.weight,
+        }
 
 
 def _handler(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         try:
-            return JSONResponse(await endpoint(await request.json() if await request.body() else {}))
+            return answer(await endpoint(await request.json() if await request.body() else dict(request.query_params)))
         except ValueError as error:  # also what is no JSON
-            return JSONResponse({"error": str(error)}, status_code=HTTPStatus.BAD_REQUEST)
+            return answer({"error": str(error)}, HTTPStatus.BAD_REQUEST)
 
     return handle
 

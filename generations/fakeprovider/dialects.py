@@ -1,28 +1,28 @@
 """What all dialects share: a request is read, its key checked, what it is told to suffer is done, its answer given."""
 
-import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
+from .answers import ASKED_FOR, suffered
 from .instructions import BadInstruction, Instruction, told_by
-from .jobs import Job
+from .jobs import Job, Order
 from .prices import Line
 from .webhooks import Mail
 
 if TYPE_CHECKING:
     from .fake import Fake
 
+logger = logging.getLogger(__name__)
+
 MAX_BODY_BYTES = 64 * 2**20
-# Under this name the server of `server.py` hands us the connection.
-CONNECTION = "fakeprovider.connection"
 
 
 class Refused(Exception):
@@ -35,30 +35,16 @@ class Refused(Exception):
         self.words = words
 
 
-class Unanswered(Response):
-    """No answer: the connection stays open until the client closes it, or is cut."""
-
-    def __init__(self, *, cut: bool) -> None:
-        """Take whether to cut the connection at once."""
-        super().__init__()
-        self._cut = cut
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - nothing is sent
-        if self._cut:
-            scope["extensions"][CONNECTION].abort()
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request, read. `body` is its JSON, None when it has none. `origin` is how the client reaches us."""
+    """A request, read. `body` is its JSON, None when it has none. `origin` is how the client reaches us. `jobs` are those that it began."""
 
     request: Request
     raw: bytes
     body: Any
     told: Instruction
     origin: str
+    jobs: list[Job] = field(default_factory=list)
 
     def object(self) -> dict[str, Any]:
         """Return the body. Raises Refused when it is no JSON object."""
@@ -94,6 +80,10 @@ class Dialect:
         """Return an error as the provider words it."""
         raise NotImplementedError
 
+    def throttled(self, seconds: float) -> Response:
+        """Return the answer 429 of a provider that wants to be left alone for so long."""
+        return self.refusal(HTTPStatus.TOO_MANY_REQUESTS, f"{ASKED_FOR} Come back in {seconds:g} s.")
+
     def output(self, job: Job) -> Any:
         """Return what a job that succeeds gives."""
         raise NotImplementedError
@@ -109,22 +99,39 @@ class Dialect:
     def unauthorized(self, key: str, /) -> Response:
         return self.refusal(HTTPStatus.UNAUTHORIZED, f"The key {key[:4]}... is not known." if key else "There is no key.")
 
+    def accept(self, call: Call, **order: Any) -> Job:
+        """Take an order for a job; the rest of it is the call's."""
+        job = self.fake.book.accept(Order(dialect=self.name, origin=call.origin, told=call.told, size=len(call.raw), **order))
+        call.jobs.append(job)
+        return job
+
     def route(self, path: str, do: Endpoint, *, methods: Iterable[str] = ("GET",), place: str = "read", is_open: bool = False) -> Route:
         """Return the route to an endpoint. `is_open`: without a key."""
 
         async def handle(request: Request) -> Response:
             key = self.key_of(request)
-            if not is_open and key not in self.fake.settings.keys:
-                return self.unauthorized(key)
-            try:
-                call = await self._read(request, place=place)
-                return await self._done(call, do)
-            except Refused as refused:
-                return self.refusal(refused.status, refused.words)
-            except BadInstruction as error:
-                return self.refusal(HTTPStatus.BAD_REQUEST, str(error))
+            is_known = is_open or key in self.fake.settings.keys
+            response = await self._served(request, do, place=place) if is_known else self.unauthorized(key)
+            response.headers.update(self.head())
+            return response
 
         return Route(path, handle, methods=list(methods))
+
+    async def _served(self, request: Request, do: Endpoint, *, place: str) -> Response:
+        try:
+            call = await self._read(request, place=place)
+            return await suffered(call.told, lambda: self._done(call, do), refuse=lambda status: self._asked_for(call.told, status))
+        except Refused as refused:
+            return self.refusal(refused.status, refused.words)
+        except BadInstruction as error:
+            return self.refusal(HTTPStatus.BAD_REQUEST, str(error))
+        except Exception:
+            logger.exception("A request to %s could not be served.", request.url.path)
+            return self.refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "The fake provider itself broke; its log says why.")
+
+    def head(self) -> Mapping[str, str]:
+        """Return the headers of each answer."""
+        return {}
 
     def key_of(self, request: Request) -> str:
         """Return the key of a request; empty when it has none of this scheme."""
@@ -140,33 +147,30 @@ class Dialect:
         body: Any = None
         if raw and request.headers.get("content-type", "application/json").startswith("application/json"):
             try:
-                body = json.loads(raw)
+                body = json.loads(raw, parse_constant=_no_number)
             except (ValueError, RecursionError) as error:
                 raise Refused(HTTPStatus.BAD_REQUEST, f"The body is no JSON: {error}") from error
-        text = f"{request.url.path}\n{raw.decode(errors='replace')}"
-        told = told_by(request.headers, self.told_in(body)).over(self.fake.rules.take(dialect=self.name, place=place, text=text))
-        return Call(request=request, raw=raw, body=body, told=told, origin=f"{request.url.scheme}://{request.headers['host']}")
+        rules = self.fake.rules.take(dialect=self.name, place=place, path=request.url.path, body=raw)
+        told = told_by(request.headers, self.told_in(body)).over(rules)
+        host = request.headers.get("host") or f"127.0.0.1:{request.scope['server'][1]}"
+        return Call(request=request, raw=raw, body=body, told=told, origin=f"{request.url.scheme}://{host}")
+
+    def _asked_for(self, told: Instruction, status: int) -> Response:
+        if status == HTTPStatus.TOO_MANY_REQUESTS and told.retry_after is not None:
+            return self.throttled(told.retry_after)
+        return self.refusal(status, ASKED_FOR)
 
     async def _done(self, call: Call, do: Endpoint) -> Response:
-        told = call.told
-        if told.hang or told.drop == "before":
-            return Unanswered(cut=not told.hang)
-        if told.status:
-            response = self.refusal(told.status, "This was asked for.")
-            if told.retry_after is not None:
-                response.headers["Retry-After"] = str(int(told.retry_after) if told.retry_after.is_integer() else told.retry_after)
-            return response
         response = await do(call)
-        if told.drop == "after":
-            return Unanswered(cut=True)
-        return Response("<html>Bad gateway</html>", media_type="text/html") if told.garbage else response
+        if call.told.webhook_first:
+            for job in call.jobs:
+                await job.done.wait()
+                await self.fake.post.settled(job.id)
+        return response
 
-    async def answer_latency(self, call: Call) -> None:
-        """Wait as long as an answer takes that is no job."""
-        number = self.fake.next_answer()
-        settings = self.fake.settings
-        drawn = settings.answer_latency.at(settings.chance(number, "answer latency"))
-        await asyncio.sleep(drawn if call.told.latency is None else call.told.latency)
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 async def limited_body(request: Request) -> bytes:
@@ -178,11 +182,3 @@ async def limited_body(request: Request) -> bytes:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.")
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def json_mail(told: Any) -> bytes:
-    return json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def answer(told: Any, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(told, status_code=status, headers=dict(headers or {}))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -11,13 +12,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
+from .answers import ASKED_FOR, suffered
 from .comfydeploy import ComfyDeploy
 from .control import Control
+from .counts import Counts
 from .dialects import Dialect
 from .fal import Fal
 from .instructions import Rules
-from .jobs import Job, JobBook
+from .jobbook import JobBook
+from .jobs import Job
 from .ledger import Ledger
+from .once import Once
 from .openai import OpenAI
 from .pictures import Shelf
 from .replicate import Replicate
@@ -26,19 +31,23 @@ from .settings import Settings
 from .webhooks import Post
 
 DIALECTS: tuple[type[Dialect], ...] = (Replicate, Fal, OpenAI, ComfyDeploy, RunPod)
+# More would only take each other's time, and hold up the end.
+PAINTERS = 2
 
 
 class Fake:
     """All that is alive while the fake provider runs. `app` is the ASGI program; it needs its lifespan."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take the settings, and open the log if there is one."""
+        """Take the settings, and open the log if there is one. Raises FileError and OSError."""
         self.settings = settings
         self.rules = Rules()
-        self.ledger = Ledger(settings.log, fsync=settings.fsync)
+        self.counts = Counts()
+        self.ledger = Ledger(settings.log, fsync=settings.fsync, seen=self.counts.billed)
         self.shelf = Shelf(seconds=settings.file_seconds, max_side=settings.max_picture_side)
         self.post = Post(settings)
-        self.book = JobBook(settings, made=self._made, told=self._told)
+        self.book = JobBook(settings, self)
+        self.once = Once()
         self.dialects = {dialect.name: dialect(self) for dialect in DIALECTS}
         self.answers = 0
         mounts = [Mount(f"/{name}", routes=dialect.routes()) for name, dialect in self.dialects.items()]
@@ -50,36 +59,43 @@ class Fake:
         self.answers += 1
         return self.answers
 
-    def repeat_mail(self, job: Job) -> int:
-        """Send once more what a job's end brought, and return how many webhooks that were."""
-        mails = list(self.dialects[job.order.dialect].mails(job, "completed"))
+    def repeat_mail(self, job: Job, *, copies: int) -> int:
+        """Send once more what a job's end brought, so many times at once, and return how many webhooks that were."""
+        mails = list(self.dialects[job.order.dialect].mails(job, "completed")) * copies
         for mail in mails:
             self.post.again(job, mail)
         return len(mails)
 
-    def _made(self, job: Job) -> Any:
+    def accepted(self, job: Job) -> None:
+        self.counts.accepted({"dialect": job.order.dialect, **job.whose.told()})
+
+    def made(self, job: Job) -> Any:
         return self.dialects[job.order.dialect].output(job)
 
-    def _told(self, job: Job, event: str) -> None:
+    def told(self, job: Job, event: str) -> None:
+        """Bill a job that ended, and only then say so."""
         dialect = self.dialects[job.order.dialect]
         if event == "completed" and (lines := dialect.bill(job)):
             order = job.order
-            tags = {**order.tags, "callback": order.callback}
-            self.ledger.bill(dialect=order.dialect, id=job.id, model=order.model, status=job.phase, lines=lines, tags=tags)
+            self.ledger.bill(dialect=order.dialect, id=job.id, model=order.model, status=job.phase, lines=lines, whose=job.whose)
         for mail in dialect.mails(job, event):
             self.post.send(job, mail)
 
     async def _file(self, request: Request) -> Response:
-        told = self.rules.take(dialect="", place="file", text=request.url.path)
-        if told.status:
-            return PlainTextResponse("This was asked for.", status_code=told.status)
-        found = await asyncio.to_thread(self.shelf.get, request.path_params["token"])
-        if found is None:
-            return PlainTextResponse("There is no such file, or none any more.", status_code=HTTPStatus.NOT_FOUND)
-        return Response(found[0], media_type=found[1])
+        async def find() -> Response:
+            found = await asyncio.to_thread(self.shelf.get, request.path_params["token"])
+            if found is None:
+                return PlainTextResponse("There is no such file, or none any more.", status_code=HTTPStatus.NOT_FOUND)
+            return Response(found[0], media_type=found[1])
+
+        told = self.rules.take(dialect="", place="file", path=request.url.path)
+        return await suffered(told, find, refuse=lambda status: PlainTextResponse(ASKED_FOR, status_code=status))
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        painters = ThreadPoolExecutor(PAINTERS, thread_name_prefix="painter")
+        asyncio.get_running_loop().set_default_executor(painters)
         yield
+        painters.shutdown(wait=False, cancel_futures=True)
         await self.post.close()
         self.ledger.close()

@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import words
-from .dialects import Call, Dialect, Refused, answer, json_mail
+from .answers import answer, json_bytes
+from .dialects import Call, Dialect, Refused
 from .files import enlarged_path, is_enlarger, is_writer
-from .jobs import Job, Order, Phase
+from .jobs import Job, Phase
 from .pictures import path_of, plain_name, size_of, whole
 from .prices import Line, lines
 from .signatures import FalKey
@@ -34,9 +35,9 @@ class Fal(Dialect):
         self.key = FalKey(self.fake.settings.derived("fal"))
         return [
             self.route("/.well-known/jwks.json", self._jwks, is_open=True),
-            self.route("/storage/upload/initiate", self._initiate, methods=["POST"], place="submit"),
+            self.route("/storage/upload/initiate", self._initiate, methods=["POST"], place="upload"),
             # its address is the permission
-            self.route("/storage/uploads/{token}/{name}", self._upload, methods=["PUT"], place="submit", is_open=True),
+            self.route("/storage/uploads/{token}/{name}", self._upload, methods=["PUT"], place="upload", is_open=True),
             self.route("/{app:path}/requests/{id}/status", self._status),
             self.route("/{app:path}/requests/{id}/cancel", self._cancel, methods=["PUT"], place="cancel"),
             self.route("/{app:path}/requests/{id}", self._response),
@@ -71,18 +72,8 @@ class Fal(Dialect):
 
     async def _submit(self, call: Call) -> Response:
         callback = call.request.query_params.get("fal_webhook", "")
-        job = self.fake.book.accept(
-            Order(
-                id=str(uuid4()),
-                dialect=self.name,
-                model=call.path("app"),
-                inputs=call.object(),
-                origin=call.origin,
-                told=call.told,
-                callback=callback,
-                tags={"metadata": {name: value for name in ("x-fal-request-timeout", "x-fal-no-retry") if (value := call.header(name))}},
-            )
-        )
+        metadata = {name: value for name in ("x-fal-request-timeout", "x-fal-no-retry") if (value := call.header(name))}
+        job = self.accept(call, id=str(uuid4()), model=call.path("app"), inputs=call.object(), callback=callback, metadata=metadata)
         return answer(self._place(job))
 
     async def _status(self, call: Call) -> Response:
@@ -92,10 +83,8 @@ class Fal(Dialect):
         if job.is_live:
             return answer(told, HTTPStatus.ACCEPTED)
         told["metrics"] = {"inference_time": float(job.seconds)} if job.phase == Phase.SUCCEEDED else {}
-        if job.phase == Phase.FAILED:
-            told |= {"error": job.failure, "error_type": "runner_server_error"}
-        if job.phase == Phase.CANCELLED:
-            told |= {"error": "The request was cancelled.", "error_type": "request_cancelled"}
+        if job.phase != Phase.SUCCEEDED:
+            told |= {"error": _words(job), "error_type": _sort(job)}
         return answer(told)
 
     async def _response(self, call: Call) -> Response:
@@ -104,7 +93,7 @@ class Fal(Dialect):
             raise Refused(HTTPStatus.BAD_REQUEST, "Request is still in progress")
         if job.phase == Phase.SUCCEEDED:
             return answer(job.output)
-        return answer(_fault(job), HTTPStatus.UNPROCESSABLE_ENTITY, {"x-fal-error-type": "runner_server_error"})
+        return answer(_fault(job), HTTPStatus.UNPROCESSABLE_ENTITY, {"x-fal-error-type": _sort(job)})
 
     async def _cancel(self, call: Call) -> Response:
         job = self.fake.book.find(self.name, call.path("id"))
@@ -159,12 +148,19 @@ class Fal(Dialect):
         if job.phase == Phase.FAILED:
             told |= {"status": "ERROR", "error": job.failure, "payload": _fault(job)}
         sign = self.key.signer(request_id=job.id, user_id=USER_ID)
-        yield Mail(url=job.order.callback, event=told["status"], body=json_mail(told), sign=sign, waits=RETRY_WAITS)
+        yield Mail(url=job.order.callback, event=told["status"], body=json_bytes(told), sign=sign, waits=RETRY_WAITS)
 
 
 def _fault(job: Job) -> Mapping[str, Any]:
-    words = job.failure or "The request was cancelled."
-    return {"detail": [{"loc": ["body"], "msg": words, "type": "runner_server_error"}]}
+    return {"detail": [{"loc": ["body"], "msg": _words(job), "type": _sort(job)}]}
+
+
+def _words(job: Job) -> str:
+    return "The request was cancelled." if job.phase == Phase.CANCELLED else job.failure
+
+
+def _sort(job: Job) -> str:
+    return "request_cancelled" if job.phase == Phase.CANCELLED else "runner_server_error"
 
 
 def _logs(job: Job) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from typing import Any
 from starlette.responses import Response
 
 from . import words
-from .dialects import Call, Refused, answer
+from .answers import answer
+from .dialects import Call, Refused
 from .jobs import Job
 from .pictures import Shelf, enlarged, shaped, size_of, whole
 

@@ -2,16 +2,23 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 PREFIX = "x-fake-"
-DROPS = ("", "before", "after")
-PLACES = ("submit", "read", "cancel", "file")
-SWITCHES = ("hang", "garbage", "lose", "hold")
-ROUTES = ("", "normal", "lose", "double", "late", "reorder")
+LOST = ("before", "after")
+PLACES = ("submit", "upload", "read", "cancel", "file", "any")
+MAX_COPIES = 1000
+ROUTES = ("normal", "lose", "double", "late", "reorder")
 MAX_RULES = 10_000
+_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
+_VALUE = re.compile(r"[\x20-\x7e]{0,2000}")
+
+
+Check = Callable[[str, Any], Any]
 
 
 class BadInstruction(ValueError):
@@ -23,22 +30,28 @@ class Instruction:
     """What to do with one request. What is left out follows the settings.
 
     `latency`: seconds of the job or the answer. `fail`: the job fails in these words. `status`: the request is refused
-    so, with `retry_after` seconds if given, and nothing is billed. `hang`: it is never answered. `drop`: the
-    connection is cut, `before` or `after` the work was accepted. `garbage`: the answer is no JSON, the work is
+    so, with `retry_after` seconds if given, and nothing is billed. `hang`: it is never answered, `drop`: the
+    connection is cut, each `before` or `after` the work was accepted, and billed if it is no job. `delay`: so many
+    seconds after that comes the answer. `headers`: what else stands in its head. `garbage`: it is no JSON, the work is
     accepted. `lose`: the job is accepted, and forgotten. `hold`: it does not end before it is released. `webhooks`:
-    how they go. `output`: what the job gives.
+    how they go; the last one as so many `copies` at once; with `webhook_first` before the answer to the submission.
+    `output`: what the job gives.
     """
 
     latency: float | None = None
     fail: str = ""
     status: int = 0
     retry_after: float | None = None
-    hang: bool = False
+    hang: str = ""
     drop: str = ""
+    delay: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
     garbage: bool = False
     lose: bool = False
     hold: bool = False
     webhooks: str = ""
+    copies: int = 1
+    webhook_first: bool = False
     output: Any = None
 
     @classmethod
@@ -48,45 +61,87 @@ class Instruction:
         Raises:
             BadInstruction: a name is unknown, or a value is not of its kind.
         """
-        known = [field.name for field in fields(cls)]
         values: dict[str, Any] = {}
         for name, value in told.items():
             plain = name.replace("-", "_")
-            if plain not in known:
-                raise BadInstruction(f"{name} is no instruction. Known are: {', '.join(known)}.")
-            values[plain] = _checked(plain, value)
+            if plain not in CHECKS:
+                raise BadInstruction(f"{name} is no instruction. Known are: {', '.join(each.name for each in fields(cls))}.")
+            values[plain] = CHECKS[plain](plain, value)
         return cls(**values)
 
     def over(self, other: "Instruction") -> "Instruction":
         """Return this instruction, with the other's where this one says nothing."""
-        said = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != getattr(NOTHING, field.name)}
+        said = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != getattr(NOTHING, each.name)}
         return replace(other, **said)
 
 
 NOTHING = Instruction()
 
 
-def _checked(name: str, value: Any) -> Any:
-    if name == "output":
-        return value
-    if name in ("latency", "retry_after"):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            raise BadInstruction(f"{name} is {value!r}, which is no number of seconds.")
-        return float(value)
-    if name == "status":
-        if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:  # noqa: PLR2004 - errors of HTTP
-            raise BadInstruction(f"{name} is {value!r}, which is no status from 400 to 599.")
-        return value
-    if name in SWITCHES:
-        if not isinstance(value, bool):
-            raise BadInstruction(f"{name} is {value!r}, which is neither true nor false.")
-        return value
+def is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise BadInstruction(f"{name} is {value!r}, which is no number of seconds.")
+    return float(value)
+
+
+def _between(least: int, most: int) -> Check:
+    def check(name: str, value: Any) -> int:
+        if not is_whole(value) or not least <= value <= most:
+            raise BadInstruction(f"{name} is {value!r}, which is no whole number from {least} to {most}.")
+        return int(value)
+
+    return check
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise BadInstruction(f"{name} is {value!r}, which is neither true nor false.")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise BadInstruction(f"{name} is {value!r}, which is no text.")
-    choices = {"drop": DROPS, "webhooks": ROUTES}.get(name)
-    if choices and value not in choices:
-        raise BadInstruction(f"{name} is {value!r}. Known are: {', '.join(filter(None, choices))}.")
     return value
+
+
+def _one_of(*choices: str) -> Check:
+    def check(name: str, value: Any) -> str:
+        if value not in ("", *choices):
+            raise BadInstruction(f"{name} is {value!r}. Known are: {', '.join(choices)}.")
+        return str(value)
+
+    return check
+
+
+def _hang(name: str, value: Any) -> str:
+    return str(_one_of(*LOST)(name, {True: "before", False: ""}[value] if isinstance(value, bool) else value))
+
+
+def _headers(name: str, value: Any) -> dict[str, str]:
+    pairs = list(value.items()) if isinstance(value, Mapping) else [("", "")]
+    if not all(isinstance(text, str) and _NAME.fullmatch(each) and _VALUE.fullmatch(text) for each, text in pairs):
+        raise BadInstruction(f"{name} is {value!r}, which is no object of headers and their texts.")
+    return dict(pairs)
+
+
+# By the name of each instruction, what makes its value from one of JSON. Each raises BadInstruction.
+CHECKS: Mapping[str, Check] = {
+    **dict.fromkeys(("latency", "retry_after", "delay"), _seconds),
+    **dict.fromkeys(("garbage", "lose", "hold", "webhook_first"), _switch),
+    "status": _between(400, 599),
+    "copies": _between(1, MAX_COPIES),
+    "fail": _text,
+    "hang": _hang,
+    "drop": _one_of(*LOST),
+    "webhooks": _one_of(*ROUTES),
+    "headers": _headers,
+    "output": lambda _name, value: value,
+}
 
 
 def told_by(headers: Mapping[str, str], inputs: Any) -> Instruction:
@@ -107,46 +162,62 @@ def _json_or_text(value: str) -> Any:
 
 @dataclass(slots=True, kw_only=True)
 class Rule:
-    """An instruction for the next `count` requests of a dialect at a place whose address or body holds `match`."""
+    """An instruction for the next `count` requests of a dialect at a place whose address or body holds `match`, until a time of the clock."""
 
     do: Instruction
     dialect: str = ""
     place: str = "submit"
     match: str = ""
-    count: int = 1
+    count: float = 1
+    until: float = math.inf
 
     def fits(self, *, dialect: str, place: str, text: str) -> bool:
-        return self.count > 0 and self.dialect in ("", dialect) and self.place == place and self.match in text
+        return self.dialect in ("", dialect) and self.place in ("any", place) and self.match in text
 
 
 class Rules:
     """The rules that were set and are not used up, in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin without any."""
+        self._clock = clock
         self._rules: list[Rule] = []
 
     def add(self, told: Mapping[str, Any]) -> Rule:
-        """Set a rule from JSON: `{"dialect", "place", "match", "count", "do": {...}}`. Raises BadInstruction."""
-        unknown = set(told) - {"dialect", "place", "match", "count", "do"}
+        """Set a rule from JSON: `{"dialect", "place", "match", "count", "seconds", "do": {...}}`.
+
+        One with `seconds` holds for so long, and for any number of requests unless there is a `count`; else `count` is 1.
+
+        Raises:
+            BadInstruction: it is no rule.
+        """
+        unknown = set(told) - {"dialect", "place", "match", "count", "seconds", "do"}
         if unknown or not isinstance(told.get("do"), Mapping):
             raise BadInstruction(
                 f"{', '.join(sorted(unknown))} is unknown." if unknown else "A rule needs `do`, an object with instructions."
             )
-        rule = Rule(
-            do=Instruction.read(told["do"]), **{name: told[name] for name in ("dialect", "place", "match", "count") if name in told}
-        )
-        if rule.place not in PLACES or not isinstance(rule.dialect, str) or not isinstance(rule.match, str):
+        texts = {name: told[name] for name in ("dialect", "place", "match") if name in told}
+        if not all(isinstance(text, str) for text in texts.values()) or texts.get("place", "any") not in PLACES:
             raise BadInstruction(f"`place` is one of {', '.join(PLACES)}; `dialect` and `match` are texts.")
-        if not isinstance(rule.count, int) or rule.count < 1:
+        count = told.get("count", math.inf if "seconds" in told else 1)
+        if count != math.inf and not (is_whole(count) and count >= 1):
             raise BadInstruction("`count` is a whole number from 1 on.")
+        seconds = _seconds("seconds", told["seconds"]) if "seconds" in told else math.inf
+        if not seconds:
+            raise BadInstruction("`seconds` is a number above 0.")
+        self._drop_what_is_over()
         if len(self._rules) >= MAX_RULES:
             raise BadInstruction(f"There are {MAX_RULES} rules already.")
+        rule = Rule(do=Instruction.read(told["do"]), count=count, until=self._clock() + seconds, **texts)
         self._rules.append(rule)
         return rule
 
-    def take(self, *, dialect: str, place: str, text: str) -> Instruction:
+    def take(self, *, dialect: str, place: str, path: str, body: bytes = b"") -> Instruction:
         """Return what the first rule that fits says, and count it as used."""
+        self._drop_what_is_over()
+        if not self._rules:
+            return NOTHING
+        text = f"{path}\n{body.decode(errors='replace')}"
         for rule in self._rules:
             if rule.fits(dialect=dialect, place=place, text=text):
                 rule.count -= 1
@@ -154,6 +225,10 @@ class Rules:
                     self._rules.remove(rule)
                 return rule.do
         return NOTHING
+
+    def _drop_what_is_over(self) -> None:
+        now = self._clock()
+        self._rules = [rule for rule in self._rules if rule.until > now]
 
     def clear(self) -> int:
         """Forget all rules, and return how many there were."""

@@ -3,10 +3,8 @@
 import asyncio
 import base64
 import hashlib
-import json
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -15,15 +13,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from . import words
-from .dialects import Call, Refused, answer
+from .answers import answer
+from .dialects import Call, Endpoint, Refused
 from .files import painted_bytes, parts_of
-from .openai_responses import Responses, asked, json_wanted
+from .identity import Identity, fingerprint
+from .openai_responses import Responses, answered, asked, json_wanted, metadata_of
 from .pictures import enlarged, size_of, whole
-from .prices import lines
+from .prices import Line, lines
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1-mini", "gpt-image-1", "dall-e-3")
 MAX_PICTURES = 10
-MAX_REMEMBERED = 20_000
 KINDS: Mapping[int, str] = {401: "invalid_request_error", 429: "requests", 500: "server_error", 503: "server_error"}
 
 
@@ -33,13 +32,15 @@ class OpenAI(Responses):
     name: ClassVar[str] = "openai"
 
     def routes(self) -> list[Route]:
-        self._remembered: OrderedDict[str, tuple[bytes, asyncio.Future[JSONResponse]]] = OrderedDict()
+        submissions = {
+            "chat/completions": self._chat,
+            "images/generations": self._pictures,
+            "images/edits": self._edit,
+            "responses": self.create_response,
+        }
         return [
-            self.route("/v1/chat/completions", self._once(self._chat), methods=["POST"], place="submit"),
-            self.route("/v1/images/generations", self._once(self._pictures), methods=["POST"], place="submit"),
-            self.route("/v1/images/edits", self._edit, methods=["POST"], place="submit"),
+            *(self.route(f"/v1/{path}", self._once(do), methods=["POST"], place="submit") for path, do in submissions.items()),
             self.route("/v1/models", self._models),
-            self.route("/v1/responses", self._once(self.create_response), methods=["POST"], place="submit"),
             self.route("/v1/responses/{id}", self.get_response),
             self.route("/v1/responses/{id}/cancel", self.cancel_response, methods=["POST"], place="cancel"),
         ]
@@ -47,53 +48,43 @@ class OpenAI(Responses):
     def refusal(self, status: int, words: str) -> Response:
         code = "rate_limit_exceeded" if status == HTTPStatus.TOO_MANY_REQUESTS else None
         kind = KINDS.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error")
-        told = {"error": {"message": words, "type": kind, "param": None, "code": code}}
-        return answer(told, status, {"x-request-id": f"req_{secrets.token_hex(16)}"})
+        return answer({"error": {"message": words, "type": kind, "param": None, "code": code}}, status)
+
+    def throttled(self, seconds: float) -> Response:
+        response = super().throttled(seconds)
+        response.headers["retry-after-ms"] = str(round(seconds * 1000))
+        return response
+
+    def head(self) -> Mapping[str, str]:
+        return {"x-request-id": f"req_{secrets.token_hex(16)}"}
 
     def unauthorized(self, key: str, /) -> Response:
         words = f"Incorrect API key provided: {key[:8]}***." if key else "You didn't provide an API key."
         told = {"error": {"message": words, "type": "invalid_request_error", "param": None, "code": "invalid_api_key" if key else None}}
-        return answer(told, HTTPStatus.UNAUTHORIZED, {"x-request-id": f"req_{secrets.token_hex(16)}"})
+        return answer(told, HTTPStatus.UNAUTHORIZED)
 
     def told_in(self, body: Any) -> Any:
         return body.get("metadata") if isinstance(body, Mapping) else None
 
-    def _once(self, do: Callable[[Call], Awaitable[JSONResponse]]) -> Callable[[Call], Awaitable[Response]]:
-        """Answer requests of one `Idempotency-Key` with one answer, also when they come at once."""
+    def _once(self, do: Callable[[Call], Awaitable[JSONResponse]]) -> Endpoint:
+        return self.fake.once.each(self.name, do)
 
-        async def handle(call: Call) -> Response:
-            key = call.header("idempotency-key")
-            if not key:
-                return await do(call)
-            digest = hashlib.sha256(call.raw).digest()
-            if key in self._remembered:
-                first, kept = self._remembered[key]
-                if first != digest:
-                    raise Refused(HTTPStatus.BAD_REQUEST, "Keys for idempotent requests can only be used with the same parameters.")
-                return _copied(await asyncio.shield(kept))
-            future: asyncio.Future[JSONResponse] = asyncio.get_running_loop().create_future()
-            self._remembered[key] = digest, future
-            if len(self._remembered) > MAX_REMEMBERED:
-                self._remembered.popitem(last=False)
-            try:
-                response = await do(call)
-            except BaseException:
-                self._remembered.pop(key, None)
-                future.cancel()
-                raise
-            future.set_result(response)
-            return response
-
-        return handle
+    async def _latency(self, call: Call) -> None:
+        """Wait as long as an answer takes that is no job."""
+        number, settings = self.fake.next_answer(), self.fake.settings
+        drawn = settings.answer_latency.at(settings.chance(number, "answer latency"))
+        await asyncio.sleep(drawn if call.told.latency is None else call.told.latency)
 
     async def _models(self, _call: Call) -> Response:
         return answer({"object": "list", "data": [{"id": each, "object": "model", "created": 1, "owned_by": "fake"} for each in MODELS]})
 
     async def _chat(self, call: Call) -> JSONResponse:
         body = call.object()
+        metadata_of(body)
         if not isinstance(body.get("model"), str):
             raise Refused(HTTPStatus.BAD_REQUEST, "you must provide a model parameter")
-        if not isinstance(body.get("messages"), list) or not body["messages"]:
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
             raise Refused(HTTPStatus.BAD_REQUEST, "Missing required parameter: 'messages'.")
         if body.get("stream"):
             raise Refused(HTTPStatus.BAD_REQUEST, "The fake provider does not stream.")
@@ -104,18 +95,15 @@ class OpenAI(Responses):
                 HTTPStatus.BAD_REQUEST,
                 "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
             )
-        await self.answer_latency(call)
+        await self._latency(call)
         if call.told.fail:
             raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, call.told.fail)
-        text = (
-            call.told.output
-            if isinstance(call.told.output, str)
-            else _text(question, model=body["model"], wants_json=wants_json, schema=schema)
-        )
+        told_text = call.told.output
+        text = told_text if isinstance(told_text, str) else answered(question, model=body["model"], wants_json=wants_json, schema=schema)
         longest = whole(body.get("max_completion_tokens", body.get("max_tokens")), 0)
         is_cut = 0 < longest < words.tokens(text)
         text = text[: longest * 4] if is_cut else text
-        usage = self._usage(call, model=body["model"], asked=whole_text, said=text)
+        usage = self._sold_tokens(call, model=body["model"], asked=whole_text, said=text)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
         told = {
             "id": usage.pop("id"),
@@ -126,15 +114,14 @@ class OpenAI(Responses):
             "usage": usage,
             "system_fingerprint": "fp_fake",
         }
-        return answer(told, HTTPStatus.OK, {"x-request-id": f"req_{secrets.token_hex(16)}"})
+        return answer(told)
 
-    def _usage(self, call: Call, *, model: str, asked: str, said: str) -> dict[str, Any]:
+    def _sold_tokens(self, call: Call, *, model: str, asked: str, said: str) -> dict[str, Any]:
         """Bill the tokens of a question and its answer, and return them, with the id of the answer."""
         given, made = words.tokens(asked), words.tokens(said)
         answer_id = f"chatcmpl-{secrets.token_hex(12)}"
-        tags = {"idempotency_key": call.header("idempotency-key"), "metadata": call.object().get("metadata")}
         charged = lines("openai", {"input_per_million": given, "output_per_million": made})
-        self.fake.ledger.bill(dialect=self.name, id=answer_id, model=model, status="succeeded", lines=charged, tags=tags)
+        self._sell(call, id=answer_id, model=model, inputs=call.object(), charged=charged)
         return {
             "id": answer_id,
             "prompt_tokens": given,
@@ -153,7 +140,7 @@ class OpenAI(Responses):
         if not 1 <= count <= MAX_PICTURES:
             raise Refused(HTTPStatus.BAD_REQUEST, f"Invalid value for 'n': expected 1 to {MAX_PICTURES}.")
         size = size_of(body.get("size"), otherwise=(1024, 1024))
-        await self.answer_latency(call)
+        await self._latency(call)
         if call.told.fail:
             raise Refused(HTTPStatus.BAD_REQUEST, call.told.fail)
         shelf, painted = self.fake.shelf, self.fake.settings.painted
@@ -163,7 +150,7 @@ class OpenAI(Responses):
         made = [{"url": call.origin + path} if as_url else await self._encoded(path) for path in paths]
         if not model.startswith("gpt-image"):
             made = [{**each, "revised_prompt": f"{body['prompt']}, in soft light"} for each in made]
-        return self._sold(call, model=model, prompt=body["prompt"], made=made, body=body)
+        return self._sold(call, model=model, prompt=body["prompt"], made=made, inputs=body)
 
     async def _edit(self, call: Call) -> JSONResponse:
         parts = parts_of(call)
@@ -171,39 +158,37 @@ class OpenAI(Responses):
         pictures = [part for part in parts if part.name in ("image", "image[]") and part.filename]
         if not pictures or not fields.get("prompt"):
             raise Refused(HTTPStatus.BAD_REQUEST, "Missing required parameter: 'image' or 'prompt'.")
-        await self.answer_latency(call)
+        await self._latency(call)
         try:
             data = await asyncio.to_thread(enlarged, pictures[0].data, scale=1, max_side=self.fake.settings.max_picture_side)
         except ValueError as error:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
         made = [{"b64_json": base64.b64encode(data).decode()}]
-        return self._sold(call, model=fields.get("model", "gpt-image-1"), prompt=fields["prompt"], made=made, body=fields)
+        inputs = {**fields, "images": [hashlib.sha256(part.data).hexdigest() for part in pictures]}
+        return self._sold(call, model=fields.get("model", "gpt-image-1"), prompt=fields["prompt"], made=made, inputs=inputs)
 
     async def _encoded(self, path: str) -> dict[str, str]:
         return {"b64_json": base64.b64encode(await painted_bytes(self.fake.shelf, path)).decode()}
 
-    def _sold(self, call: Call, *, model: str, prompt: str, made: list[dict[str, str]], body: Mapping[str, Any]) -> JSONResponse:
+    def _sell(self, call: Call, *, id: str, model: str, inputs: Mapping[str, Any], charged: list[Line]) -> None:  # noqa: A002 - what it is
+        """Bill an answer that is about to be given."""
+        request = fingerprint(dialect=self.name, model=model, inputs=inputs)
+        whose = Identity(idempotency_key=call.header("idempotency-key"), metadata=inputs.get("metadata"), request=request)
+        self.fake.counts.accepted({"dialect": self.name, **whose.told()})
+        self.fake.ledger.bill(dialect=self.name, id=id, model=model, status="succeeded", lines=charged, whose=whose)
+
+    def _sold(self, call: Call, *, model: str, prompt: str, made: list[dict[str, str]], inputs: Mapping[str, Any]) -> JSONResponse:
         """Bill pictures, and return the answer."""
-        tags = {"idempotency_key": call.header("idempotency-key")}
         charged = lines("openai.images", {"per_image": len(made)})
-        self.fake.ledger.bill(
-            dialect=self.name, id=f"img-{secrets.token_hex(12)}", model=model, status="succeeded", lines=charged, tags=tags
-        )
+        self._sell(call, id=f"img-{secrets.token_hex(12)}", model=model, inputs=inputs, charged=charged)
         told: dict[str, Any] = {"created": int(time.time()), "data": made}
         if model.startswith("gpt-image"):
             given, drawn = words.tokens(prompt), 1056 * len(made)
             details = {"text_tokens": given, "image_tokens": 0}
             told["usage"] = {"input_tokens": given, "output_tokens": drawn, "total_tokens": given + drawn, "input_tokens_details": details}
-            told |= {"size": str(body.get("size") or "1024x1024"), "quality": str(body.get("quality") or "medium"), "output_format": "png"}
-        return answer(told, HTTPStatus.OK, {"x-request-id": f"req_{secrets.token_hex(16)}"})
-
-
-def _text(question: str, *, model: str, wants_json: bool, schema: Mapping[str, Any] | None) -> str:
-    return (
-        json.dumps(words.document(question, schema, model=model), ensure_ascii=False) if wants_json else words.answer(question, model=model)
-    )
-
-
-def _copied(response: JSONResponse) -> Response:
-    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
-    return Response(bytes(response.body), status_code=response.status_code, headers=headers)
+            told |= {
+                "size": str(inputs.get("size") or "1024x1024"),
+                "quality": str(inputs.get("quality") or "medium"),
+                "output_format": "png",
+            }
+        return answer(told)

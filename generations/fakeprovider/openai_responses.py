@@ -10,8 +10,9 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from . import words
-from .dialects import Call, Dialect, Refused, answer, json_mail
-from .jobs import Job, Order, Phase
+from .answers import answer, json_bytes
+from .dialects import Call, Dialect, Refused
+from .jobs import Job, Phase
 from .pictures import whole
 from .prices import Line, lines
 from .signatures import standard_webhooks
@@ -54,13 +55,38 @@ def json_wanted(form: Any) -> tuple[bool, Mapping[str, Any] | None]:
         return False, None
     kind = form.get("type") if isinstance(form, Mapping) else None
     if kind == "json_schema":
-        schema = form.get("json_schema", form).get("schema")
+        wrapped = form.get("json_schema", form)
+        schema = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
         if not isinstance(schema, Mapping):
             raise Refused(HTTPStatus.BAD_REQUEST, "Missing required parameter: 'response_format.json_schema.schema'.")
         return True, schema
     if kind not in ("text", "json_object"):
         raise Refused(HTTPStatus.BAD_REQUEST, "Invalid value for 'type': supported are 'text', 'json_object' and 'json_schema'.")
     return kind == "json_object", None
+
+
+def wanted_form(body: Mapping[str, Any]) -> tuple[bool, Mapping[str, Any] | None]:
+    """Return what `json_wanted` says of a response's own wish."""
+    text = body.get("text")
+    return json_wanted(text.get("format") if isinstance(text, Mapping) else None)
+
+
+def metadata_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the metadata of a request. Raises Refused when they are none."""
+    metadata = body.get("metadata") or {}
+    if not isinstance(metadata, Mapping):
+        raise Refused(HTTPStatus.BAD_REQUEST, "Invalid type for 'metadata': expected an object.")
+    return metadata
+
+
+def answered(question: str, *, model: str, wants_json: bool, schema: Mapping[str, Any] | None) -> str:
+    """Return the answer of a model, in JSON if that is wanted. Raises Refused when the schema makes no sense."""
+    if not wants_json:
+        return words.answer(question, model=model)
+    try:
+        return json.dumps(words.document(question, schema, model=model), ensure_ascii=False)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"Invalid schema for response_format: {error}") from error
 
 
 class Responses(Dialect):
@@ -70,25 +96,21 @@ class Responses(Dialect):
         body = call.object()
         if not isinstance(body.get("model"), str) or not isinstance(body.get("input"), str | list):
             raise Refused(HTTPStatus.BAD_REQUEST, "Missing required parameter: 'model' or 'input'.")
-        text = body.get("text")
-        json_wanted(text.get("format") if isinstance(text, Mapping) else None)
-        metadata = body.get("metadata") or {}
-        job = self.fake.book.accept(
-            Order(
-                id=f"resp_{secrets.token_hex(24)}",
-                dialect=self.name,
-                model=body["model"],
-                inputs=body,
-                origin=call.origin,
-                told=call.told,
-                # theirs is set for a whole project; one of a single response is an addition of ours
-                callback=str(metadata.get("webhook_url") or self.fake.settings.openai_webhook),
-                tags={"idempotency_key": call.header("idempotency-key"), "metadata": metadata},
-            )
+        wanted_form(body)
+        metadata = metadata_of(body)
+        job = self.accept(
+            call,
+            id=f"resp_{secrets.token_hex(24)}",
+            model=body["model"],
+            inputs=body,
+            # theirs is set for a whole project; one of a single response is an addition of ours
+            callback=str(metadata.get("webhook_url") or self.fake.settings.openai_webhook),
+            idempotency_key=call.header("idempotency-key"),
+            metadata=metadata,
         )
         if not body.get("background"):
             await job.done.wait()
-        return answer(self.shown_response(job), HTTPStatus.OK, {"x-request-id": f"req_{secrets.token_hex(16)}"})
+        return answer(self.shown_response(job))
 
     async def get_response(self, call: Call) -> Response:
         return answer(self.shown_response(self._response(call)))
@@ -110,13 +132,8 @@ class Responses(Dialect):
         """Return `{"text", "is_cut", "given", "made"}`: the answer, whether it was cut off, and the tokens."""
         body = job.order.inputs
         question, said = asked(body["input"])
-        text = body.get("text")
-        wants_json, schema = json_wanted(text.get("format") if isinstance(text, Mapping) else None)
-        made = (
-            json.dumps(words.document(question, schema, model=job.order.model), ensure_ascii=False)
-            if wants_json
-            else words.answer(question, model=job.order.model)
-        )
+        wants_json, schema = wanted_form(body)
+        made = answered(question, model=job.order.model, wants_json=wants_json, schema=schema)
         longest = whole(body.get("max_output_tokens"), 0)
         is_cut = 0 < longest < words.tokens(made)
         made = made[: longest * 4] if is_cut else made
@@ -134,7 +151,7 @@ class Responses(Dialect):
         kind = f"response.{_status(job)}"
         told = {"id": f"evt_{job.id[5:]}", "object": "event", "created_at": _stamp(job.ended_at), "type": kind, "data": {"id": job.id}}
         sign = standard_webhooks(self.fake.settings.webhook_secret, message_id=f"wh_{job.id[5:]}")
-        yield Mail(url=job.order.callback, event=kind, body=json_mail(told), sign=sign, waits=RETRY_WAITS)
+        yield Mail(url=job.order.callback, event=kind, body=json_bytes(told), sign=sign, waits=RETRY_WAITS, heeds=True)
 
     def shown_response(self, job: Job) -> dict[str, Any]:
         """Return a response as the API shows it."""
@@ -151,7 +168,7 @@ class Responses(Dialect):
             "error": failed,
             "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
             "instructions": body.get("instructions"),
-            "metadata": dict(job.order.tags["metadata"]),
+            "metadata": dict(job.order.metadata),
             "model": job.order.model,
             "output": [_message(job, made, status=status)] if made else [],
             "parallel_tool_calls": True,

@@ -1,6 +1,7 @@
 """Replicate's dialect: predictions, files, and webhooks by Standard Webhooks."""
 
 import asyncio
+import math
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -11,9 +12,10 @@ from typing import Any, ClassVar
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .dialects import Call, Dialect, Refused, answer, json_mail
+from .answers import answer, json_bytes
+from .dialects import Call, Dialect, Refused
 from .files import Uploads, model_output
-from .jobs import Job, Order, Phase
+from .jobs import Job, Phase
 from .prices import Line, lines
 from .signatures import standard_webhooks
 from .webhooks import Mail
@@ -56,7 +58,7 @@ class Replicate(Dialect):
             self.route("/v1/models/{owner}/{model}/versions/{version}", self._version),
             self.route("/v1/predictions/{id}", self._get),
             self.route("/v1/predictions/{id}/cancel", self._cancel, methods=["POST"], place="cancel"),
-            self.route("/v1/files", uploads.create, methods=["POST"], place="submit"),
+            self.route("/v1/files", uploads.create, methods=["POST"], place="upload"),
             self.route("/v1/files", uploads.list),
             self.route("/v1/files/{id}", uploads.get),
             self.route("/v1/files/{id}", uploads.delete, methods=["DELETE"]),
@@ -66,9 +68,13 @@ class Replicate(Dialect):
 
     def refusal(self, status: int, words: str) -> Response:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return answer({"detail": "Request was throttled. Your rate limit resets in ~30s."}, status)
+            return self.throttled(30)
         told = {"title": HTTPStatus(status).phrase, "detail": words, "status": status}
         return answer(told, status, {"Content-Type": "application/problem+json"})
+
+    def throttled(self, seconds: float) -> Response:
+        told = {"detail": f"Request was throttled. Your rate limit resets in ~{math.ceil(seconds)}s."}
+        return answer(told, HTTPStatus.TOO_MANY_REQUESTS)
 
     def unauthorized(self, _key: str, /) -> Response:
         told = {"title": "Unauthenticated", "detail": "You did not pass a valid authentication token", "status": 401}
@@ -78,22 +84,16 @@ class Replicate(Dialect):
         body = call.object()
         if not isinstance(body.get("input"), dict):
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "- input is required\n")
-        lasts = _duration(call.header("cancel-after"))
-        job = self.fake.book.accept(
-            Order(
-                id="".join(secrets.choice(_ALPHABET) for _ in range(26)),
-                dialect=self.name,
-                model=_model(call, body),
-                inputs=body["input"],
-                origin=call.origin,
-                told=call.told,
-                callback=_webhook(body),
-                events=_events(body),
-                tags={"version": str(body.get("version", "hidden")).rpartition(":")[2], "has_deadline": bool(lasts)},
-            )
+        job = self.accept(
+            call,
+            id="".join(secrets.choice(_ALPHABET) for _ in range(26)),
+            model=_model(call, body),
+            inputs=body["input"],
+            callback=_webhook(body),
+            events=_events(body),
+            cancel_after=_duration(call.header("cancel-after")) or None,
+            tags={"version": str(body.get("version", "hidden")).rpartition(":")[2]},
         )
-        if lasts:
-            self.fake.book.cancel_after(job, lasts)
         if wait := _wait(call.header("prefer")):
             try:
                 async with asyncio.timeout(wait):
@@ -104,10 +104,10 @@ class Replicate(Dialect):
 
     async def _list(self, call: Call) -> Response:
         jobs = self.fake.book.of(self.name)
-        try:
-            first = int(call.request.query_params.get("cursor", "0"))
-        except ValueError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, "The cursor is none of ours.") from error
+        cursor = call.request.query_params.get("cursor", "0")
+        if not cursor.isdecimal():
+            raise Refused(HTTPStatus.BAD_REQUEST, "The cursor is none of ours.")
+        first = int(cursor)
         url = f"{call.origin}/replicate/v1/predictions?cursor="
         later = f"{url}{first + PAGE}" if len(jobs) > first + PAGE else None
         earlier = f"{url}{max(0, first - PAGE)}" if first else None
@@ -180,10 +180,11 @@ class Replicate(Dialect):
         yield Mail(
             url=order.callback,
             event=sent[0],
-            body=json_mail(self.shown(job)),
+            body=json_bytes(self.shown(job)),
             sign=standard_webhooks(self.fake.settings.webhook_secret, message_id=f"msg_{job.id}_{sent[0]}"),
             waits=RETRY_WAITS if is_last else (),
             is_last=is_last,
+            heeds=True,
         )
 
 
@@ -232,11 +233,11 @@ def _duration(text: str) -> float:
 
 def _status(job: Job) -> str:
     never_started = job.phase == Phase.CANCELLED and job.started_at is None
-    return "aborted" if never_started and job.order.tags["has_deadline"] else STATUSES[job.phase]
+    return "aborted" if never_started and job.is_late else STATUSES[job.phase]
 
 
 def _logs(job: Job) -> str:
-    if job.phase == Phase.QUEUED:
+    if job.started_at is None:
         return ""
     done = STEPS * job.percent // 100
     bars = [

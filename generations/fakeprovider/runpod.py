@@ -1,6 +1,5 @@
 """RunPod's dialect: serverless endpoints, webhooks without a signature."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from http import HTTPStatus
@@ -11,9 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import words
-from .dialects import Call, Dialect, Refused, answer, json_mail
+from .answers import answer, json_bytes
+from .dialects import Call, Dialect, Refused
 from .files import is_writer, picture_urls
-from .jobs import Job, Order, Phase
+from .jobs import Job, Phase
 from .pictures import whole
 from .prices import Line, lines
 from .signatures import unsigned
@@ -62,22 +62,16 @@ class RunPod(Dialect):
         if not isinstance(body.get("input"), dict):
             raise Refused(HTTPStatus.BAD_REQUEST, "input is required")
         policy = body.get("policy") or {}
-        longest = whole(policy.get("executionTimeout"), 0) / 1000 if isinstance(policy, dict) else 0
-        job = self.fake.book.accept(
-            Order(
-                id=f"{uuid4()}-u1",
-                dialect=self.name,
-                model=call.path("endpoint"),
-                inputs=body["input"],
-                origin=call.origin,
-                told=call.told,
-                callback=str(body.get("webhook") or ""),
-                longest=longest or None,
-            )
+        longest, lives = (whole(policy.get(name), 0) / 1000 if isinstance(policy, dict) else 0 for name in ("executionTimeout", "ttl"))
+        return self.accept(
+            call,
+            id=f"{uuid4()}-u1",
+            model=call.path("endpoint"),
+            inputs=body["input"],
+            callback=str(body.get("webhook") or ""),
+            longest=longest or None,
+            forget_after=lives or None,
         )
-        if isinstance(policy, dict) and (lives := whole(policy.get("ttl"), 0)):
-            asyncio.get_running_loop().call_later(lives / 1000, self.fake.book.forget, job)
-        return job
 
     async def _status(self, call: Call) -> Response:
         return answer(self.shown(self._job(call)))
@@ -118,7 +112,9 @@ class RunPod(Dialect):
     def mails(self, job: Job, event: str) -> Iterable[Mail]:
         if event == "completed" and job.order.callback:
             told = self.shown(job)
-            yield Mail(url=job.order.callback, event=told["status"], body=json_mail(told), sign=unsigned, waits=RETRY_WAITS)
+            yield Mail(
+                url=job.order.callback, event=told["status"], body=json_bytes(told), sign=unsigned, waits=RETRY_WAITS, takes={HTTPStatus.OK}
+            )
 
 
 def _is_timed_out(job: Job) -> bool:

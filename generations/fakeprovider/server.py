@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .dialects import CONNECTION
+from .answers import CONNECTION
 from .fake import Fake
 
 BACKLOG = 4096

@@ -44,6 +44,7 @@ class Settings:
     that fail; the same request fails once only, unless `fail_always`. `lose_webhooks` and its neighbours are shares of
     the jobs whose webhooks go that way. `retry_pace` scales the waits between a sender's tries: 0.01 for tests.
     `gather` is how many jobs come together before the first of them begins. `forget_seconds` is how long an ended job can be asked for, `file_seconds` how long a file.
+    Of ended jobs only so many are kept that their requests have `max_kept_bytes` together.
     """
 
     seed: int = 1
@@ -60,6 +61,7 @@ class Settings:
     gather: int = 0
     forget_seconds: float = 3600.0
     file_seconds: float = 3600.0
+    max_kept_bytes: int = 256 * 2**20
     keys: frozenset[str] = frozenset({DEFAULT_KEY})
     openai_webhook: str = ""
     old_comfydeploy_words: bool = False

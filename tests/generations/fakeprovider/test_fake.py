@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections import Counter
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import httpx2
 import pytest
 
 from generations.fakeprovider.instructions import BadInstruction, Instruction, Rules
-from generations.fakeprovider.ledger import Ledger
-from generations.fakeprovider.prices import PRICES, lines
+from generations.fakeprovider.prices import PRICES
 from generations.fakeprovider.settings import Settings, Span
 from generations.fakeprovider.words import document
 from spells.schemas import check
@@ -22,24 +20,6 @@ from tests.functional.site import Running
 from tests.processes import wait_for
 
 MODEL = "/replicate/v1/models/a/b/predictions"
-
-
-def test_a_log_survives_its_own_restart_and_a_line_that_was_cut_short(tmp_path: Path):
-    path = tmp_path / "billed.jsonl"
-    tags = {"callback": "http://x/callbacks/01890a5d-ac96-774b-bcce-b302099a8057:s/", "idempotency_key": "k"}
-    ledger = Ledger(path, fsync=True)
-    ledger.bill(dialect="fal", id="1", model="m", status="succeeded", lines=lines("fal", {"per_second": Decimal("1.5")}), tags=tags)
-    ledger.close()
-    with path.open("a") as file:
-        file.write('{"at": "2026')
-    again = Ledger(path)
-    again.bill(dialect="openai", id="2", model="m", status="succeeded", lines=lines("openai", {"input_per_million": 1000}), tags={})
-    again.close()
-    assert (again.count, again.usd) == (2, Decimal("0.00075") + Decimal("0.00015"))
-    third = Ledger(path)
-    third.close()
-    assert [entry["id"] for entry in third.entries] == ["1", "2"]
-    assert third.entries[0]["generation_id"] == "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 def test_lots_are_drawn_the_same_for_the_same_seed_and_fall_as_often_as_told():
