@@ -1,8 +1,6 @@
 """The fake provider as a whole: an ASGI program of all dialects, and what they share."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +22,7 @@ from .jobs import Job
 from .ledger import Ledger
 from .once import Once
 from .openai import OpenAI
+from .painters import Painters
 from .pictures import Shelf
 from .replicate import Replicate
 from .runpod import RunPod
@@ -31,8 +30,6 @@ from .settings import Settings
 from .webhooks import Post
 
 DIALECTS: tuple[type[Dialect], ...] = (Replicate, Fal, OpenAI, ComfyDeploy, RunPod)
-# More would only take each other's time, and hold up the end.
-PAINTERS = 2
 
 
 class Fake:
@@ -45,6 +42,7 @@ class Fake:
         self.counts = Counts()
         self.ledger = Ledger(settings.log, fsync=settings.fsync, seen=self.counts.billed)
         self.shelf = Shelf(seconds=settings.file_seconds, max_side=settings.max_picture_side)
+        self.painters = Painters()
         self.post = Post(settings)
         self.book = JobBook(settings, self)
         self.once = Once()
@@ -83,7 +81,7 @@ class Fake:
 
     async def _file(self, request: Request) -> Response:
         async def find() -> Response:
-            found = await asyncio.to_thread(self.shelf.get, request.path_params["token"])
+            found = await self.painters.do(self.shelf.get, request.path_params["token"])
             if found is None:
                 return PlainTextResponse("There is no such file, or none any more.", status_code=HTTPStatus.NOT_FOUND)
             return Response(found[0], media_type=found[1])
@@ -93,9 +91,6 @@ class Fake:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        painters = ThreadPoolExecutor(PAINTERS, thread_name_prefix="painter")
-        asyncio.get_running_loop().set_default_executor(painters)
         yield
-        painters.shutdown(wait=False, cancel_futures=True)
         await self.post.close()
         self.ledger.close()

@@ -1,6 +1,5 @@
 """Files that a client uploads, and what models make: pictures, texts, pictures enlarged."""
 
-import asyncio
 import base64
 import re
 import secrets
@@ -19,7 +18,7 @@ from . import words
 from .answers import answer
 from .dialects import Call, Refused
 from .jobs import Job
-from .pictures import Shelf, enlarged, shaped, size_of, whole
+from .pictures import Shelf, shaped, size_of, whole
 
 MAX_UPLOADS = 10_000
 MAX_OUTPUTS = 8
@@ -147,7 +146,7 @@ def enlarged_path(job: Job, *, shelf: Shelf, uploads: Uploads | None = None) -> 
     if data is None:
         raise ValueError(f"The input image cannot be fetched: {url[:200] or 'there is none'}")
     scale = max(1, min(8, whole(inputs.get("scale", inputs.get("upscaling_factor", 2)), 2)))
-    return shelf.put_bytes(enlarged(data, scale=scale, max_side=2048), mime_type="image/png", name="enlarged.png")
+    return shelf.put_enlarged(data, scale=scale)
 
 
 def input_bytes(url: str, *, shelf: Shelf, uploads: Uploads | None = None) -> bytes | None:
@@ -158,11 +157,3 @@ def input_bytes(url: str, *, shelf: Shelf, uploads: Uploads | None = None) -> by
         except ValueError as error:
             raise ValueError(f"The data: URI cannot be read: {error}") from error
     return (uploads.data(url) if uploads else None) or shelf.by_url(url)
-
-
-async def painted_bytes(shelf: Shelf, path: str) -> bytes:
-    """Return the bytes of a picture that was promised, painted in a thread."""
-    data = await asyncio.to_thread(shelf.by_url, path)
-    if data is None:
-        raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "The picture is gone.")
-    return data

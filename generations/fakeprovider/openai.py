@@ -15,7 +15,7 @@ from starlette.routing import Route
 from . import words
 from .answers import answer
 from .dialects import Call, Endpoint, Refused
-from .files import painted_bytes, parts_of
+from .files import parts_of
 from .identity import Identity, fingerprint
 from .openai_responses import Responses, answered, asked, json_wanted, metadata_of
 from .pictures import enlarged, size_of, whole
@@ -160,15 +160,21 @@ class OpenAI(Responses):
             raise Refused(HTTPStatus.BAD_REQUEST, "Missing required parameter: 'image' or 'prompt'.")
         await self._latency(call)
         try:
-            data = await asyncio.to_thread(enlarged, pictures[0].data, scale=1, max_side=self.fake.settings.max_picture_side)
+            data = await self.fake.painters.do(self._changed, pictures[0].data)
         except ValueError as error:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
         made = [{"b64_json": base64.b64encode(data).decode()}]
         inputs = {**fields, "images": [hashlib.sha256(part.data).hexdigest() for part in pictures]}
         return self._sold(call, model=fields.get("model", "gpt-image-1"), prompt=fields["prompt"], made=made, inputs=inputs)
 
+    def _changed(self, data: bytes) -> bytes:
+        return enlarged(data, scale=1, max_side=self.fake.settings.max_picture_side)
+
     async def _encoded(self, path: str) -> dict[str, str]:
-        return {"b64_json": base64.b64encode(await painted_bytes(self.fake.shelf, path)).decode()}
+        data = await self.fake.painters.do(self.fake.shelf.by_url, path)
+        if data is None:
+            raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "The picture is gone.")
+        return {"b64_json": base64.b64encode(data).decode()}
 
     def _sell(self, call: Call, *, id: str, model: str, inputs: Mapping[str, Any], charged: list[Line]) -> None:  # noqa: A002 - what it is
         """Bill an answer that is about to be given."""

@@ -19,6 +19,7 @@ from generations.tools.painting.composition import paint
 MAX_UPLOADED_BYTES = 512 * 2**20
 MAX_CACHED_BYTES = 64 * 2**20
 MAX_FILES = 200_000
+MAX_ENLARGED_SIDE = 2048
 _SIZE = re.compile(r"^(\d{1,5})x(\d{1,5})$")
 _NAMED_SIZES = {
     "square_hd": (1024, 1024),
@@ -39,6 +40,10 @@ class Recipe:
     width: int
     height: int
     painted: bool
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(repr(self).encode(errors="replace")).hexdigest()
 
     def png(self) -> bytes:
         if self.painted:
@@ -69,16 +74,32 @@ def encoded(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def enlarged(data: bytes, *, scale: float, max_side: int) -> bytes:
-    """Return a picture enlarged, at most to a side.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enlargement:
+    """A picture that was given, and is enlarged when somebody comes for it."""
 
-    Raises:
-        ValueError: it is no picture.
-    """
+    data: bytes
+    scale: float
+
+    @property
+    def key(self) -> str:
+        return f"{hashlib.sha256(self.data).hexdigest()} {self.scale}"
+
+    def png(self) -> bytes:
+        return enlarged(self.data, scale=self.scale, max_side=MAX_ENLARGED_SIDE)
+
+
+def read(data: bytes) -> Image.Image:
+    """Return a picture, read to its end. Raises ValueError when it is none."""
     try:
-        picture = Image.open(io.BytesIO(data)).convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:
+        return Image.open(io.BytesIO(data)).convert("RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"The input image cannot be read: {error}") from error
+
+
+def enlarged(data: bytes, *, scale: float, max_side: int) -> bytes:
+    """Return a picture enlarged, at most to a side. Raises ValueError when it is none."""
+    picture = read(data)
     scale = min(scale, max(1.0, max_side / max(picture.size)))
     return encoded(picture.resize((math.ceil(picture.width * scale), math.ceil(picture.height * scale)), Image.Resampling.LANCZOS))
 
@@ -118,7 +139,14 @@ def path_of(token: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    content: Recipe | bytes
+    content: Recipe | Enlargement | bytes
+
+    @property
+    def weight(self) -> int:
+        """Return how many bytes it holds that somebody sent."""
+        given = self.content.data if isinstance(self.content, Enlargement) else self.content
+        return len(given) if isinstance(given, bytes) else 0
+
     mime_type: str
     expires_at: float
 
@@ -143,25 +171,31 @@ class Shelf:
         width, height = (max(1, min(self._max_side, round(each * scale))) for each in size)
         return self._put(Recipe(prompt=prompt[:2000], seed=seed, width=width, height=height, painted=painted), "image/png", "out.png")
 
+    def put_enlarged(self, data: bytes, *, scale: float) -> str:
+        """Promise a picture that was given, enlarged, and return the path of its address. Raises ValueError when it is none."""
+        read(data)
+        return self._put(Enlargement(data=data, scale=scale), "image/png", "enlarged.png")
+
     def put_bytes(self, data: bytes, *, mime_type: str, name: str, token: str = "") -> str:
         """Keep bytes, under a token that was chosen before if there is one, and return the path of their address."""
-        self._uploaded += len(data)
-        path = self._put(data, mime_type, plain_name(name), token=token)
-        while self._uploaded > MAX_UPLOADED_BYTES and len(self._files) > 1:
-            self._drop_oldest()
-        return path
+        return self._put(data, mime_type, plain_name(name), token=token)
 
-    def _put(self, content: Recipe | bytes, mime_type: str, name: str, *, token: str = "") -> str:
+    def _put(self, content: Recipe | Enlargement | bytes, mime_type: str, name: str, *, token: str = "") -> str:
         token = token or secrets.token_urlsafe(16)
-        self._files[token] = _File(content=content, mime_type=mime_type, expires_at=self._clock() + self._seconds)
-        while self._files and (len(self._files) > MAX_FILES or next(iter(self._files.values())).expires_at <= self._clock()):
-            self._drop_oldest()
+        self._drop(token)  # a second upload to one address is newer than what lies there
+        self._files[token] = file = _File(content=content, mime_type=mime_type, expires_at=self._clock() + self._seconds)
+        self._uploaded += file.weight
+        while self._files and (self._is_full or next(iter(self._files.values())).expires_at <= self._clock()):
+            self._drop(next(iter(self._files)))
         return path_of(token, name)
 
-    def _drop_oldest(self) -> None:
-        _, oldest = self._files.popitem(last=False)
-        if isinstance(oldest.content, bytes):
-            self._uploaded -= len(oldest.content)
+    @property
+    def _is_full(self) -> bool:
+        return len(self._files) > MAX_FILES or (self._uploaded > MAX_UPLOADED_BYTES and len(self._files) > 1)
+
+    def _drop(self, token: str) -> None:
+        if (file := self._files.pop(token, None)) is not None:
+            self._uploaded -= file.weight
 
     def get(self, token: str) -> tuple[bytes, str] | None:
         """Return bytes and MIME type. None: there is no such file, or none any more. Blocks while a picture is painted."""
@@ -172,9 +206,9 @@ class Shelf:
             return file.content, file.mime_type
         return self.made(file.content), file.mime_type
 
-    def made(self, recipe: Recipe) -> bytes:
+    def made(self, recipe: Recipe | Enlargement) -> bytes:
         """Return a picture, painted once and remembered for a while."""
-        key = hashlib.sha256(repr(recipe).encode(errors="replace")).hexdigest()
+        key = recipe.key
         if (kept := self._cache.get(key)) is not None:
             return kept
         made = recipe.png()

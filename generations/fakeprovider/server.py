@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +36,17 @@ class CuttableProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server whose process ends by itself when it is told to stop, instead of by the signal."""
+    """A server whose process ends by itself when it is told to stop, instead of by the signal. `ready` is called once it serves."""
+
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
+        """Take what uvicorn takes."""
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -58,7 +68,7 @@ def listen(port: int, *, host: str = "127.0.0.1") -> socket.socket:
     return listener
 
 
-def server_of(fake: Fake) -> Server:
+def server_of(fake: Fake, *, ready: Callable[[], None] = lambda: None) -> Server:
     """Return the server of a fake provider; `serve` it on a listener."""
     config = uvicorn.Config(
         fake.app,
@@ -74,9 +84,9 @@ def server_of(fake: Fake) -> Server:
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         backlog=BACKLOG,
     )
-    return Server(config)
+    return Server(config, ready=ready)
 
 
-def run(fake: Fake, listener: socket.socket) -> None:
+def run(fake: Fake, listener: socket.socket, *, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or Ctrl-C."""
-    asyncio.run(server_of(fake).serve(sockets=[listener]))
+    asyncio.run(server_of(fake, ready=ready).serve(sockets=[listener]))

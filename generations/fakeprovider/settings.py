@@ -70,6 +70,11 @@ class Settings:
     log: Path | None = None
     fsync: bool = False
 
+    def __post_init__(self) -> None:
+        """Check what depends on each other. Raises ValueError."""
+        if self.lose_webhooks + self.double_webhooks + self.late_webhooks + self.reorder_webhooks > 1:
+            raise ValueError("The webhooks that are lost, doubled, late and reordered are more than all.")
+
     @property
     def webhook_secret(self) -> str:
         """Return the secret of Standard Webhooks. It follows from the seed, so that it outlives a restart."""

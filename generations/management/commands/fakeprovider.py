@@ -7,10 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from generations.fakeprovider import server
+from generations.fakeprovider.appended import FileError
 from generations.fakeprovider.fake import Fake
 from generations.fakeprovider.settings import DEFAULT_KEY, Settings, Span
 from spells.management.teaching import TeachingFormatter
 
+MAX_PORT = 65_535
 EXAMPLES = """
 It speaks Replicate, fal, OpenAI, ComfyDeploy and RunPod, each below its own path, and invents what they would make.
 Everything is on this machine, and costs nothing but the numbers in its log. docs/fakeprovider.md tells the rest: how
@@ -34,6 +36,13 @@ def share(text: str) -> float:
     return number
 
 
+def port_number(text: str) -> int:
+    """Read the number of a port."""
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise ArgumentTypeError(f"{text!r} is no port: they are numbered 0-{MAX_PORT}.")
+    return int(text)
+
+
 def span(text: str) -> Span:
     """Read a span of seconds."""
     try:
@@ -50,7 +59,7 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, formatter_class=TeachingFormatter, epilog=EXAMPLES, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=8090, help="The port on this machine (default: 8090; 0: any that is free).")
+        parser.add_argument("--port", type=port_number, default=8090, help="The port on this machine (default: 8090; 0: any that is free).")
         parser.add_argument("--seed", type=int, default=1, help="Decides latencies, failures, webhooks and signing keys.")
         parser.add_argument(
             "--key", action="append", metavar="KEY", help=f"An API key that is accepted (default: {DEFAULT_KEY}). May be repeated."
@@ -81,16 +90,21 @@ class Command(BaseCommand):
 
     def handle(self, *, port: int, log: Path | None, **options: Any) -> None:
         try:
-            fake = Fake(_settings(log=log, **options))
             listener = server.listen(port)
-        except (OSError, OverflowError) as error:
-            raise CommandError(f"It cannot be served: {error}") from error
+        except OSError as error:
+            raise CommandError(f"Port {port} cannot be used: {error}") from error
         with listener:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            self.stdout.write(f"The fake provider serves at {url} ({', '.join(f'{url}/{name}' for name in fake.dialects)}).")
-            self.stdout.write(f"Its webhooks are signed with {fake.settings.webhook_secret}")
-            self.stdout.flush()
-            server.run(fake, listener)
+            try:
+                fake = Fake(_settings(log=log, **options))
+            except (OSError, ValueError, FileError) as error:
+                raise CommandError(str(error)) from error
+            server.run(fake, listener, ready=lambda: self._announce(fake, port=listener.getsockname()[1]))
+
+    def _announce(self, fake: Fake, *, port: int) -> None:
+        url = f"http://127.0.0.1:{port}"
+        self.stdout.write(f"The fake provider serves at {url} ({', '.join(f'{url}/{name}' for name in fake.dialects)}).")
+        self.stdout.write(f"Its webhooks are signed with {fake.settings.webhook_secret}")
+        self.stdout.flush()
 
 
 def _settings(*, log: Path | None, **options: Any) -> Settings:
