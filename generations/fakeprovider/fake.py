@@ -19,11 +19,12 @@ from .fal import Fal
 from .instructions import Rules
 from .jobbook import JobBook
 from .jobs import Job
+from .journal import Journal
 from .ledger import Ledger
 from .once import Once
 from .openai import OpenAI
 from .painters import Painters
-from .pictures import Shelf
+from .pictures import Recipe, Shelf
 from .replicate import Replicate
 from .runpod import RunPod
 from .settings import Settings
@@ -41,7 +42,8 @@ class Fake:
         self.rules = Rules()
         self.counts = Counts()
         self.ledger = Ledger(settings.log, fsync=settings.fsync, seen=self.counts.billed)
-        self.shelf = Shelf(seconds=settings.file_seconds, max_side=settings.max_picture_side)
+        self.journal = Journal(settings.jobs) if settings.jobs else None
+        self.shelf = Shelf(seconds=settings.file_seconds, max_side=settings.max_picture_side, promised=self._promised)
         self.painters = Painters()
         self.post = Post(settings)
         self.book = JobBook(settings, self)
@@ -65,7 +67,24 @@ class Fake:
         return len(mails)
 
     def accepted(self, job: Job) -> None:
+        self._count(job)
+        if self.journal and not job.order.told.lose:
+            self.journal.accepted(job)
+
+    def _count(self, job: Job) -> None:
         self.counts.accepted({"dialect": job.order.dialect, **job.whose.told()})
+
+    def _promised(self, token: str, recipe: Recipe) -> None:
+        if self.journal:
+            self.journal.promised(token, recipe)
+
+    def _take_up(self, journal: Journal) -> None:
+        """Go on with the jobs of a provider that was killed."""
+        for token, recipe in journal.pictures():
+            self.shelf.put(token, recipe)
+        for job in journal.jobs():
+            self._count(job)
+            self.book.take_up(job)
 
     def made(self, job: Job) -> Any:
         return self.dialects[job.order.dialect].output(job)
@@ -76,6 +95,8 @@ class Fake:
         if event == "completed" and (lines := dialect.bill(job)):
             order = job.order
             self.ledger.bill(dialect=order.dialect, id=job.id, model=order.model, status=job.phase, lines=lines, whose=job.whose)
+        if event == "completed" and self.journal:
+            self.journal.ended(job)
         for mail in dialect.mails(job, event):
             self.post.send(job, mail)
 
@@ -91,6 +112,10 @@ class Fake:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        if self.journal:
+            self._take_up(self.journal)
         yield
         await self.post.close()
-        self.ledger.close()
+        for file in (self.ledger, self.journal):
+            if file:
+                file.close()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from .identity import Identity, fingerprint
+from .identity import fingerprint
 from .jobs import LEAST_SECONDS, QUEUED_SHARE, TOO_LONG, Job, Order, Phase
 from .settings import Settings
 
@@ -56,12 +56,11 @@ class JobBook:
             return known
         number = self.accepted + 1
         settings, told = self._settings, order.told
-        whose = Identity(callback=order.callback, idempotency_key=order.idempotency_key, metadata=order.metadata, request=request)
         job = Job(
             order=order,
             number=number,
             latency=settings.latency.at(settings.chance(number, "latency")) if told.latency is None else told.latency,
-            whose=whose,
+            whose=order.identity(request),
             failure=told.fail or self._drawn_failure(number, request),
             accepted_at=datetime.now(UTC),
         )

@@ -58,6 +58,10 @@ class Order:
     forget_after: float | None = None
     size: int = 0
 
+    def identity(self, request: str) -> Identity:
+        """Return what it is known by, with the fingerprint of what is asked for."""
+        return Identity(callback=self.callback, idempotency_key=self.idempotency_key, metadata=self.metadata, request=request)
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:

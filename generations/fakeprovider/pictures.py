@@ -154,8 +154,16 @@ class _File:
 class Shelf:
     """Files by token. Recipes weigh next to nothing; what was uploaded is bounded, the oldest go first."""
 
-    def __init__(self, *, seconds: float, max_side: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take how long files are kept, and the longest side of a picture."""
+    def __init__(
+        self,
+        *,
+        seconds: float,
+        max_side: int,
+        promised: Callable[[str, Recipe], None] = lambda _token, _recipe: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take how long files are kept, the longest side of a picture, and whom to tell of pictures that were promised."""
+        self._promised = promised
         self._seconds = seconds
         self._max_side = max_side
         self._clock = clock
@@ -169,7 +177,14 @@ class Shelf:
         """Promise a picture, and return the path of its address."""
         scale = min(1.0, self._max_side / max(1, *size))
         width, height = (max(1, min(self._max_side, round(each * scale))) for each in size)
-        return self._put(Recipe(prompt=prompt[:2000], seed=seed, width=width, height=height, painted=painted), "image/png", "out.png")
+        recipe = Recipe(prompt=prompt[:2000], seed=seed, width=width, height=height, painted=painted)
+        token = secrets.token_urlsafe(16)
+        self._promised(token, recipe)
+        return self.put(token, recipe)
+
+    def put(self, token: str, recipe: Recipe) -> str:
+        """Keep a picture that was promised under a token, and return the path of its address."""
+        return self._put(recipe, "image/png", "out.png", token=token)
 
     def put_enlarged(self, data: bytes, *, scale: float) -> str:
         """Promise a picture that was given, enlarged, and return the path of its address. Raises ValueError when it is none."""

@@ -44,7 +44,7 @@ class Settings:
     that fail; the same request fails once only, unless `fail_always`. `lose_webhooks` and its neighbours are shares of
     the jobs whose webhooks go that way. `retry_pace` scales the waits between a sender's tries: 0.01 for tests.
     `gather` is how many jobs come together before the first of them begins. `forget_seconds` is how long an ended job can be asked for, `file_seconds` how long a file.
-    Of ended jobs only so many are kept that their requests have `max_kept_bytes` together.
+    `log` is where bills are written down, `jobs` where the jobs are that outlive the process. Of ended jobs only so many are kept that their requests have `max_kept_bytes` together.
     """
 
     seed: int = 1
@@ -68,6 +68,7 @@ class Settings:
     painted: bool = False
     max_picture_side: int = 1024
     log: Path | None = None
+    jobs: Path | None = None
     fsync: bool = False
 
     def __post_init__(self) -> None:

@@ -86,16 +86,22 @@ class Command(BaseCommand):
         parser.add_argument("--old-comfydeploy-words", action="store_true", help="Speak of processing and completed, as its older API.")
         parser.add_argument("--pictures", choices=["plain", "painted"], default="plain", help="Quick pictures, or handsome ones.")
         parser.add_argument("--log", type=Path, metavar="FILE", help="Append each billed call to this file, as a line of JSON.")
+        parser.add_argument(
+            "--jobs",
+            type=Path,
+            metavar="FILE",
+            help="Keep the jobs in this file, and go on with them after a kill. Default: they are lost.",
+        )
         parser.add_argument("--fsync", action="store_true", help="Write the log through to the disk.")
 
-    def handle(self, *, port: int, log: Path | None, **options: Any) -> None:
+    def handle(self, *, port: int, **options: Any) -> None:
         try:
             listener = server.listen(port)
         except OSError as error:
             raise CommandError(f"Port {port} cannot be used: {error}") from error
         with listener:
             try:
-                fake = Fake(_settings(log=log, **options))
+                fake = Fake(_settings(**options))
             except (OSError, ValueError, FileError) as error:
                 raise CommandError(str(error)) from error
             server.run(fake, listener, ready=lambda: self._announce(fake, port=listener.getsockname()[1]))
@@ -107,7 +113,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _settings(*, log: Path | None, **options: Any) -> Settings:
+def _settings(**options: Any) -> Settings:
     named = (
         "seed",
         "latency",
@@ -118,6 +124,8 @@ def _settings(*, log: Path | None, **options: Any) -> Settings:
         "double_webhooks",
         "late_webhooks",
         "reorder_webhooks",
+        "log",
+        "jobs",
     )
     return Settings(
         **{name: options[name] for name in (*named, "openai_webhook", "gather", "old_comfydeploy_words", "fsync")},
@@ -126,5 +134,4 @@ def _settings(*, log: Path | None, **options: Any) -> Settings:
         file_seconds=options["files_expire"],
         keys=frozenset(options["key"] or [DEFAULT_KEY]),
         painted=options["pictures"] == "painted",
-        log=log,
     )

@@ -26,7 +26,8 @@ class Process:
 
     def __init__(self, folder: Path, *options: str) -> None:
         environment = {**os.environ, "GRIMOIRE_DATA_DIR": str(folder), "GRIMOIRE_ENV_FILE": os.devnull}
-        self.running = Running("manage.py", "fakeprovider", "--port", "0", *options, environment=environment, log=folder / "said")
+        port = () if "--port" in options else ("--port", "0")
+        self.running = Running("manage.py", "fakeprovider", *port, *options, environment=environment, log=folder / "said")
         self.url = self.running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]
         self.client = httpx2.Client(trust_env=False, timeout=60, headers={"Authorization": "Bearer fake-key"})
 
@@ -92,11 +93,60 @@ def test_a_kill_between_bill_and_answer_is_seen_as_billed(start: Callable[..., P
     assert [json.loads(line)["idempotency_key"] for line in log.read_text().splitlines()] == ["one"]
 
 
+def submit(fake: Process, **told: Any) -> Any:
+    body = {"input": {"prompt": "a fox", **{f"x-fake-{name}": value for name, value in told.items()}}}
+    return fake.ask("POST", MODEL, json=body, headers={"Prefer": "wait=1"}).json()
+
+
+def status_of(fake: Process, job: Any) -> str:
+    return str(fake.ask("GET", f"/replicate/v1/predictions/{job['id']}").json()["status"])
+
+
+def respond(fake: Process) -> str:
+    body = {"model": "m", "input": "A fox.", "background": True}
+    return str(fake.ask("POST", "/openai/v1/responses", json=body, headers={"Idempotency-Key": "one", "x-fake-hold": "true"}).json()["id"])
+
+
+def test_jobs_are_lost_by_a_kill(start: Callable[..., Process]):
+    fake = start()
+    job = submit(fake, hold=True)
+    fake.end(signal.SIGKILL)
+    again = start()
+    assert again.ask("GET", f"/replicate/v1/predictions/{job['id']}").status_code == 404
+
+
+def test_jobs_that_are_kept_go_on_after_a_kill_and_are_billed_once(start: Callable[..., Process], tmp_path: Path):
+    options = ("--jobs", str(tmp_path / "jobs.jsonl"), "--log", str(tmp_path / "billed.jsonl"))
+    fake = start(*options)
+    port = fake.url.rpartition(":")[2]
+    ended, working = submit(fake, latency=0), submit(fake, latency=5)
+    lost, held = submit(fake, lose=True), submit(fake, hold=True)
+    response = respond(fake)
+    assert (ended["status"], status_of(fake, working)) == ("succeeded", "processing")
+    fake.end(signal.SIGKILL)
+
+    again = start("--port", port, *options)
+    assert again.ask("GET", f"/replicate/v1/predictions/{ended['id']}").json()["output"] == ended["output"]
+    assert again.client.get(ended["output"][0]).content.startswith(b"\x89PNG")
+    assert again.ask("GET", f"/replicate/v1/predictions/{lost['id']}").status_code == 404
+    assert respond(again) == response, "the key is still that of the first one"
+    wait_for("it goes on", lambda: status_of(again, working) == "succeeded")
+    assert status_of(again, held) in ("starting", "processing")
+    told = again.ask("GET", "/__fake/ledger").json()["entries"]
+    assert sorted(entry["id"] for entry in told) == sorted([ended["id"], working["id"]])
+    counts = again.ask("GET", "/__fake/counts").json()["dialects"]
+    assert {name: counts[name]["accepted"] for name in counts} == {"replicate": 3, "openai": 1}
+    assert submit(again, latency=0)["status"] == "succeeded"
+    numbers = [job["number"] for job in again.ask("GET", "/__fake/jobs").json()]
+    assert len(set(numbers)) == len(numbers) == 5
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--lose-webhooks", "0.7", "--double-webhooks", "0.4"], "more than all"),
         (["--log", "{folder}/notes.txt"], "no log of a fake provider: see line 1"),
+        (["--jobs", "{folder}/notes.txt"], "no file of a fake provider's jobs: see line 1"),
         (["--log", "{folder}/none/billed.jsonl"], "No such file"),
         (["--port", "99999"], "0-65535"),
     ],
