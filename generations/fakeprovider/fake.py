@@ -21,6 +21,7 @@ from .jobbook import JobBook
 from .jobs import Job
 from .journal import Journal
 from .ledger import Ledger
+from .lumen import Lumen
 from .once import Once
 from .openai import OpenAI
 from .painters import Painters
@@ -30,7 +31,7 @@ from .runpod import RunPod
 from .settings import Settings
 from .webhooks import Post
 
-DIALECTS: tuple[type[Dialect], ...] = (Replicate, Fal, OpenAI, ComfyDeploy, RunPod)
+DIALECTS: tuple[type[Dialect], ...] = (Replicate, Fal, OpenAI, ComfyDeploy, RunPod, Lumen)
 
 
 class Fake:

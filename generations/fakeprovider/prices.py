@@ -11,6 +11,7 @@ PRICES: Mapping[str, Mapping[str, str]] = {
     "fal": {"per_second": "0.0005"},
     "comfydeploy": {"per_second": "0.0012"},
     "runpod": {"per_second": "0.00031"},
+    "lumen": {"per_second": "0.0008"},
     "openai": {"input_per_million": "0.15", "cached_input_per_million": "0.075", "output_per_million": "0.6"},
     "openai.images": {"per_image": "0.04"},
 }

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -25,6 +26,17 @@ def standard_webhooks(secret: str, *, message_id: str) -> Signer:
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": Webhook(secret).sign(msg_id=message_id, timestamp=at, data=body.decode()),
         }
+
+    return sign
+
+
+def hmac_of_time_and_body(secret: str) -> Signer:
+    """Sign as Lumen does: `sha256=` and the HMAC of the time, a dot and the body, in hexadecimal digits."""
+
+    def sign(at: datetime, body: bytes) -> Mapping[str, str]:
+        timestamp = str(int(at.timestamp()))
+        made = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+        return {"X-Lumen-Timestamp": timestamp, "X-Lumen-Signature": f"sha256={made}"}
 
     return sign
 

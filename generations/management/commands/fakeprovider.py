@@ -14,7 +14,7 @@ from spells.management.teaching import TeachingFormatter
 
 MAX_PORT = 65_535
 EXAMPLES = """
-It speaks Replicate, fal, OpenAI, ComfyDeploy and RunPod, each below its own path, and invents what they would make.
+It speaks Replicate, fal, OpenAI, ComfyDeploy, RunPod and Lumen (of http.job), each below its own path, and invents what they would make.
 Everything is on this machine, and costs nothing but the numbers in its log. docs/fakeprovider.md tells the rest: how
 tools are pointed at it, how a request is told to fail, to hang or to be lost, and what it bills.
 

@@ -10,6 +10,7 @@ import pytest
 from generations.fakeprovider.prices import PRICES
 from generations.tools import registry
 from generations.tools.contract import Delivery, Lost, Progress, Request, Result, Submitted, ToolError
+from generations.tools.http_job_example import EXAMPLE_CONFIG
 from tests.fakes import Mailbox, Received, Serving
 from tests.generations.providers import called_back, cancel, ended, poll, run
 from tests.generations.toolbox import awaited, request_for
@@ -29,6 +30,7 @@ class Case:
     told: bool = True
 
 
+CALLBACK = EXAMPLE_CONFIG["callback"]
 PROMPT = {"prompt": "A story about a fox."}
 CASES = [
     Case(
@@ -49,6 +51,13 @@ CASES = [
         told=False,
     ),
     Case(slug="runpod", path="/runpod/v2", table="runpod", config={"endpoint": "e"}, inputs={"input": PROMPT}),
+    Case(
+        slug="http.job",
+        path="/lumen/v1",
+        table="lumen",
+        config={**EXAMPLE_CONFIG, "callback": {**CALLBACK, "signature": {**CALLBACK["signature"], "secret_env": "FAKE_SECRET"}}},
+        inputs=PROMPT,
+    ),
     Case(
         slug="openai.responses",
         path="/openai/v1",
