@@ -1,0 +1,117 @@
+"""Fixtures of the faults. Each test has a Grimoire of its own; the fake provider serves all tests of a process."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from pytest_django import DjangoDbBlocker
+
+from generations.fakeprovider.settings import Settings
+from generations.tools import registry
+from tests.databases import database_under_test
+from tests.fakes import Serving
+from tests.functional.site import Site, own_database
+from tests.processes import wait_for
+
+from .inside import adapters
+from .stage import Stage, acting_at
+
+FILE = "grimoire.sqlite3"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults")
+    group.addoption("--long", action="store_true", help="Run the long form alone: thousands of casts under kills and restarts.")
+    group.addoption("--seed", type=int, default=1, help="What the long form draws its faults from (default: 1).")
+    group.addoption("--casts", type=int, default=5000, help="The casts of the long form (default: 5000).")
+    group.addoption("--report", default="", help="A Markdown file into whose table the long form writes its figures.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is in this folder, and choose between the rows and the long form."""
+    wants_long = config.getoption("--long", default=False)
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            for mark in (pytest.mark.faults, pytest.mark.each_database, pytest.mark.timeout(300)):
+                item.add_marker(mark)
+            is_long = item.get_closest_marker("long") is not None
+            if is_long != wants_long:
+                item.add_marker(pytest.mark.skip(reason="--long runs the long form alone" if wants_long else "runs with --long"))
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A database with its tables. Tests get copies of it."""
+    folder = tmp_path_factory.mktemp("template")
+    with database_at(folder, name=f"faults_{uuid4().hex}") as url, django_db_blocker.unblock():
+        with acting_at(url):
+            call_command("migrate", verbosity=0)
+            if database_under_test() == "sqlite":
+                with connection.cursor() as cursor:
+                    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        yield url
+
+
+@contextmanager
+def database_at(folder: Path, *, name: str, template: str = "template0") -> Iterator[str]:
+    if database_under_test() == "sqlite":
+        with nullcontext(f"sqlite:///{folder}/{FILE}") as url:
+            yield url
+        return
+    with own_database(os.environ["DATABASE_URL"], name=name, template=template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def offered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which a package that offers our adapters is installed."""
+    folder = tmp_path_factory.mktemp("offered")
+    info = folder / "faults-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faults\nVersion: 1.0\n")
+    lines = [f"{adapter.key} = {adapter.__module__}:{adapter.__name__}" for adapter in adapters.ALL]
+    (info / "entry_points.txt").write_text("\n".join([f"[{registry.GROUP}]", *lines, ""]))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving, Path]]:
+    """A fake provider in a process of its own, and its log."""
+    folder = tmp_path_factory.mktemp("provider")
+    log = folder / "billed.jsonl"
+    site = Site(folder, database_url=f"sqlite:///{folder}/none.sqlite3")
+    running = site.start("fakeprovider", "--port", "0", "--latency", "0.1..0.3", "--log", str(log))
+    yield Serving(url=running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1], settings=Settings()), log
+    site.kill_all()
+
+
+@pytest.fixture
+def fake(provider: tuple[Serving, Path]) -> Iterator[Serving]:
+    """The provider, as it is told nothing and has nothing to do."""
+    serving, _ = provider
+    yield serving
+    serving.control("rules", method="DELETE")
+    serving.control("release", {})
+    wait_for("all its jobs have ended", lambda: not serving.control("stats")["live"])
+
+
+@pytest.fixture
+def stage(
+    tmp_path: Path, template: str, offered: Path, fake: Serving, provider: tuple[Serving, Path], django_db_blocker: DjangoDbBlocker
+) -> Iterator[Stage]:
+    """A Grimoire in which nothing runs yet."""
+    folder = tmp_path / "stage"
+    folder.mkdir()
+    if database_under_test() == "sqlite":
+        shutil.copy(template.removeprefix("sqlite:///"), folder)
+    name = template.rpartition("/")[2]
+    with database_at(folder, name=f"stage_{uuid4().hex}", template=name) as url, django_db_blocker.unblock(), acting_at(url):
+        stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1])
+        yield stage
+        stage.close()
