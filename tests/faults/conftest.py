@@ -20,6 +20,7 @@ from tests.functional.site import Site, own_database
 from tests.processes import wait_for
 
 from .inside import adapters
+from .nursery import Nursery
 from .stage import Stage, acting_at
 
 FILE = "grimoire.sqlite3"
@@ -91,6 +92,13 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving
     site.kill_all()
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
 @pytest.fixture
 def fake(provider: tuple[Serving, Path]) -> Iterator[Serving]:
     """The provider, as it is told nothing and has nothing to do."""
@@ -103,7 +111,13 @@ def fake(provider: tuple[Serving, Path]) -> Iterator[Serving]:
 
 @pytest.fixture
 def stage(
-    tmp_path: Path, template: str, offered: Path, fake: Serving, provider: tuple[Serving, Path], django_db_blocker: DjangoDbBlocker
+    tmp_path: Path,
+    template: str,
+    offered: Path,
+    fake: Serving,
+    provider: tuple[Serving, Path],
+    nursery: Nursery,
+    django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Stage]:
     """A Grimoire in which nothing runs yet."""
     folder = tmp_path / "stage"
@@ -112,6 +126,6 @@ def stage(
         shutil.copy(template.removeprefix("sqlite:///"), folder)
     name = template.rpartition("/")[2]
     with database_at(folder, name=f"stage_{uuid4().hex}", template=name) as url, django_db_blocker.unblock(), acting_at(url):
-        stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1])
+        stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1], nursery=nursery)
         yield stage
         stage.close()

@@ -28,6 +28,7 @@ from tests.processes import wait_for
 from .books import Books, bill_of, identity
 from .inside.faults import SHIFT
 from .invariants import OVER, Account, examine
+from .nursery import Nursery, Nursling
 
 LEASE_SECONDS = 2.0
 LONG = 90.0  # seconds; other tests work beside these
@@ -45,9 +46,10 @@ def kill(name: str, *, wrote: str, when: str = "before") -> Point:
 class Stage(Site):
     """One Grimoire. The test itself acts in it by the ORM, as a client's request would, and makes no call."""
 
-    def __init__(self, folder: Path, *, database_url: str, offered: Path, fake: Serving, log: Path) -> None:
-        """Take an empty folder, a database with its tables, the package of adapters, and the provider with its log."""
+    def __init__(self, folder: Path, *, database_url: str, offered: Path, fake: Serving, log: Path, nursery: Nursery) -> None:
+        """Take an empty folder, a database with its tables, the package of adapters, the provider with its log, and who starts processes."""
         super().__init__(folder, database_url=database_url)
+        self._nursery = nursery
         self.books = Books(database_url)
         self.fake = fake
         self.shift = timedelta()
@@ -81,11 +83,15 @@ class Stage(Site):
         return running
 
     def _with(self, arguments: Sequence[str], program: tuple[str, ...], **environment: str) -> Running:
-        before, self.environment = self.environment, {**self.environment, **environment}
-        try:
-            return self.start(*arguments, program=program)
-        finally:
-            self.environment = before
+        log = self.folder / f"output-{len(self._started)}.log"
+        running = Nursling(self._nursery, [*program, *arguments], environment={**self.environment, **environment}, log=log)
+        self._started.append(running)
+        return running
+
+    def processes(self) -> list[int]:
+        """Return all processes of this Grimoire that are alive."""
+        ours = [running.process.pid for running in self._started if running.process.poll() is None]
+        return sorted({*super().processes(), *ours})
 
     def stop(self, *all_of_them: Running) -> None:
         """End processes in order, and see that they did."""
