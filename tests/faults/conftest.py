@@ -50,10 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """A database with its tables. Tests get copies of it."""
     folder = tmp_path_factory.mktemp("template")
-    with database_at(folder, name=f"faults_{uuid4().hex}") as url, django_db_blocker.unblock():
-        with acting_at(url):
+    with database_at(folder, name=f"faults_{uuid4().hex}") as url:
+        with django_db_blocker.unblock(), acting_at(url):
             call_command("migrate", verbosity=0)
-            if database_under_test() == "sqlite":
+            if connection.vendor == "sqlite":
                 with connection.cursor() as cursor:
                     cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         yield url

@@ -4,6 +4,7 @@
 fake provider, and leave the generation's id with it, so that each line of its bill can be told apart.
 """
 
+import asyncio
 import json
 import math
 import os
@@ -77,14 +78,16 @@ def made(what: str) -> dict[str, Any]:
 
 
 class Ask(OpenAIChat):
-    """Asks a language model, and says for which generation."""
+    """Asks a language model, and says for which generation, unless its key does: under one key all requests must be alike."""
 
     key: ClassVar[str] = "fault.ask"
     definitions = ()
 
     async def run(self, request: Request) -> Result:
-        metadata = {"generation": str(request.generation_id)}
-        return await super().run(replace(request, config={**request.config, "extra_body": {"metadata": metadata}}))
+        if not request.config.get("idempotency_key_header"):
+            metadata = {"generation": str(request.generation_id)}
+            request = replace(request, config={**request.config, "extra_body": {"metadata": metadata}})
+        return await super().run(request)
 
 
 class LookUp(Replicate):
@@ -111,4 +114,16 @@ class LookUp(Replicate):
         return results
 
 
-ALL: tuple[type[Adapter], ...] = (Step, Ask, LookUp)
+class Slow(Replicate):
+    """Runs a model, and does not say that it was taken before it is told to."""
+
+    key: ClassVar[str] = "fault.slow"
+    definitions = ()
+
+    async def run(self, request: Request) -> Any:
+        submitted = await super().run(request)
+        await asyncio.to_thread(_wait_for, folder() / "go-answer")
+        return submitted
+
+
+ALL: tuple[type[Adapter], ...] = (Step, Ask, LookUp, Slow)
