@@ -36,7 +36,7 @@ class Books:
     def tell(self, statement: str) -> None:
         """Change something behind Grimoire's back."""
         if self.is_sqlite:
-            with sqlite3.connect(self._path, timeout=30) as connection:
+            with sqlite3.connect(self.path, timeout=30) as connection:
                 connection.execute(statement)
             connection.close()
             return
@@ -56,13 +56,14 @@ class Books:
             self._connection = None
 
     @property
-    def _path(self) -> str:
+    def path(self) -> str:
+        """Return where SQLite's file is."""
         return unquote(self.url.removeprefix("sqlite:///"))
 
     def _rows(self, query: str) -> list[dict[str, Any]]:
         if self._connection is None:
             if self.is_sqlite:
-                self._connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=30)
+                self._connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=30)
                 self._connection.row_factory = sqlite3.Row
             else:
                 self._connection = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)

@@ -111,6 +111,7 @@ def fake(provider: tuple[Serving, Path]) -> Iterator[Serving]:
 
 @pytest.fixture
 def stage(
+    *,
     tmp_path: Path,
     template: str,
     offered: Path,

@@ -73,11 +73,17 @@ class Stage(Site):
         running.says("is ready")
         return running
 
+    def command(self, *arguments: str, points: Sequence[Point] = ()) -> Running:
+        """Start a command of `manage.py`."""
+        return self._with(arguments, ("manage.py",), FAULT_POINTS=json.dumps(points))
+
     def web(self, *points: Point, **environment: str) -> Running:
         """Start a web process, and have the conductors to come tell providers its address."""
         arguments = ("config.asgi:application", "--port", "0", "--lifespan", "off", "--timeout-graceful-shutdown", "5")
         # its own address is known once it listens; callbacks are signed alike wherever they point
-        running = self._with(arguments, ("-m", "uvicorn"), FAULT_POINTS=json.dumps(points), GRIMOIRE_PUBLIC_URL="http://127.0.0.1", **environment)
+        running = self._with(
+            arguments, ("-m", "uvicorn"), FAULT_POINTS=json.dumps(points), GRIMOIRE_PUBLIC_URL="http://127.0.0.1", **environment
+        )
         self.url = running.says(r"running on (http://127\.0\.0\.1:\d+)")[1]
         self.environment["GRIMOIRE_PUBLIC_URL"] = self.url
         return running
@@ -166,7 +172,7 @@ class Stage(Site):
         """Return the generations of a cast, by step, item and attempt."""
         return self.books.ask(f"""
             SELECT generation.*, step.key FROM generations_generation AS generation JOIN spells_step AS step ON step.id = generation.step_id
-            WHERE cast_id = '{self._id(cast_id)}' ORDER BY step.position, item, attempt
+            WHERE cast_id = '{self.id_of(cast_id)}' ORDER BY step.position, item, attempt
             """)
 
     def told(self, cast_id: UUID) -> list[tuple[str, str]]:
@@ -225,10 +231,11 @@ class Stage(Site):
         self.books.close()
 
     def _row(self, table: str, id_: UUID) -> dict[str, Any]:
-        [row] = self.books.ask(f"SELECT * FROM {table} WHERE id = '{self._id(id_)}'")
+        [row] = self.books.ask(f"SELECT * FROM {table} WHERE id = '{self.id_of(id_)}'")
         return row
 
-    def _id(self, id_: UUID) -> str:
+    def id_of(self, id_: UUID) -> str:
+        """Return an id as the database writes it."""
         return identity(id_) if self.books.is_sqlite else str(id_)
 
 

@@ -21,7 +21,7 @@ from .stage import LONG, Stage
 
 STEP = {"input": {"prompt": "A lamp."}}
 CROWD = 50
-SECRET_WORDS = "nobody may read this in a log"  # noqa: S105 - no password
+SECRET_WORDS = "nobody may read this in a log"
 
 
 def address(generation_id: UUID, *, adapter: str = "replicate") -> str:
@@ -36,7 +36,9 @@ def send(stage: Stage, generation_id: UUID, told: Json, *, delivery: str = "msg_
         "content-type": "application/json",
         "webhook-id": delivery,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(stage.fake.settings.webhook_secret).sign(msg_id=delivery, timestamp=at, data=body.decode(errors="replace")),
+        "webhook-signature": Webhook(stage.fake.settings.webhook_secret).sign(
+            msg_id=delivery, timestamp=at, data=body.decode(errors="replace")
+        ),
         **changed,
     }
     return stage.post(address(generation_id), content=body, headers=headers)

@@ -22,6 +22,12 @@ from generations.tools.replicate import Replicate
 
 HELD_SECONDS = 120.0
 MEBIBYTE = 2**20
+STRANGE: Mapping[str, dict[str, Any]] = {
+    "nul": {"text": "before\0after", "na\0me": 1},
+    "surrogates": {"text": "lone \ud800 and \udfff", "\udc00": 1},
+    "nan": {"number": math.nan, "other": math.inf},
+    "undecodable": {"bytes": b"\xff\xfe\x00"},
+}
 
 
 def folder() -> Path:
@@ -57,24 +63,14 @@ def _wait_for(file: Path) -> None:
 
 def made(what: str) -> dict[str, Any]:
     """Return an output that is as strange as its name says."""
-    match what:
-        case "nul":
-            return {"text": "before\0after", "na\0me": 1}
-        case "surrogates":
-            return {"text": "lone \ud800 and \udfff", "\udc00": 1}
-        case "nan":
-            return {"number": math.nan, "other": math.inf}
-        case "large":
-            return {"text": "x" * (50 * MEBIBYTE)}
-        case "deep":
-            nested: Any = 0
-            for _ in range(100_000):
-                nested = [nested]
-            return {"nested": nested}
-        case "undecodable":
-            return {"bytes": b"\xff\xfe\x00"}
-        case _:
-            return {"n": 1}
+    if what == "large":
+        return {"text": "x" * (50 * MEBIBYTE)}
+    if what == "deep":
+        nested: Any = 0
+        for _ in range(100_000):
+            nested = [nested]
+        return {"nested": nested}
+    return STRANGE.get(what, {"n": 1})
 
 
 class Ask(OpenAIChat):

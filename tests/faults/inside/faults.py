@@ -65,28 +65,20 @@ def install() -> None:
 
 def _watch_commits(points: list[Point], folder: Path) -> None:
     written: dict[int, list[str]] = {}  # by connection
-
-    def noted(execute: Callable[..., Any]) -> Callable[..., Any]:
-        def run(self: CursorWrapper, sql: str, params: Any, *rest: Any) -> Any:
-            if self.db.in_atomic_block:
-                written.setdefault(id(self.db), []).append(f"{sql} {params!r}")
-            return execute(self, sql, params, *rest)
-
-        return run
-
     for name in ("_execute", "_executemany"):
-        setattr(CursorWrapper, name, noted(getattr(CursorWrapper, name)))
+        setattr(CursorWrapper, name, _noting(getattr(CursorWrapper, name), written))
     commit, rollback = BaseDatabaseWrapper._commit, BaseDatabaseWrapper._rollback  # type: ignore[attr-defined]
+
+    def pass_by(when: str, statements: str) -> None:
+        for point in points:
+            if point.fits(when=when, written=statements):
+                point.happen(folder)
 
     def committing(self: BaseDatabaseWrapper) -> None:
         statements = "\n".join(written.pop(id(self), []))
-        for point in points:
-            if point.fits(when="before", written=statements):
-                point.happen(folder)
+        pass_by("before", statements)
         commit(self)
-        for point in points:
-            if point.fits(when="after", written=statements):
-                point.happen(folder)
+        pass_by("after", statements)
 
     def rolling_back(self: BaseDatabaseWrapper) -> None:
         written.pop(id(self), None)
@@ -94,6 +86,15 @@ def _watch_commits(points: list[Point], folder: Path) -> None:
 
     BaseDatabaseWrapper._commit = committing  # type: ignore[attr-defined]
     BaseDatabaseWrapper._rollback = rolling_back  # type: ignore[attr-defined]
+
+
+def _noting(execute: Callable[..., Any], written: dict[int, list[str]]) -> Callable[..., Any]:
+    def run(self: CursorWrapper, sql: str, params: Any, *rest: Any) -> Any:
+        if self.db.in_atomic_block:
+            written.setdefault(id(self.db), []).append(f"{sql} {params!r}")
+        return execute(self, sql, params, *rest)
+
+    return run
 
 
 def _skew(seconds: float) -> None:

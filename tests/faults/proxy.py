@@ -1,0 +1,95 @@
+"""What stands between a process and its PostgreSQL, and loses the answers to some of its commits."""
+
+import random
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+READY = b"Z\x00\x00\x00\x05I"
+CHUNK = 65_536
+
+
+class Proxy:
+    """Passes everything on. Of a share of the commits it waits for the server's answer, and closes the connection instead of passing it on."""
+
+    def __init__(self, server: Path, *, share: float, seed: int) -> None:
+        """Take the server's socket, and which commits are to be answered by silence."""
+        self._server = server
+        self._share = share
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.lost = 0
+
+    def serve(self) -> None:
+        """Take connections until the listener is closed."""
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(str(self._server))
+                _Passage(self, client, server).start()
+
+    def close(self) -> None:
+        self._share = 0.0
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def loses(self) -> bool:
+        """Draw whether the answer to a commit is lost."""
+        with self._lock:
+            is_lost = self._random.random() < self._share
+            self.lost += is_lost
+        return is_lost
+
+
+class _Passage:
+    """One connection, as two threads that pass on what comes."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._loses = False
+
+    def start(self) -> None:
+        for target in (self._there, self._back):
+            threading.Thread(target=self._until_closed, args=(target,), daemon=True).start()
+
+    def _until_closed(self, pump: object) -> None:
+        assert callable(pump)
+        with suppress(OSError):
+            pump()
+        for end in (self._client, self._server):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _there(self) -> None:
+        while data := self._client.recv(CHUNK):
+            if data.endswith(COMMIT):
+                self._loses = self._proxy.loses()
+            self._server.sendall(data)
+
+    def _back(self) -> None:
+        while data := self._server.recv(CHUNK):
+            if self._loses and READY in data:
+                return  # it is committed, and nobody will say so
+            self._client.sendall(data)
+
+
+@contextmanager
+def losing_commits(server: Path, *, share: float, seed: int) -> Iterator[Proxy]:
+    """Serve a proxy until the block ends."""
+    proxy = Proxy(server, share=share, seed=seed)
+    thread = threading.Thread(target=proxy.serve, name="proxy")
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+        thread.join()
