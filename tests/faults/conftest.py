@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from generations.tools import registry
 from tests.databases import database_under_test
 from tests.fakes import Serving
 from tests.functional.site import Site, own_database
+from tests.postgres import installed
 from tests.processes import wait_for
 
 from .inside import adapters
@@ -32,6 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=1, help="What the long form draws its faults from (default: 1).")
     group.addoption("--casts", type=int, default=5000, help="The casts of the long form (default: 5000).")
     group.addoption("--report", default="", help="A Markdown file into whose table the long form writes its figures.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: the long form of the fault suite; runs with --long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -67,6 +73,16 @@ def database_at(folder: Path, *, name: str, template: str = "template0") -> Iter
         return
     with own_database(os.environ["DATABASE_URL"], name=name, template=template) as url:
         yield url
+
+
+def copy_of(template: str, url: str) -> None:
+    """Fill an empty database, on whichever server, with what is in the template."""
+    if database_under_test() == "sqlite":
+        shutil.copy(template.removeprefix("sqlite:///"), url.removeprefix("sqlite:///"))
+        return
+    programs = installed() / "bin"
+    dump = subprocess.run([programs / "pg_dump", "--dbname", template], capture_output=True, check=True)
+    subprocess.run([programs / "psql", "--quiet", "--dbname", url], input=dump.stdout, stdout=subprocess.DEVNULL, check=True)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,10 @@ Entry = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Account:
-    """What was found: what does not hold, and the calls of which nobody knows what they cost, with the reason."""
+    """What was found: what does not hold, and the calls of which nobody knows what they cost, with the reason.
+
+    `twice` counts generations that were billed more than once, `orphaned` what was billed and cannot be booked, by the reason.
+    """
 
     problems: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -33,7 +36,8 @@ class Account:
     billed: Decimal = Decimal(0)
     booked: Decimal = Decimal(0)
     billed_unknown: int = 0
-    most_bills: int = 0
+    twice: int = 0
+    orphaned: Counter[str] = field(default_factory=Counter)
 
 
 def examine(books: Books, *, bill: Sequence[Entry], shift: timedelta = timedelta()) -> Account:
@@ -89,6 +93,16 @@ class _Call:
         return bool(self.row["status"] == "unknown")
 
     @property
+    def is_forgotten(self) -> bool:
+        """Tell whether its provider says that it knows of no such job: it will not tell what it billed for it either."""
+        return bool(self.row["status"] == "failed" and "job_lost" in str(self.row["error"]))
+
+    @property
+    def is_unaccounted(self) -> bool:
+        """Tell whether its cost is missing and that is known: until somebody says what became of it, or for good."""
+        return self.row["cost_booked_at"] is None and (self.is_unknown or self.is_forgotten)
+
+    @property
     def billed(self) -> Decimal:
         return sum((Decimal(entry["usd"]) for entry in self.bill), Decimal(0))
 
@@ -106,11 +120,13 @@ def _examine_money(account: Account, books: Books, *, casts: Sequence[Entry], bi
     of_cast: dict[str, list[_Call]] = defaultdict(list)
     for name, call in calls.items():
         of_cast[identity(call.row["cast_id"])].append(call)
-        account.most_bills = max(account.most_bills, len(call.bill))
         if len(call.bill) > 1 and not call.is_repeatable:
+            account.twice += 1
             account.problems.append(f"Generation {name} was billed {len(call.bill)} times.")
         if call.bill and call.row["effects"] == "pure":
             account.problems.append(f"Generation {name} is of a pure tool, and was billed.")
+        if call.bill and call.is_forgotten:
+            account.orphaned["forgotten by a provider that was killed"] += 1
         if call.is_unknown:
             account.billed_unknown += bool(call.bill)
             account.unknown.append(f"{name}, {'billed' if call.bill else 'not billed'}: {call.row['error']}")
@@ -139,7 +155,6 @@ def _balance(account: Account, cast: Entry, calls: Sequence[_Call]) -> None:
     account.billed += billed
     if booked != money(cast["cost_usd"]):
         account.problems.append(f"Cast {name} cost {money(cast['cost_usd'])}, its generations {booked}.")
-    # what is `unknown` is known to be so: its cost is missing until somebody says what became of it
-    missing = sum((call.billed for call in calls if call.is_unknown and call.row["cost_booked_at"] is None), Decimal(0))
+    missing = sum((call.billed for call in calls if call.is_unaccounted), Decimal(0))
     if abs(billed - missing - booked) > CENT_OF_A_CENT_OF_A_CENT:
-        account.problems.append(f"Cast {name} was billed {billed}, of which {missing} are unknown, and booked {booked}.")
+        account.problems.append(f"Cast {name} was billed {billed}, of which {missing} are known to be missing, and booked {booked}.")

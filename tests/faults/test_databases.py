@@ -2,7 +2,6 @@
 
 import signal
 import sqlite3
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -24,9 +23,10 @@ from spells.models import Recovery
 from tests.casts import scenes
 from tests.fakes import Serving
 from tests.functional.site import own_database
-from tests.postgres import PostgresServer, installed
+from tests.postgres import PostgresServer
 from tests.processes import wait_for
 
+from .conftest import copy_of
 from .nursery import Nursery
 from .proxy import losing_commits
 from .stage import LONG, Stage, acting_at
@@ -112,10 +112,8 @@ def server(
     """A Grimoire on a PostgreSQL of its own, which writes through to the disk and may be ended in any way."""
     folder = tmp_path / "stage"
     folder.mkdir()
-    programs = installed() / "bin"
     with PostgresServer(fsync=True) as server, own_database(server.url(), name="own") as url:
-        dump = subprocess.run([programs / "pg_dump", "--dbname", template], capture_output=True, check=True)
-        subprocess.run([programs / "psql", "--quiet", "--dbname", url], input=dump.stdout, stdout=subprocess.DEVNULL, check=True)
+        copy_of(template, url)
         with django_db_blocker.unblock(), acting_at(url):
             stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1], nursery=nursery)
             yield stage, server

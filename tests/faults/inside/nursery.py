@@ -15,7 +15,47 @@ from contextlib import suppress
 from typing import Any
 
 # What a conductor and a web process import of other packages; none of it reads settings.
-LOADED = ["asyncio", "concurrent.futures", "cryptography.hazmat.primitives.asymmetric.ed25519", "django.core.management", "django.core.handlers.asgi", "django.db.backends.postgresql.base", "django.db.backends.sqlite3.base", "django.db.migrations.executor", "django.db.models", "django.forms", "django.template.engine", "django.template.defaulttags", "django.urls", "django.utils.html", "django.views.generic", "environs", "httpx2", "jinja2.sandbox", "jmespath", "jsonschema", "multiprocessing", "numpy", "PIL.Image", "prometheus_client", "psycopg", "psycopg_pool", "pydantic", "re2", "rich.console", "standardwebhooks", "structlog", "time_machine", "uuid_utils", "uvicorn", "uvicorn.main", "uvicorn.protocols.http.auto", "websockets.asyncio.client", "websockets.asyncio.server", "yaml"]
+LOADED = [
+    "asyncio",
+    "concurrent.futures",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "django.core.management",
+    "django.core.handlers.asgi",
+    "django.db.backends.postgresql.base",
+    "django.db.backends.sqlite3.base",
+    "django.db.migrations.executor",
+    "django.db.models",
+    "django.forms",
+    "django.template.engine",
+    "django.template.defaulttags",
+    "django.urls",
+    "django.utils.html",
+    "django.views.generic",
+    "environs",
+    "httpx2",
+    "jinja2.sandbox",
+    "jmespath",
+    "jsonschema",
+    "multiprocessing",
+    "numpy",
+    "PIL.Image",
+    "prometheus_client",
+    "psycopg",
+    "psycopg_pool",
+    "pydantic",
+    "re2",
+    "rich.console",
+    "standardwebhooks",
+    "structlog",
+    "time_machine",
+    "uuid_utils",
+    "uvicorn",
+    "uvicorn.main",
+    "uvicorn.protocols.http.auto",
+    "websockets.asyncio.client",
+    "websockets.asyncio.server",
+    "yaml",
+]
 
 
 def main() -> None:
