@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from uuid import uuid4
 
+import httpx2
 import pytest
 from django.core.management import call_command
 from django.db import connection
@@ -104,7 +105,9 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving
     log = folder / "billed.jsonl"
     site = Site(folder, database_url=f"sqlite:///{folder}/none.sqlite3")
     running = site.start("fakeprovider", "--port", "0", "--latency", "0.1..0.3", "--log", str(log))
-    yield Serving(url=running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1], settings=Settings()), log
+    url = running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]
+    with httpx2.Client(trust_env=False, timeout=30) as client:
+        yield Serving(url=url, settings=Settings(), client=client), log
     site.kill_all()
 
 

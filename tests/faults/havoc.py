@@ -35,7 +35,7 @@ class MortalFake:
         self._site = Site(folder, database_url=f"sqlite:///{folder}/none.sqlite3")
         self._seed = seed
         self._port = 0
-        self.serving = Serving(url=self._start(), settings=Settings(seed=seed))
+        self.serving = Serving(url=self._start(), settings=Settings(seed=seed), client=httpx2.Client(trust_env=False, timeout=30))
         self._port = int(self.serving.url.rpartition(":")[2])
 
     def restart(self) -> None:
@@ -45,6 +45,7 @@ class MortalFake:
         self._start()
 
     def close(self) -> None:
+        self.serving.client.close()
         self._site.kill_all()
 
     def _start(self) -> str:

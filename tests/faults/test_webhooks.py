@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -73,13 +72,12 @@ def submitted(stage: Stage, **values: Any) -> tuple[UUID, str]:
 
 def test_a_webhook_that_comes_twice_and_fifty_times_at_once_beside_a_poll_settles_and_charges_once(stage: Stage):
     web, worker = stage.web(), stage.conduct()
-    stage.fake.tell(dialect="replicate", hold=True, webhooks="double")
+    stage.fake.tell(dialect="replicate", hold=True, copies=CROWD)
     cast = stage.play({"key": "one", "tool": stage.job_tool(poll_seconds=0.05), "params": STEP})
     stage.wait_for_generation(cast, "submitted")
     job_id = job_of(stage)["id"]
     stage.fake.control("release", {"job": job_id})
-    with ThreadPoolExecutor(CROWD) as crowd:
-        list(crowd.map(lambda _: stage.fake.control("webhooks", {"job": job_id}), range(CROWD)))
+    stage.fake.control("webhooks", {"job": job_id, "copies": 2})
     wait_for("all were answered", lambda: len(statuses(stage, job_id)) == CROWD + 2, seconds=LONG)
     assert set(statuses(stage, job_id)) == {200}
     stage.wait_for_status(cast)
@@ -92,11 +90,11 @@ def test_a_webhook_that_comes_twice_and_fifty_times_at_once_beside_a_poll_settle
 
 def test_a_webhook_that_comes_before_the_job_has_an_id_here_finds_its_call_by_the_signed_address(stage: Stage):
     web, worker = stage.web(), stage.conduct()
-    cast = stage.play({"key": "one", "tool": stage.job_tool(adapter="fault.slow", poll_seconds=600), "params": STEP})
+    stage.fake.tell(dialect="replicate", webhook_first=True, delay=1)
+    cast = stage.play({"key": "one", "tool": stage.job_tool(poll_seconds=600), "params": STEP})
+    stage.wait_for_generation(cast, "succeeded")
+    assert [each["job_id"] for each in stage.attempts(cast)] == [""]
     stage.wait_for_status(cast)
-    [generation] = stage.attempts(cast)
-    assert generation["job_id"] == ""
-    stage.go("answer")
     wait_for("the id is stored when it comes", lambda: stage.attempts(cast)[0]["job_id"], seconds=LONG)
     stage.check()
     stage.stop(worker, web)

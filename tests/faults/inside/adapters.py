@@ -4,7 +4,6 @@
 fake provider, and leave the generation's id with it, so that each line of its bill can be told apart.
 """
 
-import asyncio
 import json
 import math
 import os
@@ -110,16 +109,4 @@ class LookUp(Replicate):
         return results
 
 
-class Slow(Replicate):
-    """Runs a model, and does not say that it was taken before it is told to."""
-
-    key: ClassVar[str] = "fault.slow"
-    definitions = ()
-
-    async def run(self, request: Request) -> Any:
-        submitted = await super().run(request)
-        await asyncio.to_thread(_wait_for, folder() / "go-answer")
-        return submitted
-
-
-ALL: tuple[type[Adapter], ...] = (Step, Ask, LookUp, Slow)
+ALL: tuple[type[Adapter], ...] = (Step, Ask, LookUp)
