@@ -40,8 +40,8 @@ class Books:
                 connection.execute(statement)
             connection.close()
             return
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(statement.encode())
+        with psycopg.connect(self.url, autocommit=True) as server:
+            server.execute(statement.encode())
 
     def now(self) -> datetime:
         """Return the time of day in the database, without what tests moved it by."""

@@ -137,7 +137,7 @@ def _examine_money(account: Account, books: Books, *, casts: Sequence[Entry], bi
 def _assign(bill: Iterable[Entry], calls: Mapping[str, _Call]) -> Iterable[str]:
     """Give each line of the bill to its generation; yield what is of none."""
     jobs = {call.row["job_id"]: call for call in calls.values() if call.row["job_id"]}
-    keys = {identity(call.row["idempotency_key"]): call for call in reversed(calls.values())}  # the first with that key
+    keys = {identity(call.row["idempotency_key"]): call for call in reversed([*calls.values()])}  # the first with that key
     for entry in bill:
         told = entry["generation_id"] or (entry["metadata"] or {}).get("generation", "")
         call = calls.get(identity(told)) or jobs.get(entry["id"]) or keys.get(identity(entry["idempotency_key"]))

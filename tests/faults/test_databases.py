@@ -41,7 +41,7 @@ def publish(stage: Stage) -> dict[str, str]:
     """Publish the spell of the load, and return the headers of somebody who may cast it."""
     ask = stage.ask_tool(recovery=Recovery.RESEND)
     scenes.version(
-        {"key": "ask", "tool": ask, "params": {"prompt": "Lamp {{ inputs.number }}."}},
+        {"key": "ask", "tool": ask, "params": {"prompt": "Lamp {{ inputs.number | default(0) }}."}},
         {"key": "paint", "tool": stage.job_tool(), "params": {"input": {"prompt": "{{ steps.ask.text }}"}}},
         {"key": "end", "tool": stage.step_tool(), "params": {"name": "end", "make": "{{ steps.paint.output | string | length | string }}"}},
         inputs={"number": {"type": "integer"}},

@@ -84,7 +84,7 @@ def publish(stage: Stage) -> dict[str, str]:
     for slug, recovery in (("safe", Recovery.RESEND), ("unsafe", Recovery.NONE)):
         tool = stage.ask_tool(slug=f"{slug}.ask", recovery=recovery, max_attempts=10)
         scenes.version(
-            {"key": "ask", "tool": tool, "params": {"prompt": "Lamp {{ inputs.number }}."}}, painted, end, inputs=number, slug=slug
+            {"key": "ask", "tool": tool, "params": {"prompt": "Lamp {{ inputs.number | default(0) }}."}}, painted, end, inputs=number, slug=slug
         )
     _, key = AuthToken.objects.create(scenes.user())
     return {"Authorization": f"Bearer {key}"}
