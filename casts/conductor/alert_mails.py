@@ -1,9 +1,9 @@
 """The errand of a mail to an operator: handed to the mail server on a thread, and noted."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from functools import partial
 from uuid import UUID
 
 from django.db import models
@@ -12,8 +12,6 @@ from casts.alerts import mails
 from casts.alerts.mails import Letter, Posted
 from casts.errands import Errand
 from casts.models import AlertMail
-
-from .lanes import Place
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +29,7 @@ class AlertMails:
         return mails.load(taken)
 
     async def do(self, job: Letter) -> Posted:
-        place = Place(on_free=lambda: None)
-        posted: Posted = await place.submit(self._threads, partial(mails.send, job))
+        posted = await asyncio.get_running_loop().run_in_executor(self._threads, mails.send, job)
         if posted.said:
             logger.warning("The mail %d to an operator is not sent (try %d): %s", job.errand.id, job.errand.attempts, posted.said)
         return posted

@@ -33,7 +33,7 @@ def server(settings) -> Iterator[MailServer]:
 
 def send() -> None:
     with ThreadPoolExecutor(max_workers=1) as threads:
-        do_errands(AlertMails(threads=threads))
+        do_errands(lambda **_: AlertMails(threads=threads))
 
 
 def test_a_conductor_sends_what_the_reaper_found(server: MailServer, capsys):

@@ -293,7 +293,7 @@ def test_a_conductor_looks_when_nobody_has_for_a_while(clock):
     trouble()
     assert not errands.is_any_due(AlertWatch)
     clock.advance(seconds=91)
-    do_errands(Watch())
+    do_errands(lambda **_: Watch())
     assert found() == {(AlertKind.BREAKER_OPEN, "replicate")}
     assert not errands.is_any_due(AlertWatch)
 

@@ -121,7 +121,7 @@ class Stage(Site):
 
     def ask_tool(self, *, recovery: Recovery = Recovery.NONE, **values: Any) -> Tool:
         """Return a billed tool that is answered at once. One that may be sent again sends its key."""
-        config = {"base_url": f"{self.fake.url}/openai/v1", "api_key_env": "OPENAI_API_KEY", "model": "gpt-4o-mini"}
+        config: dict[str, Any] = {"base_url": f"{self.fake.url}/openai/v1", "api_key_env": "OPENAI_API_KEY", "model": "gpt-4o-mini"}
         if recovery == Recovery.RESEND:
             config["idempotency_key_header"] = True
         return self._billed("fault.ask", OpenAIChat, config, recovery=recovery, pricing=ASK_PRICES, **values)

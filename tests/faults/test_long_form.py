@@ -84,7 +84,11 @@ def publish(stage: Stage) -> dict[str, str]:
     for slug, recovery in (("safe", Recovery.RESEND), ("unsafe", Recovery.NONE)):
         tool = stage.ask_tool(slug=f"{slug}.ask", recovery=recovery, max_attempts=10)
         scenes.version(
-            {"key": "ask", "tool": tool, "params": {"prompt": "Lamp {{ inputs.number | default(0) }}."}}, painted, end, inputs=number, slug=slug
+            {"key": "ask", "tool": tool, "params": {"prompt": "Lamp {{ inputs.number | default(0) }}."}},
+            painted,
+            end,
+            inputs=number,
+            slug=slug,
         )
     _, key = AuthToken.objects.create(scenes.user())
     return {"Authorization": f"Bearer {key}"}
@@ -138,7 +142,7 @@ def test_thousands_of_casts_under_kills_and_restarts_lose_nothing_and_call_nothi
 
     def over() -> bool:
         unknown.update(resolve_unknown(stage))
-        return ended(stage) == casts
+        return bool(ended(stage) == casts)
 
     wait_for("all casts have ended", over, seconds=QUIET_SECONDS)
     account = stage.check(seconds=QUIET_SECONDS)

@@ -202,6 +202,7 @@ def test_the_key_goes_with_files_only_where_the_configuration_says(site, file_pa
     request = request_to("", config=lumen(site.url("/v1"), file_paths=file_paths, files=None))
     told = ask(request, "poll", "p1")
     kept = asyncio.run(keeping.keep(told, request=request, adapter=ADAPTER, seconds=10))
+    assert isinstance(kept, Result)
     assert len(kept.output["files"]) == len(urls)
     assert [seen.path for seen in site.seen[1:] if "authorization" in seen.headers] == with_key
 

@@ -18,7 +18,10 @@ from tests.generations.toolbox import request_for
 from tests.processes import wait_for
 
 LOOKUP = {"request": {"path": "paintings", "query": {"key": "{{ idempotency_key }}"}}, "job_id": "paintings[0].id"}
-OWN: dict[str, Any] = {"own_id": True, "submit": {"method": "PUT", "path": "paintings/{{ idempotency_key }}", "body": {"prompt": "{{ inputs.prompt }}"}}}
+OWN: dict[str, Any] = {
+    "own_id": True,
+    "submit": {"method": "PUT", "path": "paintings/{{ idempotency_key }}", "body": {"prompt": "{{ inputs.prompt }}"}},
+}
 
 
 @pytest.fixture(autouse=True)
