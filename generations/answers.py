@@ -6,11 +6,13 @@ the casts that are settled beside it.
 
 import logging
 import math
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from .outputs import clean_output, clean_text
 from .tools.contract import MAX_USD, Cost, Lost, Progress, Request, Result, Submitted, ToolError
+from .unfetched import Unfetched
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ LEAST_WAIT_SECONDS = 0.05
 MOST_WAIT_SECONDS = 24 * 3600.0
 DEFAULT_WAIT_SECONDS = 5.0
 
-Answer = Result | Submitted | Progress | Lost | ToolError
+Answer = Result | Submitted | Progress | Lost | ToolError | Unfetched
 
 
 def clean_answer(answer: Answer) -> Answer:
@@ -47,6 +49,8 @@ def clean_answer(answer: Answer) -> Answer:
             return Lost(message=_clean_message(answer.message))
         case ToolError():
             return clean_error(answer)
+        case Unfetched():
+            return replace(answer, error=clean_error(answer.error), cost=clean_cost(answer.cost))
 
 
 def _clean_result(result: Result) -> Result | ToolError:

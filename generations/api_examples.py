@@ -18,6 +18,7 @@ GENERATION_VALUE = {
     "tool": "image.paint",
     "inputs": {"prompt": "A lighthouse at dusk.", "seed": 0},
     "output": {"image": REFERENCE_VALUE},
+    "unfetched": None,
     "error": None,
     "reason": "",
     "cost_usd": "0",

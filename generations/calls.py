@@ -29,6 +29,7 @@ class Call:
     deadline_seconds: float
     job_handle: Mapping[str, str] = field(default_factory=dict)
     traceparent: str = ""
+    unfetched: Mapping[str, Any] | None = None
 
     @classmethod
     def of(
@@ -57,6 +58,7 @@ class Call:
             deadline_seconds=deadline_seconds or tool.deadline_seconds,
             job_handle=generation.job_handle,
             traceparent=tracing.derived(traceparent, "generation", generation.pk),
+            unfetched=generation.unfetched,
         )
 
 
@@ -103,4 +105,5 @@ def _request(call: Call, workbench: Workbench, sent_first: UUID | None) -> Reque
         callback_url=callback_url(adapter=call.tool.adapter, generation_id=sent_first or call.generation_id),
         job_handle=call.job_handle,
         traceparent=call.traceparent,
+        unfetched=call.unfetched,
     )

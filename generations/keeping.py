@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,10 @@ from spells.schemas import complete
 from .answers import Answer
 from .embedded import embedded_file
 from .large_values import shrink
-from .outputs import MAX_OUTPUT_BYTES, FileSearch, clean_output, clean_text
+from .outputs import MAX_OUTPUT_BYTES, FilePlace, FileSearch, clean_output, clean_text
 from .remote_files import MAX_FILES, FileFetcher
-from .tools.contract import Adapter, Progress, RemoteFile, Request, Result, ToolError
+from .tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, ToolError
+from .unfetched import Unfetched, remains, restored
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,9 @@ async def keep(answer: Answer, *, request: Request, adapter: Adapter, seconds: f
     """Return an answer with all that it brought kept in our storage, and references in its place.
 
     Remote files are fetched; `data:` URIs and base64 of a known type are decoded; values that are too large become
-    artefacts with a preview. `seconds` is what is left of the call's time; there is a minute at least. What cannot be
-    kept makes an error of the result, which costs what the call did. Never raises but to be cancelled. A preview that
-    cannot be had is left out.
+    artefacts with a preview. `seconds` is what is left of the call's time; there is a minute at least. Without all of
+    its files a result is `Unfetched`; what cannot be kept otherwise makes an error of it, which costs what the call
+    did. Never raises but to be cancelled. A preview that cannot be had is left out.
     """
     match answer:
         case Result():
@@ -42,37 +43,81 @@ async def keep(answer: Answer, *, request: Request, adapter: Adapter, seconds: f
     return answer
 
 
-async def _keep_result(result: Result, *, request: Request, adapter: Adapter, seconds: float) -> Result | ToolError:
+async def _keep_result(result: Result, *, request: Request, adapter: Adapter, seconds: float) -> Result | Unfetched | ToolError:
     try:
         return replace(result, output=clean_output(result.output, max_bytes=SMALL_BYTES))
     except ToolError:
         pass  # it is not small, not clean, or has files in it: what follows tells which
     try:
-        return replace(result, output=await _kept_output(result.output, request=request, adapter=adapter, seconds=seconds))
+        fetcher = _fetcher(request, adapter)
+        search = FileSearch(swap=_Embedded(request))
+        most = max(fetcher.max_bytes, MAX_OUTPUT_BYTES)
+        cleaned = await asyncio.to_thread(clean_output, result.output, max_bytes=most, files=search)
+        return await _fetched(cleaned, search.places, request=request, fetcher=fetcher, seconds=seconds, cost=result.cost)
     except ToolError as error:
         error.cost = result.cost
         return error
     except Exception as error:  # the storage may be any; whatever it raises, the call was made and has its cost
         logger.exception("The output of generation %s cannot be kept", request.generation_id)
-        message = f"The output cannot be stored: {type(error).__name__}: {error}"
-        return ToolError(clean_text(message), code="output_not_kept", permanent=True, cost=result.cost)
+        return _unstored(error, permanent=True, cost=result.cost)
 
 
-async def _kept_output(output: Mapping[str, Any], *, request: Request, adapter: Adapter, seconds: float) -> dict[str, Any]:
-    fetcher = _fetcher(request, adapter)
-    search = FileSearch(swap=_Embedded(request))
-    cleaned = await asyncio.to_thread(clean_output, output, max_bytes=max(fetcher.max_bytes, MAX_OUTPUT_BYTES), files=search)
-    if search.places:
-        references = await fetcher.fetch_all([place.file for place in search.places], seconds=seconds)
-        for place in search.places:
-            place.fill(references[place.file])
-    return await asyncio.to_thread(shrink, cleaned, keep=lambda data, mime_type, name: request.keep(data, mime_type=mime_type, name=name))
+async def keep_rest(*, request: Request, adapter: Adapter, seconds: float) -> Result | Unfetched:
+    """Try again to fetch what is left of a result (`request.unfetched`). Never raises but to be cancelled."""
+    left = request.unfetched
+    assert left is not None
+    try:
+        output, places, fetched_bytes = restored(left)
+        fetcher = _fetcher(request, adapter, received=fetched_bytes)
+        return await _fetched(output, places, request=request, fetcher=fetcher, seconds=seconds)
+    except ToolError as error:
+        return Unfetched(left=left, error=error)
+    except Exception as error:  # as above; what was paid for is worth another try
+        logger.exception("The rest of the output of generation %s cannot be kept", request.generation_id)
+        return Unfetched(left=left, error=_unstored(error, permanent=False))
+
+
+async def _fetched(
+    output: dict[str, Any],
+    places: Sequence[FilePlace],
+    *,
+    request: Request,
+    fetcher: FileFetcher,
+    seconds: float,
+    cost: Cost | None = None,
+) -> Result | Unfetched:
+    """Return an output with its files fetched; `Unfetched` if some are missing."""
+
+    def small(values: dict[str, Any]) -> dict[str, Any]:
+        return shrink(values, keep=lambda data, mime_type, name: request.keep(data, mime_type=mime_type, name=name))
+
+    if places:
+        fetched = await fetcher.fetch_all([place.file for place in places], seconds=seconds)
+        for place in places:
+            if place.file in fetched.references:
+                place.fill(fetched.references[place.file])
+        if fetched.error is not None:
+            missing = [place for place in places if place.file not in fetched.references]
+            left, may_go_on = await asyncio.to_thread(remains, output, missing, fetched_bytes=fetcher.received, shrink=small)
+            fetched.error.permanent |= not may_go_on
+            if not left["files"]:
+                raise fetched.error  # there is nothing that anybody could fetch
+            return Unfetched(left=left, error=fetched.error, cost=cost)
+    return Result(output=await asyncio.to_thread(small, output), cost=cost)
+
+
+def _unstored(error: Exception, *, permanent: bool, cost: Cost | None = None) -> ToolError:
+    message = f"The output cannot be stored: {type(error).__name__}: {error}"
+    return ToolError(clean_text(message), code="output_not_kept", permanent=permanent, cost=cost)
 
 
 async def _keep_preview(preview: RemoteFile, *, request: Request, adapter: Adapter) -> dict[str, Any] | None:
     try:
         fetcher = _fetcher(request, adapter, max_bytes=MAX_PREVIEW_BYTES, tries=1)
-        return (await fetcher.fetch_all([preview], seconds=PREVIEW_SECONDS))[preview]
+        fetched = await fetcher.fetch_all([preview], seconds=PREVIEW_SECONDS)
+        if fetched.error is None:
+            return fetched.references[preview]
+        logger.warning("The preview of generation %s is left out: %s", request.generation_id, fetched.error.message)
     except ToolError as error:
         logger.warning("The preview of generation %s is left out: %s", request.generation_id, error.message)
     except Exception:  # the storage may be any, and a picture of unfinished work is not worth an error

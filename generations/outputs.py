@@ -5,7 +5,7 @@ output through `clean_output` before it stores it.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,11 +28,15 @@ def clean_text(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FilePlace:
-    """A place in the clean copy of an output that waits for the reference to a file: in `holder`, under `name`."""
+    """A place in the clean copy of an output that waits for the reference to a file: in `holder`, under `name`.
+
+    `at` is the way there from the output: names of members and indices of lists.
+    """
 
     holder: Any
     name: Any
     file: RemoteFile
+    at: tuple[Any, ...]
 
     def fill(self, reference: Mapping[str, Any]) -> None:
         self.holder[self.name] = dict(reference)
@@ -45,11 +49,11 @@ class FileSearch:
     swap: Callable[[object], object]
     places: list[FilePlace] = field(default_factory=list)
 
-    def look(self, copy: Any, name: Any, value: object) -> object:
-        """Return what stands for a value in a copy: for a remote file nothing yet."""
+    def look(self, within: "Sequence[_Container]", name: Any, value: object) -> object:
+        """Return what stands for a value in the copy of the innermost container: for a remote file nothing yet."""
         value = self.swap(value)
         if isinstance(value, RemoteFile):
-            self.places.append(FilePlace(copy, len(copy) if isinstance(copy, list) else name, value))
+            self.places.append(FilePlace(within[-1].copy, name, value, (*(each.name for each in within[1:]), name)))
             return None
         return value
 
@@ -75,7 +79,7 @@ def clean_output(output: object, *, max_bytes: int = MAX_OUTPUT_BYTES, files: Fi
             continue
         copy = containers[-1].copy
         if files is not None:
-            value = files.look(copy, name, value)
+            value = files.look(containers, name, value)
         try:
             size += (1 if isinstance(copy, list) else _key_size(name)) + _value_size(value, depth=len(containers))
         except _Unstorable as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ from .tools.contract import RemoteFile, ToolError
 from .tools.file_fetch import UNKNOWN_TYPE, matches, mime_type_of
 from .tools.http_client import Answer, Outgoing, exchange
 from .tools.http_errors import status_error
+from .unfetched import MAX_URL_CHARACTERS
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 6
 TRIES = 4
@@ -25,9 +29,30 @@ FIRST_WAIT_SECONDS = 0.5
 # Whatever a tool's row says of one file, all of one output together.
 MAX_FILES = 200
 MAX_TOTAL_BYTES = 2**30
-MAX_URL_CHARACTERS = 8192
 # What is collected before a thread writes it.
 BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came of fetching: the references of the files that are here, and if some are missing, why the first of them is.
+
+    `error` is `output_not_kept`, and names the file without what may be secret in its address. It is permanent if that
+    file can never be had.
+    """
+
+    references: Mapping[RemoteFile, dict[str, Any]]
+    error: ToolError | None = None
+
+
+def _sorted_out(wanted: Sequence[RemoteFile], outcomes: Sequence[Any]) -> Fetched:
+    """Return what came of each file as what came of all. Raises what nobody reckoned with."""
+    errors = [outcome for outcome in outcomes if isinstance(outcome, ToolError)]
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, ToolError | asyncio.CancelledError):
+            raise outcome
+    references = {file: outcome for file, outcome in zip(wanted, outcomes, strict=True) if isinstance(outcome, dict)}
+    return Fetched(references, next((error for error in errors if error.permanent), errors[0] if errors else None))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,26 +74,24 @@ class FileFetcher:
     tries: int = TRIES
     received: int = 0
 
-    async def fetch_all(self, files: Sequence[RemoteFile], *, seconds: float) -> dict[RemoteFile, dict[str, Any]]:
-        """Return the reference of each file. One that cannot be had fails all of them.
-
-        Raises:
-            ToolError: permanent, `output_not_kept`: it names the file, without what may be secret in its address.
-        """
+    async def fetch_all(self, files: Sequence[RemoteFile], *, seconds: float) -> Fetched:
+        """Fetch what can be had now. One that can never be had stops the others, which are missing then."""
         wanted = list(dict.fromkeys(files))
         if len(wanted) > MAX_FILES:
-            raise _not_kept(f"There are {len(wanted)} files in the output; at most {MAX_FILES} are kept.")
+            return Fetched({}, _not_kept(f"There are {len(wanted)} files in the output; at most {MAX_FILES} are kept."))
         room = asyncio.Semaphore(AT_ONCE)
         ends_at = time.monotonic() + seconds
         tasks = [asyncio.create_task(self._fetch(file, room, ends_at)) for file in wanted]
         try:
-            return dict(zip(wanted, await asyncio.gather(*tasks), strict=True))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        return _sorted_out(wanted, outcomes)
 
-    async def _fetch(self, file: RemoteFile, room: asyncio.Semaphore, ends_at: float) -> dict[str, Any]:
+    async def _fetch(self, file: RemoteFile, room: asyncio.Semaphore, ends_at: float) -> dict[str, Any] | ToolError:
+        """Return the reference of a file, or why it cannot be had now. Raises ToolError: it can never be had."""
         async with room:
             if is_data_uri(file.url):
                 return await asyncio.to_thread(self._decode, file)
@@ -76,10 +99,17 @@ class FileFetcher:
                 try:
                     return await self._try(file, seconds=ends_at - time.monotonic())
                 except ToolError as error:
-                    wait = _wait(count) if error.retry_after is None else error.retry_after
-                    if error.permanent or count == self.tries or wait >= ends_at - time.monotonic():
-                        tried = f" It was tried {count} times." if count > 1 else ""
-                        raise _not_kept(f"The output {shown_url(file.url)} could not be fetched: {error.message}{tried}") from error
+                    why = error
+                except Exception as error:  # the storage may be any, and what was paid for is worth another try
+                    logger.exception("The output %s cannot be stored", shown_url(file.url))
+                    why = ToolError(clean_text(f"it cannot be stored: {type(error).__name__}: {error}"))
+                wait = _wait(count) if why.retry_after is None else why.retry_after
+                if why.permanent or count == self.tries or wait >= ends_at - time.monotonic():
+                    tried = f" It was tried {count} times." if count > 1 else ""
+                    told = f"The output {shown_url(file.url)} could not be fetched: {why.message}{tried}"
+                    if why.permanent:
+                        raise _not_kept(told)
+                    return ToolError(told, code="output_not_kept", retry_after=why.retry_after)
                 await asyncio.sleep(wait)
         raise AssertionError(file)  # the count has no end
 

@@ -133,6 +133,30 @@ class ProgressField(serializers.JSONField):
         }
 
 
+UNFETCHED = {
+    "type": ["object", "null"],
+    "description": "What is left of a result whose files could not all be fetched from the provider; null of any other.",
+    "properties": {
+        "output": {"type": "object", "description": "The output, with null for each file that is missing."},
+        "files": {
+            "type": "array",
+            "description": "The files that are missing.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "at": {"type": "array", "items": {"type": ["string", "integer"]}, "description": "The place in the output."},
+                    "url": {"type": "string", "description": "Where the provider left it, maybe for an hour."},
+                    "name": {"type": "string"},
+                    "mime_type": {"type": "string"},
+                },
+                "required": ["at", "url", "name", "mime_type"],
+            },
+        },
+        "bytes": {"type": "integer", "description": "How many bytes of files are here."},
+    },
+    "required": ["output", "files", "bytes"],
+}
+
 CANCELLATION = {
     "type": ["object", "null"],
     "description": "What came of asking the provider to stop the job; null while nobody wanted that.",
@@ -165,6 +189,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
     tool = serializers.CharField(source="step.tool.slug")
     inputs = json_field(OBJECT)
     output = json_field(OBJECT_OR_NULL)
+    unfetched = json_field(UNFETCHED)
     error = ErrorField()
     cost_usd = OptionalMoneyField()
     cost_basis = json_field(COST_BASIS)
@@ -185,6 +210,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
             "tool",
             "inputs",
             "output",
+            "unfetched",
             "error",
             "reason",
             "cost_usd",
@@ -207,7 +233,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
         return cancellation and CancellationSerializer(cancellation).data
 
 
-_LONG = ("cast", "inputs", "output", "deadline_at", "cancellation", "artifacts")
+_LONG = ("cast", "inputs", "output", "unfetched", "deadline_at", "cancellation", "artifacts")
 
 
 class GenerationShortSerializer(GenerationSerializer):

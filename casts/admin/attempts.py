@@ -68,6 +68,7 @@ class Payload:
     inputs: SafeString
     output: SafeString | None
     late_output: SafeString | None
+    unfetched: SafeString | None
     error: Mapping[str, Any] | None
     error_shown: SafeString | None
     reason: str
@@ -89,7 +90,7 @@ class Payload:
 
 def payloads_of(ids: Collection[UUID], *, limit: int) -> dict[UUID, Payload]:
     """Read the payloads of these attempts, each value cut by the database after `limit` characters. Two queries."""
-    cut = {f"{name}_text": Left(As(name, TextField()), limit + 1) for name in ("inputs", "output", "late_output", "error")}
+    cut = {f"{name}_text": Left(As(name, TextField()), limit + 1) for name in ("inputs", "output", "late_output", "unfetched", "error")}
     columns = ("id", "reason", "job_id", "progress", "deadline_at", *cut)
     told = {}
     for row in Generation.objects.filter(pk__in=ids).annotate(**cut).values(*columns):
@@ -98,6 +99,7 @@ def payloads_of(ids: Collection[UUID], *, limit: int) -> dict[UUID, Payload]:
             inputs=cut_json_html(row["inputs_text"], limit=limit, picture=picture_of),
             output=_value(row["output_text"], limit=limit),
             late_output=_value(row["late_output_text"], limit=limit),
+            unfetched=_value(row["unfetched_text"], limit=limit),
             error=error,
             error_shown=cut_json_html(row["error_text"], limit=limit) if error is None and row["error_text"] else json_html(error),
             reason=row["reason"],

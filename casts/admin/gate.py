@@ -17,7 +17,7 @@ from casts import engine
 from casts.clock import database_now
 from casts.engine.owners import Owner, gate_of
 from casts.models import BreakerState, Gate
-from generations.models import IN_FLIGHT, Generation
+from generations.models import Generation
 from spells.admin.formats import NOTHING
 from spells.admin.json_html import visible
 from spells.admin.records import ListAdmin, RecordAdmin
@@ -246,7 +246,7 @@ def _add_counts(gates: Iterable[Gate]) -> None:
             Q(pk__in=[gate.tool_id for gate in gates]) | Q(provider__in=[gate.provider_id for gate in gates])
         ).only("provider_id")
     }
-    live = Generation.objects.filter(tool__in=tools, status__in=IN_FLIGHT).order_by()
+    live = Generation.objects.in_flight().filter(tool__in=tools).order_by()
     calls = dict(live.values("tool_id").annotate(number=Count("*")).values_list("tool_id", "number"))
     ids = [gate.pk for gate in gates]
     crowds = dict(Gate.objects.filter(pk__in=ids).annotate(number=Count("waiters")).values_list("pk", "number"))

@@ -14,7 +14,7 @@ import structlog
 from casts.engine import News, Unasked
 from generations import isolation, tracing
 from generations.answers import Answer, clean_answer, clean_error, too_slow
-from generations.keeping import keep
+from generations.keeping import keep, keep_rest
 from generations.tools import registry
 from generations.tools.contract import Adapter, Lost, Progress, Request, Result, Submitted, ToolError
 
@@ -23,6 +23,8 @@ from .lanes import Place
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN_SECONDS = 5.0
+# How long one try for the files of a call may take: they may be large, and their server slow.
+FETCH_SECONDS = 300.0
 CANNOT_CANCEL = "cannot_cancel"
 NO_THREAD = "no_thread"
 
@@ -44,7 +46,12 @@ async def run(*, adapter_key: str, request: Request, threads: Executor, place: P
 
 
 async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Executor, place: Place) -> News:
-    """Ask a provider for a job; without its id, look it up. An error that is raised is no news of the job, whatever it is: it is asked again."""
+    """Ask a provider for a job; without its id, look it up. An error that is raised is no news of the job, whatever it is: it is asked again.
+
+    Of a call that is done and whose files are missing, these are asked for, and its provider is not.
+    """
+    if request.unfetched is not None:
+        return await _fetch_rest(adapter_key=adapter_key, request=request)
 
     def attempt(adapter: Adapter, limit: asyncio.Timeout) -> Awaitable[Any]:
         ask = partial(adapter.poll, request, job_id)
@@ -57,6 +64,16 @@ async def poll(*, adapter_key: str, request: Request, job_id: str, threads: Exec
         logger.warning("%s could not be asked for the job of generation %s: %s", adapter_key, request.generation_id, error)
         told = clean_error(error)
         return Unasked(error=told, poll_after=ASK_AGAIN_SECONDS if told.retry_after is None else told.retry_after)
+    return news
+
+
+async def _fetch_rest(*, adapter_key: str, request: Request) -> News:
+    try:
+        adapter = registry.get(adapter_key)
+    except registry.AdapterNotFound as error:  # it tells where the key goes that files may want
+        return Unasked(error=ToolError(str(error), code="adapter_not_found"), poll_after=ASK_AGAIN_SECONDS)
+    kept = await keep_rest(request=request, adapter=adapter, seconds=max(FETCH_SECONDS, request.timeout_seconds))
+    news: News = clean_answer(kept)
     return news
 
 

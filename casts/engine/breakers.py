@@ -20,6 +20,7 @@ from casts.models import BreakerState, Gate, GateEvent, GateEventKind
 from generations.models import Generation
 from generations.outputs import clean_text
 from generations.tools.contract import Lost, Progress, Result, Submitted, ToolError
+from generations.unfetched import Unfetched
 from spells.models import Provider, Tool
 
 from .gates import lock_rows
@@ -62,7 +63,8 @@ def evidence_of(*, reports: Iterable[Report], turns: Mapping[UUID, Turn]) -> lis
     for report in reports:
         turn = turns.get(report.claim.cast_id)
         attempt = turn.state.attempts.get(report.generation_id) if turn else None
-        if turn is not None and attempt is not None and report.via is not Via.CALLBACK:
+        # fetching what was made asks the provider nothing
+        if turn is not None and attempt is not None and report.via is not Via.CALLBACK and attempt.unfetched_at is None:
             evidence = _read(report, turn.state.tool_of(attempt))
             if evidence is not None and evidence.is_news:
                 found.append(evidence)
@@ -74,7 +76,7 @@ def _read(report: Report, tool: Tool) -> Evidence | None:
     match report.news:
         case Progress() if report.via is Via.RUN:
             return None  # the call is at work still
-        case Result() | Submitted() | Progress() | Lost():
+        case Result() | Unfetched() | Submitted() | Progress() | Lost():
             return said()
         case ToolError() as error:
             return _of_error(error, tool, said)

@@ -1,7 +1,7 @@
 """Writing what was judged: guarded updates of generations, artefacts of theirs, and the booking of costs."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -37,6 +37,8 @@ _COLUMNS = {
     "poll_at": "timestamptz",
     "job_id": "text",
     "job_handle": "jsonb",
+    "unfetched": "jsonb",
+    "unfetched_at": "timestamptz",
     "finished_at": "timestamptz",
 }
 
@@ -68,6 +70,9 @@ def apply(*, changes: Sequence[Change], now: datetime) -> None:
             lost = change.lost, excused = change.excused, retry_at = change.retry_at, poll_at = change.poll_at,
             job_id = CASE WHEN change.job_id = '' THEN generations_generation.job_id ELSE change.job_id END,
             job_handle = CASE WHEN change.job_id = '' THEN generations_generation.job_handle ELSE change.job_handle END,
+            unfetched = CASE WHEN change.status = 'succeeded' THEN NULL ELSE COALESCE(change.unfetched, generations_generation.unfetched) END,
+            unfetched_at = CASE WHEN change.status = 'succeeded' THEN NULL
+                           ELSE COALESCE(generations_generation.unfetched_at, change.unfetched_at) END,
             finished_at = change.finished_at
         FROM {sql.recordset("change", _COLUMNS)}
         WHERE generations_generation.id = change.id AND generations_generation.status = change.was
@@ -97,6 +102,8 @@ def _row(change: Change, now: datetime) -> dict[str, object]:
         "poll_at": change.poll_at,
         "job_id": change.job_id,
         "job_handle": dict(change.job_handle),
+        "unfetched": change.unfetched and dict(change.unfetched),
+        "unfetched_at": now if change.unfetched else None,
         "finished_at": now if change.status in ENDED else None,
     }
 
@@ -145,6 +152,12 @@ def keep_late_output(*, generation_id: UUID, output: dict[str, object]) -> bool:
     """Keep a result for which nobody waited any more, once, beside whatever ended the generation."""
     rows = Generation.objects.filter(pk=generation_id, late_output__isnull=True).exclude(status=GenerationStatus.SUCCEEDED)
     return bool(rows.update(late_output=output))
+
+
+def keep_unfetched(*, generation_id: UUID, left: Mapping[str, object], now: datetime) -> bool:
+    """Keep what is left of a result that came late and without all of its files, once, for whoever fetches them by hand."""
+    rows = Generation.objects.filter(pk=generation_id, unfetched__isnull=True).exclude(status=GenerationStatus.SUCCEEDED)
+    return bool(rows.update(unfetched=dict(left), unfetched_at=now))
 
 
 def keep_artifacts(*, made: Iterable[tuple[UUID, int, Sequence[StoredArtifact]]], now: datetime) -> None:

@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from casts.clock import database_now
 from casts.models import Gate, GateEvent, GateEventKind, Waiter
-from generations.models import IN_FLIGHT, Generation
+from generations.models import Generation
 from spells.models import Provider, Tool
 
 from .owners import Owner, gate_of, is_gated, owners_of
@@ -137,7 +137,7 @@ def _owners(turn: Turn) -> Iterator[Owner]:
 def _freed(turn: Turn) -> Iterator[Tool]:
     """Yield the tool of each call that was in flight and is not any more."""
     for change in turn.changes.values():
-        if change.was in IN_FLIGHT and change.status not in IN_FLIGHT:
+        if change.took_room and not change.attempt.is_in_flight:
             yield turn.state.tool_of(change.attempt)
 
 

@@ -9,6 +9,7 @@ from casts.doorbell import knock
 from casts.models import ENDED, LIVE
 from generations.models import IN_FLIGHT, Generation, GenerationStatus
 from generations.tools.contract import Result, Submitted, ToolError
+from generations.unfetched import Unfetched
 
 from . import changes, gates, measuring
 from . import claims as leases
@@ -79,14 +80,16 @@ def _stand(report: Report) -> CastState | None:
 def _explains(report: Report, attempt: Attempt, state: CastState) -> bool:
     """Tell whether late news says for certain what became of a call of which nobody else will ever know."""
     is_unknown = attempt.status == GenerationStatus.UNKNOWN
+    was_sent_again = attempt.id != report.generation_id and attempt.status in IN_FLIGHT
+    unjudged = attempt.status == GenerationStatus.RUNNING and report.via is Via.RUN and attempt.epoch == report.claim.epoch
     match report.news:
         case Result():
-            was_sent_again = attempt.id != report.generation_id and attempt.status in IN_FLIGHT
             return is_unknown or was_sent_again
+        case Unfetched(error=error):  # of a cast that has ended, nobody would fetch them
+            return (is_unknown or was_sent_again or unjudged) and (error.permanent or state.cast.status in LIVE)
         case Submitted():
             return is_unknown and state.cast.status in LIVE
         case ToolError(ambiguous=False):
-            unjudged = attempt.status == GenerationStatus.RUNNING and report.via is Via.RUN and attempt.epoch == report.claim.epoch
             return is_unknown or unjudged
     return False
 
@@ -102,15 +105,18 @@ def _settle(*, report: Report, state: CastState, attempt: Attempt, now: datetime
 def _keep(*, report: Report, state: CastState, attempt: Attempt | None, now: datetime) -> None:
     """Keep what cannot change the state any more: what the call cost, what it made, under which id its provider knows it."""
     news, generation_id = report.news, report.generation_id
-    if isinstance(news, Result | ToolError) and news.cost is not None:
+    if isinstance(news, Result | Unfetched | ToolError) and news.cost is not None:
         changes.book_late(generation_id=generation_id, cast_id=state.cast.pk, cost=news.cost, now=now)
     if isinstance(news, Submitted):
         generation_id = attempt.id if attempt else generation_id
         Generation.objects.filter(pk=generation_id, job_id="").update(job_id=news.job_id, job_handle=dict(news.handle))
         _withdraw_unwanted(generation_id=generation_id, state=state, now=now)
-    if isinstance(news, Result):
+    if isinstance(news, Result | Unfetched):
         changes.keep_artifacts(made=[(generation_id, state.cast.initiator_id, report.made)], now=now)
+    if isinstance(news, Result):
         changes.keep_late_output(generation_id=generation_id, output=dict(news.output))
+    if isinstance(news, Unfetched):
+        changes.keep_unfetched(generation_id=generation_id, left=news.left, now=now)
 
 
 def _withdraw_unwanted(*, generation_id: UUID, state: CastState, now: datetime) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from generations.artifacts import StoredArtifact
 from generations.tools.contract import Lost, Progress, Result, Submitted, ToolError
+from generations.unfetched import Unfetched
 
 from .claims import Claim
 
@@ -40,7 +41,7 @@ class Unasked:
     poll_after: float
 
 
-News = Result | Submitted | Progress | Lost | ToolError | Aborted | Hint | Unasked
+News = Result | Unfetched | Submitted | Progress | Lost | ToolError | Aborted | Hint | Unasked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from uuid import UUID
 
 from casts.models import BreakerState, Cast, Gate, Waiter
-from generations.models import IN_FLIGHT, Generation
+from generations.models import Generation
 from spells.models import Provider, Tool
 
 from . import sql
@@ -144,7 +144,7 @@ def measure(*, gates: Sequence[Gate], moment: datetime) -> list[Room]:
             moment=moment,
             waiting=set(_waiting_initiators(gate)),
             rung=Waiter.objects.filter(gate=gate.pk, rung_at__gt=told_after).count(),
-            has_live_probe=gate.probe_id is not None and Generation.objects.filter(pk=gate.probe_id, status__in=IN_FLIGHT).exists(),
+            has_live_probe=gate.probe_id is not None and Generation.objects.in_flight().filter(pk=gate.probe_id).exists(),
         )
         for gate in gates
     ]
@@ -163,7 +163,7 @@ def _count_calls(rooms: Sequence[Room]) -> None:
         by_tool[tool_id].append(providers[provider_id])
     if not by_tool:
         return
-    calls = list(Generation.objects.filter(tool__in=by_tool, status__in=IN_FLIGHT).values_list("tool_id", "cast_id"))
+    calls = list(Generation.objects.in_flight().filter(tool__in=by_tool).values_list("tool_id", "cast_id"))
     owners: dict[UUID, int] = {}
     if any(room.waiting for room in rooms):  # by their ids, not by a join: how few they are, the planner would not know
         owners = dict(Cast.objects.filter(pk__in={cast_id for _, cast_id in calls}).values_list("pk", "initiator_id"))

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, Max, OuterRef, Q
 
 from casts.models import Cast, FanOut
-from generations.models import LIVE, Generation, GenerationStatus
+from generations.models import IN_FLIGHT, LIVE, Generation, GenerationStatus
 from spells.models import Effects, OnFailure, Tool
 from spells.plan import Plan, PlanStep, plan_of
 
@@ -43,6 +43,7 @@ class Attempt:
     deadline_at: datetime | None
     started_at: datetime | None
     booked_at: datetime | None
+    unfetched_at: datetime | None
 
     @classmethod
     def of(cls, generation: Generation) -> "Attempt":
@@ -55,6 +56,16 @@ class Attempt:
     @property
     def is_live(self) -> bool:
         return self.status in LIVE
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Tell whether it takes room: not once its provider is done, and its files alone are waited for."""
+        return self.status in IN_FLIGHT and self.unfetched_at is None
+
+    @property
+    def is_job(self) -> bool:
+        """Tell whether its provider may be at work on it, under an id that we know."""
+        return self.status == GenerationStatus.SUBMITTED and bool(self.job_id) and self.unfetched_at is None
 
 
 _ATTEMPT_COLUMNS = (
@@ -76,6 +87,7 @@ _ATTEMPT_COLUMNS = (
     "deadline_at",
     "started_at",
     "cost_booked_at",
+    "unfetched_at",
 )
 
 

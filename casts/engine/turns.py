@@ -193,7 +193,7 @@ def judge(turn: Turn) -> Iterator[Change]:
     What this conductor has at work is neither: a claim that was lost and taken again leaves its calls as they are.
     """
     state, now = turn.state, turn.now
-    jobs = [attempt for attempt in state.live() if attempt.status == GenerationStatus.SUBMITTED and attempt.job_id]
+    jobs = [attempt for attempt in state.live() if attempt.is_job]
     if turn.is_cancelled or turn.is_late:
         turn.withdrawn += jobs
     stopping = confirmed(attempt.id for attempt in jobs) if turn.is_cancelled else {}
@@ -216,9 +216,9 @@ def _judge_job(turn: Turn, attempt: Attempt, *, stopping_since: datetime | None)
     state, now = turn.state, turn.now
     is_past = attempt.deadline_at is not None and attempt.deadline_at <= now
     if turn.is_late or is_past:
-        turn.withdrawn += [attempt] if attempt.job_id else []
+        turn.withdrawn += [attempt] if attempt.is_job else []
         yield overdue(state=state, attempt=attempt, now=now)
-    elif turn.is_cancelled and state.tool_of(attempt).effects == Effects.PURE:
+    elif turn.is_cancelled and (state.tool_of(attempt).effects == Effects.PURE or attempt.unfetched_at is not None):
         yield Change(attempt=attempt, status=GenerationStatus.CANCELLED, reason=state.cast.reason)
     elif turn.is_cancelled and stopping_since is not None:
         if stopping_since + PATIENCE <= now:

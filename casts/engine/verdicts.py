@@ -8,12 +8,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from generations.answers import MAX_STAGE_CHARACTERS
 from generations.artifacts import StoredArtifact
 from generations.models import GenerationStatus
 from generations.tools.contract import Cost, Lost, Progress, Result, Submitted, ToolError
+from generations.unfetched import Unfetched
 from spells.models import Effects, Recovery, Tool
 from spells.plan import PlanStep
 
+from .fetches import next_try
 from .owners import is_away
 from .reports import Aborted, Hint, News, Report, Unasked, Via
 from .state import Attempt, CastState
@@ -60,9 +63,11 @@ class Change:
     job_id: str = ""
     job_handle: Mapping[str, str] = field(default_factory=dict)
     made: Sequence[StoredArtifact] = field(default_factory=tuple)
+    unfetched: Mapping[str, Any] | None = None
+    took_room: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.was = self.attempt.status
+        self.was, self.took_room = self.attempt.status, self.attempt.is_in_flight
 
     def take_effect(self, *, now: datetime) -> None:
         """Make the attempt look as its row will once this is written."""
@@ -72,10 +77,12 @@ class Change:
         attempt.job_id = self.job_id or attempt.job_id
         attempt.progress = self.progress or attempt.progress
         attempt.booked_at = attempt.booked_at or (now if self.cost else None)
+        attempt.unfetched_at = attempt.unfetched_at or (now if self.unfetched else None)
 
     def follow(self, earlier: "Change") -> None:
         """Take over from a change of the same attempt that was not written yet: one statement writes both."""
-        self.was = earlier.was
+        self.was, self.took_room = earlier.was, earlier.took_room
+        self.unfetched = self.unfetched or earlier.unfetched
         self.cost = self.cost or earlier.cost
         if not self.job_id:
             self.job_id, self.job_handle = earlier.job_id, earlier.job_handle
@@ -124,6 +131,8 @@ def _judged(*, state: CastState, attempt: Attempt, news: News, now: datetime) ->
         case Result():
             cost = news.cost or (Cost(usd=Decimal(0)) if state.tool_of(attempt).effects == Effects.PURE else None)
             change = Change(attempt=attempt, status=GenerationStatus.SUCCEEDED, output=dict(news.output), cost=cost)
+        case Unfetched():
+            change = _unfetched(state=state, attempt=attempt, news=news, now=now)
         case Submitted():
             poll_at = now + timedelta(seconds=jittered(news.poll_after))
             change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, poll_at=poll_at)
@@ -165,6 +174,20 @@ def troubled_progress(before: dict[str, Any] | None, error: ToolError) -> dict[s
     return {"percent": None, "stage": "", "preview": None, **(before or {}), "trouble": error.message[:MAX_TROUBLE_CHARACTERS]}
 
 
+def _unfetched(*, state: CastState, attempt: Attempt, news: Unfetched, now: datetime) -> Change:
+    """Judge a result whose files are not all here: they are tried for again, or it is given up with what is known of it."""
+    again_at = None if news.error.permanent else next_try(state=state, attempt=attempt, asked=news.error.retry_after, now=now)
+    if again_at is None:
+        document = error_document(state=state, attempt=attempt, error=news.error)
+        if attempt.unfetched_at is not None:
+            document["message"] += f" It was given up after {(now - attempt.unfetched_at).total_seconds() / 60:.0f} minutes."
+        return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=news.cost, unfetched=news.left)
+    shown = shown_progress(attempt.progress, Progress(stage=f"fetching what was made: {news.error.message}"[:MAX_STAGE_CHARACTERS]))
+    change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, progress=shown, poll_at=again_at)
+    change.cost, change.unfetched = news.cost, news.left
+    return change
+
+
 def abandoned(*, state: CastState, attempt: Attempt, late_output: dict[str, Any] | None, now: datetime) -> Change:
     """Judge a running attempt whose holder lost its claim: nobody will report on it but what came late already."""
     if late_output is not None:
@@ -174,7 +197,11 @@ def abandoned(*, state: CastState, attempt: Attempt, late_output: dict[str, Any]
 
 
 def overdue(*, state: CastState, attempt: Attempt, now: datetime) -> Change:
-    """Judge a submitted attempt past its deadline. A billed one may have cost money: nobody knows."""
+    """Judge a submitted attempt past its deadline. A billed one may have cost money: nobody knows, unless it is done and its files are missing."""
+    if attempt.unfetched_at is not None:
+        told = (attempt.progress or {}).get("stage", "")
+        error = ToolError(f"What was made could not be fetched before the deadline ({told}).", code="output_not_kept", permanent=True)
+        return _failure(state=state, attempt=attempt, error=error, now=now)
     trouble = (attempt.progress or {}).get("trouble")
     why = f" It could not be asked last: {trouble}" if trouble else ""
     error = ToolError(f"The provider did not finish the job before its deadline.{why}", code="deadline_exceeded")

@@ -157,6 +157,6 @@ class _Scene:
                 yield "generation", shown
 
     def _short(self, origin: Origin, ids: Collection[UUID]) -> dict[UUID, Any]:
-        rows = Generation.objects.filter(pk__in=ids).select_related("step__tool").defer("inputs", "output", "late_output")
+        rows = Generation.objects.filter(pk__in=ids).select_related("step__tool").defer("inputs", "output", "late_output", "unfetched")
         serializer = GenerationShortSerializer(context={"request": origin})
         return {row.pk: serializer.to_representation(row) for row in rows.order_by("id")}

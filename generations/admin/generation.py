@@ -36,13 +36,17 @@ class GenerationAdmin(RecordAdmin[Generation]):
     sortable_by = ("id_shown", "cost_shown")
     ordering = ("-pk",)
     unlisted = (
-        *("inputs", "output", "late_output", "error", "progress", "cost_basis", "reason", "step__params", "step__for_each", "step__when"),
+        *("inputs", "output", "late_output", "unfetched", "error", "progress", "cost_basis", "reason"),
+        *("step__params", "step__for_each", "step__when"),
         *(f"step__tool__{name}" for name in ("input_schema", "output_schema", "config", "pricing", "description")),
     )
     empty_list = "No generations match. They appear as soon as a cast calls its first tool."
     fieldsets = (
         (None, {"fields": ("cast_shown", "step_shown", "tool_shown", "status_shown", "reason", "error_shown", "pictures_shown")}),
-        ("What went in, what came out", {"fields": ("inputs_shown", "output_shown", "late_output_shown", "progress_shown")}),
+        (
+            "What went in, what came out",
+            {"fields": ("inputs_shown", "output_shown", "unfetched_shown", "late_output_shown", "progress_shown")},
+        ),
         ("Cost", {"fields": ("cost_shown", "cost_basis_shown", "cost_booked_at")}),
         ("Times", {"fields": ("created_at", "started_at", "finished_at", "took", "poll_at", "retry_at", "deadline_at")}),
         ("Bookkeeping", {"fields": ("id", "round", "epoch", "lost", "job_id", "job_handle", "cancellation_shown", "idempotency_key")}),
@@ -50,7 +54,7 @@ class GenerationAdmin(RecordAdmin[Generation]):
     readonly_fields = (
         *("cast_shown", "step_shown", "tool_shown", "status_shown", "error_shown", "pictures_shown"),
         *("inputs_shown", "output_shown", "late_output_shown", "progress_shown", "cost_shown", "cost_basis_shown", "took"),
-        "cancellation_shown",
+        *("cancellation_shown", "unfetched_shown"),
     )
 
     def matches(self, word: str) -> Q:
@@ -113,6 +117,10 @@ class GenerationAdmin(RecordAdmin[Generation]):
     @admin.display(description="output")
     def output_shown(self, generation: Generation) -> SafeString:
         return json_html(generation.output, picture=picture_of)
+
+    @admin.display(description="not fetched")
+    def unfetched_shown(self, generation: Generation) -> SafeString:
+        return json_html(generation.unfetched, picture=picture_of)
 
     @admin.display(description="late output")
     def late_output_shown(self, generation: Generation) -> SafeString:

@@ -44,6 +44,10 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
     def live(self) -> Self:
         return self.filter(status__in=LIVE)
 
+    def in_flight(self) -> Self:
+        """Keep the calls that take room: not those that are done at their provider, and whose files alone are waited for."""
+        return self.filter(status__in=IN_FLIGHT, unfetched_at__isnull=True)
+
     def succeeded(self) -> Self:
         return self.filter(status=GenerationStatus.SUCCEEDED)
 
@@ -61,7 +65,8 @@ class Generation(models.Model):
     how far it came, so it counts apart and the next attempt bears the same idempotency key. `excused` on a failed attempt: its provider was away, or
     asked us to slow down, so that nothing is known of the call itself; it is kept, for it was made and may have cost
     money, and does not count against the attempts that the step has. `cost_usd` is empty while unknown;
-    `cost_booked_at` says that it is in its cast's sum. `late_output` is a result that came when nobody waited any more.
+    `cost_booked_at` says that it is in its cast's sum. `unfetched` is what is left of a result whose files could not all be fetched, `unfetched_at` since when:
+    while it is submitted, they are tried for again, and it takes no room of its provider's. `late_output` is a result that came when nobody waited any more.
     `job_id` names the job at its provider, `job_handle` is what else its adapter needs to ask for it.
     """
 
@@ -78,6 +83,8 @@ class Generation(models.Model):
     inputs = models.JSONField(default=dict)
     output = models.JSONField(null=True, blank=True)
     late_output = models.JSONField(null=True, blank=True)
+    unfetched = models.JSONField(null=True, blank=True)
+    unfetched_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     reason = models.TextField(blank=True)
     progress = models.JSONField(null=True, blank=True)
@@ -177,6 +184,10 @@ class Generation(models.Model):
             ),
             models.CheckConstraint(
                 name="generation_booked_cost_is_known", condition=Q(cost_booked_at__isnull=True) | Q(cost_usd__isnull=False)
+            ),
+            models.CheckConstraint(
+                name="generation_unfetched_iff_since_when",
+                condition=Q(unfetched__isnull=True, unfetched_at__isnull=True) | Q(unfetched__isnull=False, unfetched_at__isnull=False),
             ),
             models.CheckConstraint(name="generation_cost_is_not_negative", condition=Q(cost_usd__isnull=True) | Q(cost_usd__gte=0)),
         ]

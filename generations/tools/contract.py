@@ -145,6 +145,7 @@ class Request:
     for each try of one call until its provider said what became of it, and new for a try after a definite failure. `timeout_seconds` is
     what the engine allows the call; an adapter hands it on to its client. `callback_url` is where the provider may tell
     us of the job; empty when it could not reach us. `job_handle` is the `handle` of the job that is asked for.
+    `unfetched` is what is left to fetch of a result that was told already; no adapter is asked for that.
     `price_table` is the number of the tool's price table that `pricing` holds. `deadline_seconds` is how long a job may
     take in all. `traceparent` is the place of the call in its trace, if it is traced.
     """
@@ -162,6 +163,7 @@ class Request:
     deadline_seconds: float = 3600.0
     callback_url: str = ""
     job_handle: Mapping[str, str] = field(default_factory=dict)
+    unfetched: Mapping[str, Json] | None = None
     price_table: int = 1
     traceparent: str = ""
     on_progress: Callable[[Progress], None] = lambda progress: None  # noqa: ARG005 - nobody listens unless told to

@@ -409,6 +409,8 @@ def hostile_cast():
         status=GenerationStatus.UNKNOWN,
         inputs={SCRIPT: ['"><img src=x onerror=alert(1)>'], "picture": {"artifact": "javascript:alert(1)", "mime_type": "image/png"}},
         late_output={"late": SCRIPT},
+        unfetched={"output": {}, "files": [{"at": [SCRIPT], "url": f"javascript:{SCRIPT}", "name": SCRIPT, "mime_type": ""}], "bytes": 0},
+        unfetched_at=database_now(),
         error={"message": SCRIPT, "code": SCRIPT, SCRIPT: [SCRIPT]},
         job_id=f"{SCRIPT}\u202e",
         progress={"percent": SCRIPT, "stage": SCRIPT},

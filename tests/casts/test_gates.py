@@ -8,9 +8,11 @@ from django.test.utils import CaptureQueriesContext
 
 from casts import engine
 from casts.clock import database_now
+from casts.engine import Via
 from casts.models import Gate, Waiter, Wakeup
 from generations.models import Generation
-from generations.tools.contract import Submitted
+from generations.tools.contract import Result, Submitted, ToolError
+from generations.unfetched import Unfetched
 from spells.models import Provider
 
 from .scenes import Hand, cast, statuses, tool, user, version
@@ -84,6 +86,22 @@ def test_a_job_at_a_provider_takes_room_until_it_ends(one_at_once):
     running.answer("one", Submitted(job_id="job"))
     assert looked(second).called() == []
     assert not is_due(second)
+
+
+def test_a_call_whose_files_alone_are_waited_for_takes_no_room(one_at_once, clock):
+    first, second, third = casts_of(version({"key": "one", "tool": one_at_once}), "ada", "ada", "ada")
+    running = looked(first)
+    looked(second)
+    looked(third)
+    left = {"output": {"file": None}, "files": [{"at": ["file"], "url": "https://a.test/1", "name": "", "mime_type": ""}], "bytes": 0}
+    running.answer("one", Unfetched(left=left, error=ToolError("It could not be fetched.")))
+    assert is_due(second)
+    assert looked(second).called() == [("one", 0)]
+    clock.advance(seconds=6)
+    running.look()
+    running.answer("one", Result(output={}), via=Via.POLL)
+    assert statuses(first) == {"one": ["succeeded"]}
+    assert not is_due(third)  # no room came free by that
 
 
 def test_the_slot_of_a_dead_worker_comes_back_when_its_call_is_judged(one_at_once, clock):

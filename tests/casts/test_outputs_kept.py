@@ -4,7 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
+from casts.engine import fetches
 from generations import remote_files
 from generations.artifacts import open_stored
 from generations.catalogue import sync_tools
@@ -12,6 +14,8 @@ from generations.models import Artifact, Generation
 from generations.tools import registry
 from generations.tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, Submitted
 from spells.models import Tool
+from tests.api import ApiClient, client_of, get
+from tests.factories import UserFactory
 from tests.generations.website import Page, website
 
 from .scenes import billed, cast
@@ -43,6 +47,7 @@ class Painter(Adapter):
 def painter(monkeypatch):
     monkeypatch.setitem(registry.BUILT_IN, Painter.key, f"{__name__}:Painter")
     monkeypatch.setattr(remote_files, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(fetches, "FIRST_WAIT_SECONDS", 0.1)
     registry.forget()
     yield
     registry.forget()
@@ -89,6 +94,18 @@ def test_a_large_value_can_be_queried_by_a_later_step(settings, monkeypatch):
 
 
 @pytest.mark.parametrize("later", [False, True])
+def test_a_file_that_cannot_be_fetched_yet_is_fetched_later_and_nothing_is_called_again(site, later):
+    """More failures than one answer is tried for: its provider's storage is away for a while."""
+    url = site.put("/a.png", b"\x89PNG\r\n\x1a\n and so on", before=[Page(status=503) for _ in range(10)])
+    started = paint(url=url, later=later)
+    assert started.status == "succeeded", started.error
+    generation = Generation.objects.get()
+    assert (generation.attempt, generation.cost_usd, started.cost_usd) == (1, COST.usd, COST.usd)
+    assert started.outputs["image"]["source_url"] == url
+    assert len(site.seen) == 11
+
+
+@pytest.mark.parametrize("later", [False, True])
 def test_a_file_that_cannot_be_had_fails_the_step_once_and_its_cost_is_booked(site, later):
     started = paint(url=site.put("/gone.png", b"", status=404), later=later)
     assert (started.status, started.error["code"]) == ("failed", "output_not_kept")
@@ -97,3 +114,16 @@ def test_a_file_that_cannot_be_had_fails_the_step_once_and_its_cost_is_booked(si
     generation = Generation.objects.get()
     assert (generation.attempt, generation.cost_usd) == (1, COST.usd)
     assert not Artifact.objects.exists()
+
+
+def test_what_could_not_be_fetched_is_shown_to_its_owner_and_to_operators(site):
+    url = site.put("/gone.png", b"", status=404)
+    started = paint(url=f"{url}?signature=abc", later=False)
+    generation = Generation.objects.get()
+    told = get(client_of(started.initiator), f"/generations/{generation.pk}/").json()
+    assert told["unfetched"]["files"] == [{"at": ["images", 0], "url": f"{url}?signature=abc", "name": "", "mime_type": ""}]
+    assert (told["output"], told["cost_usd"]) == (None, "0.25")
+    operator = ApiClient()
+    operator.force_login(UserFactory.create(is_staff=True, is_superuser=True))
+    for name, row in (("casts_cast", started), ("generations_generation", generation)):
+        assert "signature=abc" in operator.get(reverse(f"admin:{name}_change", args=[row.pk])).content.decode()

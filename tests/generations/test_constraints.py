@@ -87,6 +87,10 @@ VIOLATIONS: Violations = {
         partial(GenerationFactory, status=status, poll_at=NOON) for status in GenerationStatus if status != SUBMITTED
     ],
     "generation_booked_cost_is_known": [partial(GenerationFactory, cost_booked_at=NOON, cost_usd=None)],
+    "generation_unfetched_iff_since_when": [
+        partial(GenerationFactory, status=SUBMITTED, unfetched={"files": []}, unfetched_at=None),
+        partial(GenerationFactory, status=SUBMITTED, unfetched=None, unfetched_at=NOON),
+    ],
     "generation_cost_is_not_negative": [partial(GenerationFactory, cost_usd=Decimal("-0.0000000001"))],
     "artifact_sha256_is_lower_case_hex": [
         partial(ArtifactFactory, sha256="A" * 64),

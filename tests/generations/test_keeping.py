@@ -5,6 +5,7 @@ import base64
 import itertools
 import json
 import math
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ from generations.artifacts import Incoming, Workbench, open_stored, store
 from generations.embedded import NotEmbedded, read_data_uri
 from generations.tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, ToolError
 from generations.tools.provider_api import provider_schema
+from generations.unfetched import Unfetched
 
 from .toolbox import picture
 from .website import Page, website
@@ -76,10 +78,26 @@ def kept(output: Any, request: Request | None = None) -> dict[str, Any]:
 
 
 def refused(output: Any, request: Request | None = None, *, code: str = "output_not_kept") -> str:
-    error = keep(Result(output=output, cost=COST), request)
-    assert isinstance(error, ToolError)
-    assert (error.code, error.permanent, error.cost) == (code, True, COST)
+    """Keep an output that never can be, and return why. Where its files are is not forgotten."""
+    told = keep(Result(output=output, cost=COST), request)
+    assert isinstance(told, ToolError | Unfetched)
+    error = told.error if isinstance(told, Unfetched) else told
+    assert (error.code, error.permanent, told.cost) == (code, True, COST)
     return error.message
+
+
+def missing(output: Any, request: Request | None = None, *, seconds: float = 30) -> Unfetched:
+    """Keep an output whose files cannot be had now, and return what is left of it."""
+    told = keep(Result(output=output, cost=COST), request, seconds=seconds)
+    assert isinstance(told, Unfetched), told
+    assert (told.error.code, told.error.permanent, told.cost) == ("output_not_kept", False, COST)
+    return told
+
+
+def again(left: Unfetched, config: dict[str, Any] | None = None) -> Any:
+    """Try again to fetch what is left, as its row brings it back."""
+    request = replace(request_with(config), unfetched=json.loads(json.dumps(left.left)))
+    return asyncio.run(keeping.keep_rest(request=request, adapter=Provider(), seconds=30))
 
 
 def bytes_of(reference: dict[str, Any]) -> bytes:
@@ -177,9 +195,9 @@ def test_what_may_pass_is_tried_again(site, failure):
     assert len(site.seen) == 4
 
 
-def test_after_four_tries_it_is_given_up(site):
+def test_after_four_tries_it_is_left_for_later(site):
     url = site.put("/a.png", {"error": "the disk is on fire"}, status=503)
-    message = refused({"image": RemoteFile(url=f"{url}")})
+    message = missing({"image": RemoteFile(url=f"{url}")}).error.message
     assert message.startswith(f"The output {url} could not be fetched: 127.0.0.1 answered 503")
     assert "the disk is on fire" in message
     assert message.endswith("It was tried 4 times.")
@@ -194,21 +212,90 @@ def test_what_will_not_pass_is_not_tried_again(site, status):
 
 def test_a_provider_that_asks_for_more_time_than_there_is_is_not_waited_for(site):
     url = site.put("/a.png", b"", status=429, headers={"Retry-After": "3000"})
-    assert "429" in refused({"image": RemoteFile(url=url)})
+    left = missing({"image": RemoteFile(url=url)})
+    assert "429" in left.error.message
+    assert left.error.retry_after == 3000
     assert len(site.seen) == 1
 
 
-def test_a_file_that_does_not_come_in_time_is_given_up(site, monkeypatch):
+def test_a_file_that_does_not_come_in_time_is_left_for_later(site, monkeypatch):
     monkeypatch.setattr(keeping, "LEAST_SECONDS", 0.3)
     url = site.put("/slow", b"", hang=True)
-    error = keep(Result(output={"file": RemoteFile(url=url)}, cost=COST), seconds=0.1)
-    assert (error.code, error.cost) == ("output_not_kept", COST)
-    assert "did not answer in time" in error.message
+    assert "did not answer in time" in missing({"file": RemoteFile(url=url)}, seconds=0.1).error.message
 
 
-def test_one_that_cannot_be_had_stops_the_others(site):
+def test_one_that_cannot_be_had_stops_the_others_and_none_is_forgotten(site):
     bad, slow = site.put("/bad", b"", status=404), site.put("/slow", b"", hang=True)
-    assert "/bad" in refused({"files": [RemoteFile(url=slow), RemoteFile(url=bad)]})
+    told = keep(Result(output={"files": [RemoteFile(url=slow, name="s"), RemoteFile(url=bad)]}, cost=COST))
+    assert "/bad" in told.error.message
+    assert told.error.permanent
+    assert [(file["at"], file["url"], file["name"]) for file in told.left["files"]] == [(["files", 0], slow, "s"), (["files", 1], bad, "")]
+
+
+def test_what_is_left_is_fetched_later_and_what_is_here_is_not_fetched_again(site):
+    here = site.put("/here.png", PNG)
+    away = site.put("/away.txt", b"late", headers={"Content-Type": "text/plain"}, before=[Page(status=503) for _ in range(16)])
+    request = request_with()
+    output = {
+        "n": 1,
+        "image": RemoteFile(url=here),
+        "deep": [{"files": [RemoteFile(url=away, name="note.txt")]}],
+        "again": RemoteFile(url=away),
+    }
+    left = missing(output, request)
+    assert bytes_of(left.left["output"]["image"]) == PNG
+    assert left.left["output"]["deep"] == [{"files": [None]}]
+    assert left.left["files"] == [
+        {"at": ["deep", 0, "files", 0], "url": away, "name": "note.txt", "mime_type": ""},
+        {"at": ["again"], "url": away, "name": "", "mime_type": ""},
+    ]
+    assert [made.source_url for made in request.workbench.made] == [here]
+    left = again(left)
+    assert isinstance(left, Unfetched)
+    assert left.cost is None  # it was told before
+    result = again(left)
+    assert isinstance(result, Result), result
+    assert bytes_of(result.output["deep"][0]["files"][0]) == bytes_of(result.output["again"]) == b"late"
+    assert (result.output["n"], result.output["image"]["source_url"]) == (1, here)
+    assert [seen.path for seen in site.seen].count("/here.png") == 1
+
+
+def test_all_files_together_are_bounded_over_all_tries(site, monkeypatch):
+    monkeypatch.setattr(remote_files, "MAX_TOTAL_BYTES", 5000)
+    first = site.put("/1", b"1" * 3000)
+    second = site.put("/2", b"2" * 3000, before=[Page(status=503) for _ in range(4)])
+    left = missing({"files": [RemoteFile(url=first), RemoteFile(url=second)]})
+    told = again(left)
+    assert (told.error.permanent, "larger than 5000 bytes together" in told.error.message) == (True, True)
+
+
+def test_what_is_left_of_a_large_output_fits_into_a_row(site, settings):
+    settings.LARGE_VALUE_BYTES = 10_000
+    url = site.put("/a.png", PNG, before=[Page(status=503) for _ in range(4)])
+    left = missing({"text": "word " * 1_000_000, "image": RemoteFile(url=url)})
+    assert left.left["output"]["text"]["size"] == 5_000_000
+    result = again(left)
+    assert bytes_of(result.output["image"]) == PNG
+    assert result.output["text"] == left.left["output"]["text"]
+
+
+def test_what_does_not_fit_into_a_row_is_given_up_but_for_the_addresses(site):
+    url = site.put("/a.png", b"", status=503)
+    told = keep(Result(output={"made": ["word " * 1_000_000, RemoteFile(url=url)]}, cost=COST))
+    assert (told.error.permanent, told.left["output"]) == (True, {})
+    assert told.left["files"] == [{"at": ["made", 1], "url": url, "name": "", "mime_type": ""}]
+
+
+def test_a_key_that_is_gone_leaves_what_is_left_as_it_was(site):
+    class Locked(Provider):
+        def file_headers(self, request):
+            raise ToolError("No key.", code="secret_missing", permanent=True)
+
+    url = site.put("/a.png", PNG, before=[Page(status=503) for _ in range(4)])
+    left = missing({"image": RemoteFile(url=url)})
+    told = asyncio.run(keeping.keep_rest(request=replace(request_with(), unfetched=left.left), adapter=Locked(), seconds=30))
+    assert isinstance(told, Unfetched)
+    assert (told.left, told.error.code) == (left.left, "secret_missing")
 
 
 @pytest.mark.parametrize(
@@ -432,9 +519,18 @@ def test_a_preview_that_cannot_be_had_is_left_out(site, caplog):
 # Storage
 
 
-def test_a_storage_that_fails_is_told_with_what_the_call_cost(site, artifact_folder):
+def test_a_storage_that_fails_is_told_with_what_the_call_cost(artifact_folder):
     artifact_folder.write_text("in the way")
-    assert "cannot be stored" in refused({"file": RemoteFile(url=site.put("/a", b"x"))})
+    assert "cannot be stored" in refused({"file": as_base64(NOISE)})
+
+
+def test_files_that_cannot_be_stored_now_are_fetched_once_they_can(site, artifact_folder):
+    artifact_folder.write_text("in the way")
+    left = missing({"file": RemoteFile(url=site.put("/a", b"x"))})
+    assert "it cannot be stored" in left.error.message
+    assert isinstance(again(left), Unfetched)
+    artifact_folder.unlink()
+    assert bytes_of(again(left).output["file"]) == b"x"
 
 
 def test_bytes_that_are_not_kept_leave_nothing(artifact_folder):
