@@ -4,9 +4,18 @@ from drf_spectacular.utils import OpenApiExample
 
 from generations.api_examples import CAST_ID, GENERATION_VALUE, REFERENCE_VALUE
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - the one of the specification
 ORDER = OpenApiExample(
     "The latest version of a spell, with a budget",
     value={"spell": "illustrated-story", "inputs": {"theme": "a lighthouse keeper"}, "max_cost_usd": "0.50"},
+    request_only=True,
+)
+ORDER_WITH_CALLBACK = OpenApiExample(
+    "With a callback",
+    value={
+        "spell": "illustrated-story",
+        "callback": {"url": "https://shop.example.org/hooks/grimoire", "secret": SECRET, "events": ["cast.succeeded", "cast.failed"]},
+    },
     request_only=True,
 )
 PINNED_ORDER = OpenApiExample("One version of a spell", value={"spell": "illustrated-story@3", "inputs": {}}, request_only=True)
@@ -33,6 +42,7 @@ _CAST = {
     "waiting_for": None,
     "initiator": "ada",
     "idempotency_key": "order-66",
+    "callback": None,
     "created_at": "2026-11-23T20:14:02.873Z",
     "started_at": "2026-11-23T20:14:02.901Z",
     "finished_at": "2026-11-23T20:14:06.040Z",

@@ -18,6 +18,7 @@ from casts import engine
 from casts.engine import IdempotencyKeyReusedError, InvalidInputsError, NotPublishedError, Started, ToolDisabledError
 from casts.metrics.counters import CASTS_STARTED
 from casts.models import Cast
+from casts.notifications.subscriptions import Callback, call_back
 from generations.artifacts import REFERENCE_KEY, readable_by
 from spells import schemas
 from spells.models import Spell, SpellVersion, Tool
@@ -39,11 +40,14 @@ class Order:
     tool: str = ""
     inputs: Mapping[str, Any]
     max_cost_usd: Decimal | None = None
+    callback: Callback | None = None
 
     def digest(self) -> str:
         """Return what tells this order from another: equal orders have equal digests, however they were written."""
         budget = None if self.max_cost_usd is None else f"{self.max_cost_usd.normalize():f}"
         said = {"spell": self.spell, "tool": self.tool, "inputs": self.inputs, "max_cost_usd": budget}
+        if self.callback is not None:  # one without is what it was before there were any
+            said["callback"] = self.callback.document()
         return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -75,10 +79,12 @@ def _place(*, order: Order, user: User, now: datetime, idempotency_key: str | No
         earlier = Cast.objects.filter(initiator=user.pk, idempotency_key=idempotency_key).first()
         if earlier is not None:
             return Started(cast=engine.same_request(earlier, digest), created=False)
+    if order.callback is not None:
+        order.callback.check()
     with transaction.atomic():
         version = _version_of_tool(order.tool, now) if order.tool else _version_of_spell(order.spell, user)
         _check_references(order.inputs, user)
-        return engine.start(
+        started = engine.start(
             version=version,
             initiator_id=user.pk,
             inputs=order.inputs,
@@ -87,6 +93,9 @@ def _place(*, order: Order, user: User, now: datetime, idempotency_key: str | No
             request_digest=digest,
             max_cost_usd=order.max_cost_usd,
         )
+        if started.created and order.callback is not None:
+            call_back(cast=started.cast, callback=order.callback, now=now)
+    return started
 
 
 def _version_of_spell(named: str, user: User) -> SpellVersion:

@@ -42,12 +42,16 @@ class _Ring:
         return json.dumps([str(cast_id) for cast_id in sorted(self.cast_ids)] if len(self.cast_ids) <= MOST_NAMED else [])
 
 
-def knock(*, cast_id: UUID) -> None:
-    """Ring the doorbell for a cast once the current transaction has committed: once for all casts of the transaction."""
+def knock(*, cast_id: UUID | None = None) -> None:
+    """Ring the doorbell for a cast once the current transaction has committed: once for all casts of the transaction.
+
+    Without a cast: for an errand that belongs to none.
+    """
     # Django takes a ring away with the savepoint that made it, so one that stands here will not go before this knock would
     waiting = [hook for hook in (entry[1] for entry in connection.run_on_commit) if isinstance(hook, _Ring)]
     ring = waiting[-1] if waiting else _Ring()
-    ring.cast_ids.add(cast_id)
+    if cast_id is not None:
+        ring.cast_ids.add(cast_id)
     if not waiting:
         transaction.on_commit(ring, robust=True)
 

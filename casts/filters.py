@@ -7,9 +7,17 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django_filters.fields import IsoDateTimeField
-from django_filters.rest_framework import CharFilter, FilterSet, IsoDateTimeFilter, MultipleChoiceFilter
+from django_filters.rest_framework import (
+    BooleanFilter,
+    CharFilter,
+    ChoiceFilter,
+    FilterSet,
+    IsoDateTimeFilter,
+    MultipleChoiceFilter,
+    UUIDFilter,
+)
 
-from casts.models import Cast
+from casts.models import Cast, Notification, NotificationChannel, NotificationKind, NotificationStatus
 from casts.progress import ShownStatus
 
 
@@ -51,3 +59,24 @@ class CastFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
         except ValueError:
             return casts.filter(matches)  # not an id
         return casts.filter(matches)
+
+
+class NotificationFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
+    """Filters of notifications. Several of them must all hold; of several kinds, one must."""
+
+    unread = BooleanFilter(method="by_reading", help_text="Those of the inbox that you have not read; or, if false, that you have.")
+    kind = MultipleChoiceFilter(choices=NotificationKind.choices, help_text="Those of one of these kinds.")
+    channel = ChoiceFilter(choices=NotificationChannel.choices, help_text="Those over one channel.")
+    status = ChoiceFilter(choices=NotificationStatus.choices, method="by_status", help_text="Those that are so far.")
+    cast = UUIDFilter(field_name="cast_id", help_text="Those of one cast.")
+
+    class Meta:
+        model = Notification
+        fields: list[str] = []
+
+    def by_reading(self, rows: QuerySet[Notification], _name: str, unread: bool) -> QuerySet[Notification]:
+        return rows.filter(channel=NotificationChannel.INBOX, read_at__isnull=unread)
+
+    def by_status(self, rows: Any, _name: str, status: str) -> QuerySet[Notification]:
+        found: QuerySet[Notification] = rows.in_status(NotificationStatus(status))
+        return found

@@ -10,7 +10,10 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from casts.casting import Order
-from casts.models import Cast, CastEvent, EventKind
+from casts.models import EVENT_KINDS, Cast, CastEvent, EventKind
+from casts.notifications.destinations import MAX_CHARACTERS
+from casts.notifications.payloads import shown_callback
+from casts.notifications.subscriptions import Callback
 from casts.progress import ShownStatus, progress_of
 from casts.providers import WaitingFor, waiting_for
 from generations.serializers import OBJECT, OBJECT_OR_NULL, ErrorField, MoneyField, OptionalMoneyField
@@ -23,6 +26,28 @@ _BUDGET = {
     "pattern": r"^[0-9]{1,10}(\.[0-9]{1,10})?$",
     "description": 'What the cast may cost, in US dollars, as text: "0.50". No billed call starts once it is spent.',
 }
+EVENTS = {
+    "type": "array",
+    "items": {"type": "string", "enum": list(EVENT_KINDS)},
+    "uniqueItems": True,
+    "minItems": 1,
+    "description": "Of which kinds of events to tell. By default all that concern casts as a whole: `cast.succeeded` and so on.",
+}
+_CALLBACK = {
+    "type": "object",
+    "description": "Where to tell what becomes of the cast, by webhooks signed as Standard Webhooks says.",
+    "properties": {
+        "url": {"type": "string", "maxLength": MAX_CHARACTERS, "description": "An https address on the public internet."},
+        "secret": {
+            "type": "string",
+            "writeOnly": True,
+            "description": "What signs: `whsec_` and 24 to 64 random bytes in base64. It is kept encrypted, and never shown.",
+        },
+        "events": EVENTS,
+    },
+    "required": ["url", "secret"],
+    "additionalProperties": False,
+}
 CAST_ORDER: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -34,13 +59,14 @@ CAST_ORDER: Mapping[str, Any] = {
         },
         "inputs": _INPUTS,
         "max_cost_usd": _BUDGET,
+        "callback": _CALLBACK,
     },
     "required": ["spell"],
     "additionalProperties": False,
 }
 TOOL_ORDER: Mapping[str, Any] = {
     "type": "object",
-    "properties": {"inputs": _INPUTS, "max_cost_usd": _BUDGET},
+    "properties": {"inputs": _INPUTS, "max_cost_usd": _BUDGET, "callback": _CALLBACK},
     "additionalProperties": False,
 }
 
@@ -54,7 +80,15 @@ def order_of(body: Any, *, tool: str = "") -> Order:
         tool=tool,
         inputs=said.get("inputs", {}),
         max_cost_usd=None if budget is None else Decimal(budget),
+        callback=_callback_of(said.get("callback")),
     )
+
+
+def _callback_of(said: Mapping[str, Any] | None) -> Callback | None:
+    if said is None:
+        return None
+    asked = {"kinds": tuple(said["events"])} if "events" in said else {}
+    return Callback(url=said["url"], secret=said["secret"], **asked)
 
 
 class CastListSerializer(serializers.ListSerializer[Any]):
@@ -97,6 +131,19 @@ WAITING_FOR = {
 }
 
 
+CALLBACK = {
+    "type": ["object", "null"],
+    "description": "Where it tells what becomes of it, if somebody asked for that.",
+    "properties": {
+        "url": {"type": "string"},
+        "events": {"type": "array", "items": {"type": "string"}},
+        "enabled": {"type": "boolean"},
+        "disabled_reason": {"type": "string"},
+    },
+    "required": ["url", "events", "enabled", "disabled_reason"],
+}
+
+
 class CastSerializer(serializers.ModelSerializer[Cast]):
     """One run of one version of a spell. Needs casts with their shown status."""
 
@@ -112,6 +159,7 @@ class CastSerializer(serializers.ModelSerializer[Cast]):
     progress = serializers.SerializerMethodField()
     waiting_for = serializers.SerializerMethodField()
     initiator = serializers.CharField(source="initiator.get_username")
+    callback = serializers.SerializerMethodField()
     generations = serializers.SerializerMethodField()
 
     class Meta:
@@ -132,6 +180,7 @@ class CastSerializer(serializers.ModelSerializer[Cast]):
             "waiting_for",
             "initiator",
             "idempotency_key",
+            "callback",
             "created_at",
             "started_at",
             "finished_at",
@@ -152,6 +201,10 @@ class CastSerializer(serializers.ModelSerializer[Cast]):
             self.context["waiting_for"] if "waiting_for" in self.context else waiting_for([shown.pk] if shown.finished_at is None else [])
         )
         return known.get(shown.pk)
+
+    @extend_schema_field(CALLBACK)
+    def get_callback(self, shown: Cast) -> dict[str, Any] | None:
+        return shown_callback(getattr(shown, "callback", None))
 
     @extend_schema_field({"type": "string", "format": "uri", "description": "The attempts at its steps."})
     def get_generations(self, shown: Cast) -> str:

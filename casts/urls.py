@@ -1,14 +1,20 @@
 """Addresses of casts, below /api/v1/."""
 
+from typing import Any
+
 from django.urls import URLPattern, path
 
 from casts.callback_views import AdapterCallbackView, CallbackView
+from casts.notification_views import DeliveryViewSet, MailSettingsView, NotificationViewSet
 from casts.provider_views import ProviderViewSet
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
 from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
+from casts.webhook_views import WebhookViewSet
 from spells import urls as _converters  # noqa: F401 - registers the converter of tools' slugs
 
 VERBS = ("cancel", "pause", "resume", "retry")
+WEBHOOK_VERBS = ("enable", "disable", "rotate", "test")
+_WEBHOOK: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 
 urlpatterns: list[URLPattern] = [
     path("casts/", CastViewSet.as_view({"get": "list", "post": "create"}), name="casts"),
@@ -21,5 +27,20 @@ urlpatterns: list[URLPattern] = [
     path("casts/<uuid:cast_id>/events/link/", CastEventLinkView.as_view(), name="cast-events-link"),
     path("providers/", ProviderViewSet.as_view({"get": "list"}), name="providers"),
     path("providers/<tool:slug>/", ProviderViewSet.as_view({"get": "retrieve"}, detail=True), name="provider"),
+    path("notifications/", NotificationViewSet.as_view({"get": "list"}), name="notifications"),
+    path("notifications/read/", NotificationViewSet.as_view({"post": "read_all"}), name="notifications-read"),
+    path("notifications/email/", MailSettingsView.as_view(), name="notifications-email"),
+    path("notifications/<int:pk>/", NotificationViewSet.as_view({"get": "retrieve"}, detail=True), name="notification"),
+    *(
+        path(f"notifications/<int:pk>/{verb}/", NotificationViewSet.as_view({"post": verb}, detail=True), name=f"notification-{verb}")
+        for verb in ("read", "resend")
+    ),
+    path("notifications/<int:notification_id>/deliveries/", DeliveryViewSet.as_view({"get": "list"}), name="notification-deliveries"),
+    path("webhooks/", WebhookViewSet.as_view({"get": "list", "post": "create"}), name="webhooks"),
+    path("webhooks/<int:pk>/", WebhookViewSet.as_view(_WEBHOOK, detail=True), name="webhook"),
+    *(
+        path(f"webhooks/<int:pk>/{verb}/", WebhookViewSet.as_view({"post": verb}, detail=True), name=f"webhook-{verb}")
+        for verb in WEBHOOK_VERBS
+    ),
     path("tools/<tool:slug>/run/", ToolRunViewSet.as_view({"post": "run"}), name="tool-run"),
 ]

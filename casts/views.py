@@ -80,7 +80,7 @@ class CastsView(GenericViewSet[Cast]):
     ordering = "-id"
 
     def get_queryset(self) -> QuerySet[Any]:
-        return with_shown_status(Cast.objects.visible_to(self.request.user)).select_related("version__spell", "initiator")
+        return with_shown_status(Cast.objects.visible_to(self.request.user)).select_related("version__spell", "initiator", "callback")
 
     def order(self, request: Request, order: Order) -> Response:
         """Place an order, wait as the client prefers, and answer with the cast."""
@@ -115,7 +115,7 @@ class CastViewSet(ListModelMixin, RetrieveModelMixin, CastsView):
         parameters=ORDER_HEADERS,
         request={"application/json": dict(CAST_ORDER)},
         responses=ORDER_RESPONSES,
-        examples=[examples.ORDER, examples.PINNED_ORDER],
+        examples=[examples.ORDER, examples.PINNED_ORDER, examples.ORDER_WITH_CALLBACK],
     )
     def create(self, request: Request) -> Response:
         return self.order(request, order_of(request.data))

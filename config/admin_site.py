@@ -29,6 +29,7 @@ ORDER = (
     "Conductors",
     "Events",
     "Notifications",
+    "Subscriptions",
     "Generations",
     "Artefacts",
     "Callbacks",

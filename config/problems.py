@@ -20,6 +20,8 @@ from rest_framework import exceptions
 
 from casts import engine
 from casts.callbacks import DeliveryRefusedError, UnverifiableError
+from casts.notifications.outbox import NotSentError
+from casts.notifications.subscriptions import EmailUnavailableError, TooManyWebhooksError, WebhookDisabledError
 from casts.streaming.seats import ProcessStreamsError, UserStreamsError
 from generations.callback_payloads import BadPayloadError
 from generations.links import LinkRefusedError
@@ -75,6 +77,10 @@ KINDS: Mapping[type[Exception], Kind] = {
     engine.TransitionRefusedError: Kind(409, "transition-refused", "The cast's status forbids this", "status"),
     UserStreamsError: Kind(429, "too-many-streams", "You follow as many casts at once as you may"),
     ProcessStreamsError: Kind(503, "streams-full", "No more streams can be served here now"),
+    TooManyWebhooksError: Kind(409, "too-many-webhooks", "The account has as many webhooks as it may"),
+    EmailUnavailableError: Kind(409, "email-unavailable", "No e-mail can be sent to you"),
+    WebhookDisabledError: Kind(409, "webhook-disabled", "The webhook is disabled"),
+    NotSentError: Kind(409, "not-sent", "What stands in the inbox is not sent"),
     NotOwnerError: SLUG_TAKEN,
     SpellExistsError: SLUG_TAKEN,
     NoDraftError: Kind(409, "no-draft", "There is no draft"),

@@ -73,6 +73,8 @@ def _kept_secret_key() -> str:
 
 
 SECRET_KEY = env.str("DJANGO_SECRET_KEY", default="", validate=_check_secret_key) or _kept_secret_key()
+# Keys of before: what they signed or encrypted can still be read.
+SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", default=[])
 
 
 def _check_public_url(value: str) -> None:
@@ -269,6 +271,9 @@ SPECTACULAR_SETTINGS = {
         "VisibilityEnum": "spells.models.Visibility",
         "EffectsEnum": "spells.models.Effects",
         "EventKindEnum": "casts.models.EventKind",
+        "NotificationKindEnum": "casts.models.NotificationKind",
+        "NotificationStatusEnum": "casts.models.NotificationStatus",
+        "NotificationChannelEnum": "casts.models.NotificationChannel",
     },
     "PATH_CONVERTER_OVERRIDES": {
         "spell": {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
@@ -298,6 +303,9 @@ vars().update(_mail)
 # A server that says nothing for so many seconds is not waited for.
 EMAIL_TIMEOUT = _mail.get("EMAIL_TIMEOUT") or 20
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("GRIMOIRE_EMAIL_FROM", default=f"Grimoire <grimoire@{_public.hostname}>")
+# Hosts that outgoing webhooks may reach though they are not on the public internet, or speak plain http. `*` is any.
+_private: list[str] = env.list("GRIMOIRE_WEBHOOK_PRIVATE_HOSTS", default=[])
+WEBHOOK_PRIVATE_HOSTS = [host.strip().lower() for host in _private if host.strip()]
 
 # For how many seconds a conductor holds a cast without renewing its claim: after a crash, others wait as long.
 LEASE_SECONDS = env.float("GRIMOIRE_LEASE_SECONDS", default=30.0, validate=validate.Range(min=2, max=3600))

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -85,13 +85,23 @@ class Received:
         return json.loads(self.body)
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What a receiver answers: at once, or once the event is set."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    after: threading.Event | None = None
+
+
 @dataclass
 class Mailbox:
     """Where webhooks arrive. `statuses` are answered in turn, then 200, with `headers`."""
 
     url: str
     received: list[Received] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
+    statuses: list[int | Reply] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     waiting: int = 0
     _gate: threading.Event = field(default_factory=threading.Event)
@@ -106,13 +116,14 @@ class Mailbox:
     def let_go(self) -> None:
         self._gate.set()
 
-    def take(self, mail: Received) -> int:
-        """Return the status of the answer."""
+    def take(self, mail: Received) -> Reply:
+        """Return the answer."""
         self.waiting += 1
         assert self._gate.wait(30)
         self.waiting -= 1
+        said = self.statuses.pop(0) if self.statuses else 200
         self.received.append(mail)
-        return self.statuses.pop(0) if self.statuses else 200
+        return said if isinstance(said, Reply) else Reply(said)
 
     def wait(self, count: int) -> list[Received]:
         wait_for(f"{count} webhooks", lambda: len(self.received) >= count, seconds=30)
@@ -126,11 +137,15 @@ def mailbox() -> Iterator[Mailbox]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(box.take(Received(self.path, {name.lower(): value for name, value in self.headers.items()}, body)))
-            for name, value in box.headers.items():
+            reply = box.take(Received(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            if reply.after is not None:
+                reply.after.wait(60)
+            self.send_response(reply.status)
+            for name, value in {"Content-Length": str(len(reply.body)), **box.headers, **reply.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "0")
             self.end_headers()
+            with suppress(ConnectionError):  # who reads only the beginning hangs up
+                self.wfile.write(reply.body)
 
         def log_message(self, *_: Any) -> None:
             """Keep the tests quiet."""

@@ -74,6 +74,25 @@ PARTIAL_INDEXES = {
     ),
     "cancellation_due": PartialIndex("generations_cancellation", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
     "callback_due": PartialIndex("generations_callback", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
+    "notification_due": PartialIndex("casts_notification", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
+    "notification_unread": PartialIndex(
+        "casts_notification", ("recipient_id",), unique=False, words=frozenset({"channel", "inbox", "read_at", "IS NULL"})
+    ),
+    "notification_is_sent_once_per_round": PartialIndex(
+        "casts_notification",
+        ("cast_id", "round", "kind", "channel", "target"),
+        unique=True,
+        words=frozenset({"generation_id", "IS NULL"}),
+    ),
+    "notification_of_a_generation_is_sent_once": PartialIndex(
+        "casts_notification",
+        ("generation_id", "kind", "channel", "target"),
+        unique=True,
+        words=frozenset({"generation_id", "IS NOT NULL"}),
+    ),
+    "subscription_to_email_is_one_per_owner": PartialIndex(
+        "casts_subscription", ("owner_id",), unique=True, words=frozenset({"channel", "email"})
+    ),
     "generation_one_live_per_step_item": PartialIndex(
         "generations_generation",
         ("cast_id", "step_id", "item"),
@@ -149,12 +168,11 @@ def foreign_keys() -> dict[str, ForeignKey]:
     return sqlite_foreign_keys() if connection.vendor == "sqlite" else postgresql_foreign_keys()
 
 
+COLUMNS = {"status", "published_at", "idempotency_key", "ring_at", "rung_at", "due_at", "cost_usd", "channel", "read_at", "generation_id"}
+
+
 def words_of(condition: str) -> frozenset[str]:
-    columns = {
-        name
-        for name in re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", condition))
-        if name in ("status", "published_at", "idempotency_key", "ring_at", "rung_at", "due_at", "cost_usd")
-    }
+    columns = {name for name in re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", condition)) if name in COLUMNS}
     quoted = {word for word in re.findall(r"'([^']*)'", condition) if not word.isdigit()}  # SQLite quotes decimals
     return frozenset({*columns, *quoted, *re.findall(r"IS NOT NULL|IS NULL", condition)})
 

@@ -3,7 +3,8 @@
 from .alert import AlertAdmin, AlertMailAdmin
 from .cast import CastAdmin
 from .gate import GateAdmin, ProviderAdmin
-from .records import CastEventAdmin, ConductorProcessAdmin, NotificationAdmin, WakeupAdmin
+from .notification import NotificationAdmin, SubscriptionAdmin
+from .records import CastEventAdmin, ConductorProcessAdmin, WakeupAdmin
 
 __all__ = [
     "AlertAdmin",
@@ -14,5 +15,6 @@ __all__ = [
     "GateAdmin",
     "NotificationAdmin",
     "ProviderAdmin",
+    "SubscriptionAdmin",
     "WakeupAdmin",
 ]

@@ -1,4 +1,4 @@
-"""What stands around casts, to read: wakeups, events, notifications, conductors."""
+"""What stands around casts, to read: wakeups, events, conductors."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from casts.clock import database_now
-from casts.models import CastEvent, ConductorProcess, Notification, Wakeup
+from casts.models import CastEvent, ConductorProcess, Wakeup
 from generations.admin.generation import short_id
 from spells.admin.json_html import json_html
 from spells.admin.records import RecordAdmin
 from spells.admin.search import matches_id
 
 
-class _OfACast(RecordAdmin[CastEvent | Notification | Wakeup]):
+class _OfACast(RecordAdmin[CastEvent | Wakeup]):
     """Rows of casts."""
 
     search_fields = ("cast_id",)
@@ -28,7 +28,7 @@ class _OfACast(RecordAdmin[CastEvent | Notification | Wakeup]):
         return matches_id(word, field="cast_id") or Q(pk__in=[])
 
     @admin.display(description="cast", ordering="cast")
-    def cast_shown(self, row: CastEvent | Notification | Wakeup) -> SafeString:
+    def cast_shown(self, row: CastEvent | Wakeup) -> SafeString:
         return format_html('<a href="{}">{}</a>', reverse("admin:casts_cast_change", args=[row.cast_id]), short_id(row.cast_id))
 
 
@@ -49,18 +49,6 @@ class CastEventAdmin(_OfACast):
     @admin.display(description="data")
     def data_shown(self, event: CastEvent) -> SafeString:
         return json_html(event.data)
-
-
-@admin.register(Notification)
-class NotificationAdmin(_OfACast):
-    """The outbox of what initiators are told."""
-
-    list_display = ("created_at", "kind", "channel", "target", "attempts", "delivered_at", "cast_shown")
-    list_display_links = ("created_at",)
-    list_filter = ("kind", "channel")
-    fields = ("cast_shown", "round", "kind", "channel", "target", "attempts", "due_at", "created_at", "delivered_at")
-    readonly_fields = ("cast_shown",)
-    empty_list = "No notifications match. One is written when a cast ends."
 
 
 @admin.register(Wakeup)

@@ -80,10 +80,10 @@ def _breakers(now: datetime) -> Iterator[Found]:  # noqa: ARG001 - the others ne
 
 def _notifications(now: datetime) -> Iterator[Found]:
     waiting = Notification.objects.filter(due_at__isnull=False)
-    seconds = age(waiting, "created_at", now)
+    seconds = age(waiting, "due_at", now)  # not since it was written: a receiver may be away for days
     if seconds > settings.GRIMOIRE_ALERT_NOTIFICATION_LAG_SECONDS:
-        count = waiting.count()
-        told = f"{count} notifications are not delivered yet, the oldest for {seconds:.0f} s."
+        count = waiting.filter(due_at__lte=now).count()
+        told = f"{count} notifications are due and not sent, the first for {seconds:.0f} s."
         yield Found(kind=AlertKind.NOTIFICATION_BACKLOG, told=told, details={"waiting": count, "seconds": round(seconds)})
 
 

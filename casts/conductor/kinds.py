@@ -4,10 +4,17 @@ from .alert_mails import AlertMails
 from .callbacks import Callbacks
 from .cancellations import Cancellations
 from .errands import Kind
+from .notifications import Notifications
 from .threads import Threads
 from .watch import Watch
 
 
 def errand_kinds(*, threads: Threads) -> list[Kind]:
     """Return each kind of errand once. `threads` are for what blocks."""
-    return [Callbacks(threads=threads), Cancellations(threads=threads), AlertMails(threads=threads.errands), Watch()]
+    return [
+        Callbacks(threads=threads),
+        Cancellations(threads=threads),
+        Notifications(),
+        AlertMails(threads=threads.errands),
+        Watch(),
+    ]

@@ -12,7 +12,7 @@ from casts.clock import database_now
 from casts.models import Cast, CastStatus, FanOut
 from generations.models import Generation
 
-from . import breakers, changes, ends, gates, measuring
+from . import breakers, changes, ends, gates, measuring, notices
 from . import claims as leases
 from .claims import Claim, Release
 from .gates import Passage
@@ -94,6 +94,7 @@ def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:
     if queued:
         Cast.objects.filter(pk__in=queued, status=CastStatus.QUEUED).update(status=CastStatus.RUNNING, started_at=now)
     ends.end(turns=[turn for turn in turns if turn.end is not None], now=now)
+    notices.tell(notices=notices.of_turns(turns, now=now), now=now)
     waiting = [turn for turn in turns if turn.end is None and not turn.is_held]
     leases.release(releases=[Release(claim=turn.state.claim, due_at=turn.due_at()) for turn in waiting])
     leases.acquit(claims=[turn.state.claim for turn in turns if turn.end is None and turn.is_held])

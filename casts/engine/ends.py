@@ -1,9 +1,9 @@
-"""The end of casts: status, wakeup, event and notification in one transaction."""
+"""The end of casts: status, wakeup and event in one transaction. What it has to tell is written in the same (`notices`)."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Notification, NotificationChannel, NotificationKind, Wakeup
+from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Wakeup
 
 from . import measuring
 from .retrying import LostUpdateError
@@ -13,11 +13,6 @@ EVENTS = {
     CastStatus.SUCCEEDED: EventKind.SUCCEEDED,
     CastStatus.FAILED: EventKind.FAILED,
     CastStatus.CANCELLED: EventKind.CANCELLED,
-}
-NOTIFICATIONS = {
-    CastStatus.SUCCEEDED: NotificationKind.SUCCEEDED,
-    CastStatus.FAILED: NotificationKind.FAILED,
-    CastStatus.CANCELLED: NotificationKind.CANCELLED,
 }
 
 
@@ -29,13 +24,12 @@ def end(*, turns: Sequence[Turn], now: datetime) -> None:
     """
     for turn in turns:
         _end(turn=turn, now=now)
-    tell(ended=[(turn.state.cast, turn.end) for turn in turns if turn.end is not None], now=now)
+    note(ended=[(turn.state.cast, turn.end) for turn in turns if turn.end is not None], now=now)
 
 
-def tell(*, ended: Sequence[tuple[Cast, End]], now: datetime) -> None:
-    """Write the event and the notification of each end. Same transaction as the end itself."""
+def note(*, ended: Sequence[tuple[Cast, End]], now: datetime) -> None:
+    """Write the event of each end. Same transaction as the end itself."""
     CastEvent.objects.bulk_create([_event(cast, end, now) for cast, end in ended])
-    Notification.objects.bulk_create([_notification(cast, end, now) for cast, end in ended], ignore_conflicts=True)
     for cast, end in ended:
         measuring.note_end(cast=cast, status=end.status, error=end.error, now=now)
 
@@ -58,15 +52,3 @@ def _end(*, turn: Turn, now: datetime) -> None:
 
 def _event(cast: Cast, end: End, now: datetime) -> CastEvent:
     return CastEvent(cast_id=cast.pk, kind=EVENTS[end.status], data={"error": end.error} if end.error else {}, at=now)
-
-
-def _notification(cast: Cast, end: End, now: datetime) -> Notification:
-    return Notification(
-        cast_id=cast.pk,
-        round=cast.round,
-        kind=NOTIFICATIONS[end.status],
-        channel=NotificationChannel.INBOX,
-        target=str(cast.initiator_id),
-        created_at=now,
-        delivered_at=now,
-    )

@@ -11,7 +11,7 @@ from generations.models import IN_FLIGHT, Generation, GenerationStatus
 from generations.tools.contract import Result, Submitted, ToolError
 from generations.unfetched import Unfetched
 
-from . import changes, gates, measuring
+from . import changes, gates, measuring, notices
 from . import claims as leases
 from .claims import Claim
 from .reports import Report, Via
@@ -65,6 +65,7 @@ def receive_all(*, reports: Sequence[Report]) -> list[bool]:
     taken = [take(report, turns.get(report.claim.cast_id)) for report in reports]
     changes.write(turns=turns.values(), now=now)
     measuring.note(turns=turns.values())
+    notices.tell(notices=notices.of_turns(turns.values(), now=now), now=now)
     gates.tell(gate_ids=gates.freed(turns.values()))
     for cast_id in turns:
         knock(cast_id=cast_id)
@@ -100,6 +101,7 @@ def _settle(*, report: Report, state: CastState, attempt: Attempt, now: datetime
     changes.book(changes=[change])
     measuring.note_change(state=state, change=change, now=now)
     changes.keep_artifacts(made=[(attempt.id, state.cast.initiator_id, report.made)], now=now)
+    notices.tell(notices=notices.of_change(state=state, change=change, now=now), now=now)
 
 
 def _keep(*, report: Report, state: CastState, attempt: Attempt | None, now: datetime) -> None:

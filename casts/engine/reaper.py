@@ -9,6 +9,7 @@ from casts.metrics.counters import HEALED
 from casts.models import LIVE, Cast, CastEvent, ConductorProcess, EventKind, Wakeup
 
 from . import claims as leases
+from . import notices
 from .retrying import in_one_transaction
 
 BATCH = 500
@@ -50,6 +51,7 @@ def _give_a_wakeup(*, cast_id: UUID, now: datetime) -> bool:
         return False
     leases.wake_anew(cast=cast, now=now)
     CastEvent.objects.create(cast=cast, kind=EventKind.REAPED, data={"healed": "wakeup"}, at=now)
+    notices.tell(notices=[notices.of_healed(cast=cast, healed="wakeup")], now=now)
     knock(cast_id=cast_id)
     return True
 

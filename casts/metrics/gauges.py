@@ -9,8 +9,10 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from casts.clock import database_now
-from casts.models import LIVE, Alert, AlertKind, BreakerState, Cast, ConductorProcess, Gate, Notification, Waiter, Wakeup
+from casts.models import LIVE, Alert, AlertKind, BreakerState, Cast, ConductorProcess, Gate, Waiter, Wakeup
 from generations.models import Callback, Generation, GenerationStatus
+
+from . import outbox
 
 
 def collect() -> Iterator[Metric]:
@@ -26,9 +28,7 @@ def collect() -> Iterator[Metric]:
     yield _calls()
     yield _breakers()
     yield _alerts()
-    unsent = Notification.objects.filter(due_at__isnull=False)
-    yield _gauge("notifications_waiting", "Notifications that are not delivered yet.", unsent.count())
-    yield _gauge("notification_lag_seconds", "Age of the oldest notification that is not delivered yet.", age(unsent, "created_at", now))
+    yield from outbox.collect(now)
     unread = Callback.objects.filter(due_at__isnull=False)
     yield _gauge("callbacks_waiting", "Webhooks of providers that are stored and not applied yet.", unread.count())
     yield _gauge("callback_lag_seconds", "Age of the oldest webhook that is not applied yet.", age(unread, "received_at", now))

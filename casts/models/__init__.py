@@ -3,17 +3,32 @@
 from .alert import THE_WATCH, Alert, AlertKind, AlertMail, AlertMailOutcome, AlertWatch
 from .cast import ENDED, LIVE, Cast, CastQuerySet, CastStatus
 from .conductor import ConductorProcess
+from .delivery import Delivery
 from .event import CastEvent, EventKind
 from .fanout import FanOut
 from .gate import BreakerState, Gate, GateEvent, GateEventKind
-from .notification import Notification, NotificationChannel, NotificationKind
+from .notification import (
+    CAST_KINDS,
+    EVENT_KINDS,
+    GENERATION_KINDS,
+    TERMINAL_KINDS,
+    Notification,
+    NotificationChannel,
+    NotificationKind,
+    NotificationStatus,
+)
+from .subscription import Subscription, SubscriptionChannel
 from .tally import Tally
 from .waiter import Waiter
 from .wakeup import Priority, Wakeup
 
 __all__ = [
+    "CAST_KINDS",
     "ENDED",
+    "EVENT_KINDS",
+    "GENERATION_KINDS",
     "LIVE",
+    "TERMINAL_KINDS",
     "THE_WATCH",
     "Alert",
     "AlertKind",
@@ -26,6 +41,7 @@ __all__ = [
     "CastQuerySet",
     "CastStatus",
     "ConductorProcess",
+    "Delivery",
     "EventKind",
     "FanOut",
     "Gate",
@@ -34,7 +50,10 @@ __all__ = [
     "Notification",
     "NotificationChannel",
     "NotificationKind",
+    "NotificationStatus",
     "Priority",
+    "Subscription",
+    "SubscriptionChannel",
     "Tally",
     "Waiter",
     "Wakeup",

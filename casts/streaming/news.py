@@ -128,7 +128,7 @@ class _Scene:
 
     @cached_property
     def cast(self) -> Any:
-        return with_shown_status(Cast.objects.all()).select_related("version__spell", "initiator").get(pk=self.cast_id)
+        return with_shown_status(Cast.objects.all()).select_related("version__spell", "initiator", "callback").get(pk=self.cast_id)
 
     def whole(self, origin: Origin) -> Any:
         return CastSerializer(self.cast, context={"request": origin}).data

@@ -96,6 +96,8 @@ class Outgoing:
     trusted_url: str = ""
     # None: an answer that leads elsewhere is returned as it is.
     max_redirects: int = MAX_REDIRECTS
+    # An answer that is larger is read so far and no further, instead of refused.
+    cut_body: bool = False
     # Only these may be called, also by redirect; empty: any.
     hosts: tuple[str, ...] = ()
     # Whether it may be made twice without harm; None: as its method says.
@@ -250,7 +252,10 @@ class _Trip:
         return self.leaves_open
 
     async def _answer(self, response: httpx2.Response, sink: Sink | None) -> Answer:
-        body = await _read(response, max_bytes=self.outgoing.max_bytes, sink=sink if response.is_success else None)
+        if self.outgoing.cut_body:
+            body = await _read_beginning(response, max_bytes=self.outgoing.max_bytes)
+        else:
+            body = await _read(response, max_bytes=self.outgoing.max_bytes, sink=sink if response.is_success else None)
         is_open = self._judge(response, body)
         return Answer(status=response.status_code, headers=response.headers, body=body, url=self.url, leaves_open=is_open)
 
@@ -293,3 +298,13 @@ async def _read(response: httpx2.Response, *, max_bytes: int, sink: Sink | None)
         else:
             await sink(chunk)
     return bytes(body)
+
+
+async def _read_beginning(response: httpx2.Response, *, max_bytes: int) -> bytes:
+    """Read an answer's body as far as it may go, whatever it is."""
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) >= max_bytes:
+            break
+    return bytes(body[:max_bytes])

@@ -8,6 +8,7 @@ from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, Seq
 from factory.django import DjangoModelFactory
 
 from casts.models import (
+    CAST_KINDS,
     ENDED,
     Alert,
     AlertKind,
@@ -17,15 +18,19 @@ from casts.models import (
     CastEvent,
     CastStatus,
     ConductorProcess,
+    Delivery,
     EventKind,
     FanOut,
     Gate,
     Notification,
+    Subscription,
+    SubscriptionChannel,
     Waiter,
     Wakeup,
 )
 from casts.models.conductor import ConductorKind
 from casts.models.notification import NotificationChannel, NotificationKind
+from casts.notifications import signing
 from generations.models import ENDED as ENDED_GENERATIONS
 from generations.models import Artifact, Callback, Cancellation, Generation, GenerationStatus
 from generations.models.callback import CallbackOutcome
@@ -72,16 +77,61 @@ class CastEventFactory(DjangoModelFactory[CastEvent]):
     at = NOON
 
 
+SECRET = signing.PREFIX + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class SubscriptionFactory(DjangoModelFactory[Subscription]):
+    class Meta:
+        model = Subscription
+
+    owner = SubFactory(UserFactory)
+    channel = SubscriptionChannel.WEBHOOK
+    kinds = LazyFunction(lambda: list(CAST_KINDS))
+    url = LazyAttribute(lambda row: "https://example.org/hook" if row.channel == SubscriptionChannel.WEBHOOK else "")
+    secret = LazyAttribute(lambda row: signing.seal(SECRET) if row.channel == SubscriptionChannel.WEBHOOK else "")
+    disabled_at = LazyAttribute(lambda row: None if row.enabled else NOON)
+    disabled_reason = LazyAttribute(lambda row: "" if row.enabled else "It failed for days.")
+    enabled = True
+    created_at = NOON
+
+
 class NotificationFactory(DjangoModelFactory[Notification]):
+    """A notification of the inbox, or with another channel one that is delivered unless it is due."""
+
     class Meta:
         model = Notification
 
     cast = SubFactory(CastFactory)
+    recipient = LazyAttribute(lambda row: row.cast.initiator if row.cast else UserFactory.create())
     round = 0
     kind = NotificationKind.SUCCEEDED
     channel = NotificationChannel.INBOX
+    subscription = LazyAttribute(lambda row: None if row.channel == NotificationChannel.INBOX else _subscription_of(row))
+    target = LazyAttribute(lambda row: str(row.subscription.pk) if row.subscription else str(row.recipient.pk))
+    message_id = LazyAttribute(lambda row: None if row.channel == NotificationChannel.INBOX else uuid4())
     created_at = NOON
-    delivered_at = NOON
+    due_at = None
+    given_up_at = None
+    delivered_at = LazyAttribute(lambda row: NOON if row.due_at is None and row.given_up_at is None else None)
+
+
+def _subscription_of(row: Any) -> Subscription:
+    is_mail = row.channel == NotificationChannel.EMAIL
+    channel = SubscriptionChannel.EMAIL if is_mail else SubscriptionChannel.WEBHOOK
+    return SubscriptionFactory.create(owner=row.recipient, channel=channel)
+
+
+class DeliveryFactory(DjangoModelFactory[Delivery]):
+    class Meta:
+        model = Delivery
+
+    notification = SubFactory(NotificationFactory, channel=NotificationChannel.WEBHOOK)
+    attempt = Sequence(lambda n: n + 1)
+    address = "https://example.org/hook"
+    at = NOON
+    seconds = 0.1
+    succeeded = True
+    status_code = 200
 
 
 class AlertFactory(DjangoModelFactory[Alert]):

@@ -9,6 +9,7 @@ from casts import alerts, errands, tasks
 from casts.clock import database_now
 from casts.conductor.watch import Watch
 from casts.models import Alert, AlertKind, AlertMail, AlertWatch, BreakerState, CastStatus, EventKind, Gate
+from casts.models.notification import NotificationChannel
 from casts.schedules import REAP
 from generations.models import GenerationStatus
 from tests.factories import ProviderFactory, StepFactory, ToolFactory
@@ -151,7 +152,7 @@ def test_a_breaker_that_an_operator_opened_is_told_as_such(clock):
 
 def test_notifications_that_are_not_delivered_for_long_are_one(clock, settings):
     settings.GRIMOIRE_ALERT_NOTIFICATION_LAG_SECONDS = 60
-    NotificationFactory.create_batch(2, created_at=clock.now(), due_at=clock.now(), delivered_at=None)
+    NotificationFactory.create_batch(2, channel=NotificationChannel.WEBHOOK, created_at=clock.now(), due_at=clock.now())
     look(clock, seconds=59)
     assert found() == set()
     look(clock, seconds=2)

@@ -5,7 +5,18 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, transaction
 
-from casts.models import LIVE, AlertWatch, BreakerState, CastStatus, EventKind, FanOut, GateEvent, Tally
+from casts.models import (
+    GENERATION_KINDS,
+    LIVE,
+    AlertWatch,
+    BreakerState,
+    CastStatus,
+    EventKind,
+    FanOut,
+    GateEvent,
+    SubscriptionChannel,
+    Tally,
+)
 from casts.models.conductor import ConductorKind
 from casts.models.notification import NotificationChannel, NotificationKind
 from tests.casts.factories import (
@@ -16,10 +27,12 @@ from tests.casts.factories import (
     CastEventFactory,
     CastFactory,
     ConductorProcessFactory,
+    DeliveryFactory,
     FanOutFactory,
     GateFactory,
     GenerationFactory,
     NotificationFactory,
+    SubscriptionFactory,
     WaiterFactory,
     WakeupFactory,
 )
@@ -57,6 +70,25 @@ def notify_twice() -> None:
 def open_an_alert_twice() -> None:
     AlertFactory.create_batch(2, kind="no_conductor", subject="")
 
+
+def notify_twice_of_a_generation() -> None:
+    generation = GenerationFactory.create()
+    about = {"cast": generation.cast, "generation": generation, "kind": NotificationKind.WAITING}
+    NotificationFactory.create(**about, round=0)
+    NotificationFactory.create(**about, round=1)
+
+
+def mail_twice() -> None:
+    ada = UserFactory()
+    SubscriptionFactory.create_batch(2, owner=ada, channel=SubscriptionChannel.EMAIL)
+
+
+def note_a_try_twice() -> None:
+    first = DeliveryFactory.create()
+    DeliveryFactory.create(notification=first.notification, attempt=first.attempt)
+
+
+by_webhook = partial(NotificationFactory, channel=NotificationChannel.WEBHOOK)
 
 VIOLATIONS: Violations = {
     "alert_kind_is_known": [partial(AlertFactory, kind="boredom")],
@@ -119,10 +151,55 @@ VIOLATIONS: Violations = {
     "notification_is_sent_once_per_round": [notify_twice],
     "notification_kind_is_known": [partial(NotificationFactory, kind="cast.forgotten")],
     "notification_channel_is_known": [partial(NotificationFactory, channel="pigeon")],
-    "notification_due_iff_undelivered": [
-        partial(NotificationFactory, due_at=None, delivered_at=None),
-        partial(NotificationFactory, due_at=NOON, delivered_at=NOON),
+    "notification_of_a_generation_is_sent_once": [notify_twice_of_a_generation],
+    "notification_is_of_a_cast_unless_of_a_webhook": [partial(NotificationFactory, cast=None)],
+    "notification_names_a_generation_iff_about_one": [
+        partial(NotificationFactory, kind=NotificationKind.WAITING),
+        *(partial(NotificationFactory, kind=kind) for kind in GENERATION_KINDS),
+        lambda: NotificationFactory(generation=GenerationFactory()),
     ],
+    "notification_is_due_or_delivered_or_given_up": [
+        partial(by_webhook, due_at=None, delivered_at=None),
+        partial(by_webhook, due_at=NOON, delivered_at=NOON),
+        partial(by_webhook, due_at=NOON, given_up_at=NOON, said="It is gone."),
+        partial(by_webhook, delivered_at=NOON, given_up_at=NOON, said="It is gone."),
+    ],
+    "notification_given_up_has_a_reason": [partial(by_webhook, given_up_at=NOON)],
+    "notification_in_the_inbox_is_delivered": [partial(NotificationFactory, due_at=NOON)],
+    "notification_is_sent_by_a_subscription": [
+        partial(by_webhook, subscription=None, target="7"),
+        partial(by_webhook, message_id=None),
+        lambda: NotificationFactory(subscription=SubscriptionFactory()),
+    ],
+    "notification_is_read_in_the_inbox_alone": [partial(by_webhook, read_at=NOON)],
+    "delivery_is_noted_once": [note_a_try_twice],
+    "delivery_has_an_error_iff_it_failed": [
+        partial(DeliveryFactory, succeeded=True, error="It answered 500."),
+        partial(DeliveryFactory, succeeded=False),
+    ],
+    "subscription_channel_is_known": [partial(SubscriptionFactory, channel="pigeon")],
+    "subscription_to_email_is_one_per_owner": [mail_twice],
+    "subscription_has_an_address_iff_webhook": [
+        partial(SubscriptionFactory, url=""),
+        partial(SubscriptionFactory, channel=SubscriptionChannel.EMAIL, url="https://example.org/hook"),
+        lambda: SubscriptionFactory(channel=SubscriptionChannel.EMAIL, cast=CastFactory()),
+    ],
+    "subscription_has_a_secret_iff_webhook_in_use": [
+        partial(SubscriptionFactory, secret=""),
+        partial(SubscriptionFactory, enabled=False, removed_at=NOON),
+        partial(SubscriptionFactory, channel=SubscriptionChannel.EMAIL, secret="sealed"),
+    ],
+    "subscription_former_secret_has_an_end": [
+        partial(SubscriptionFactory, former_secret="sealed"),
+        partial(SubscriptionFactory, former_until=NOON),
+    ],
+    "subscription_disabled_iff_it_has_a_reason": [
+        partial(SubscriptionFactory, enabled=False, disabled_reason=""),
+        partial(SubscriptionFactory, enabled=False, disabled_at=None),
+        partial(SubscriptionFactory, disabled_reason="It failed for days."),
+        partial(SubscriptionFactory, disabled_at=NOON),
+    ],
+    "subscription_that_was_removed_is_disabled": [partial(SubscriptionFactory, removed_at=NOON, secret="")],
     "wakeup_priority_is_known": [partial(WakeupFactory, priority=5)],
     "gate_is_of_a_tool_or_a_provider": [
         partial(GateFactory, tool=None),
@@ -190,7 +267,22 @@ def test_a_conductor_of_each_kind_is_accepted(kind: ConductorKind):
 @pytest.mark.parametrize("kind", NotificationKind)
 @pytest.mark.parametrize("channel", NotificationChannel)
 def test_a_notification_of_each_kind_over_each_channel_is_accepted(kind: NotificationKind, channel: NotificationChannel):
-    assert NotificationFactory.create(kind=kind, channel=channel).pk
+    is_of_a_generation = kind in (NotificationKind.WAITING, *GENERATION_KINDS)
+    generation = GenerationFactory.create() if is_of_a_generation else None
+    assert NotificationFactory.create(kind=kind, channel=channel, generation=generation).pk
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fate", ["due_at", "delivered_at", "given_up_at"])
+def test_a_notification_may_be_due_delivered_or_given_up(fate: str):
+    times = {"due_at": None, fate: NOON}
+    status = {"due_at": "pending", "delivered_at": "delivered", "given_up_at": "given_up"}[fate]
+    assert NotificationFactory.create(channel=NotificationChannel.WEBHOOK, said="It answered 500.", **times).status == status
+
+
+@pytest.mark.django_db
+def test_a_webhook_that_was_removed_is_kept_without_its_secrets():
+    assert SubscriptionFactory.create(enabled=False, removed_at=NOON, secret="").pk
 
 
 @pytest.mark.django_db

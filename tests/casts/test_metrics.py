@@ -16,12 +16,15 @@ from casts.models import Tally, Wakeup
 from generations.tools import registry
 from tests.api import client_of
 from tests.factories import UserFactory
+from tests.fakes import Reply, mailbox
 
 from . import adapters
+from .factories import NotificationFactory, SubscriptionFactory
 from .scenes import cast, user, version
 from .test_conductor import conduct, using
 
 pytestmark = pytest.mark.django_db(transaction=True)
+OUTCOMES = ("delivered", "failed", "given_up")
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +177,29 @@ def test_without_a_token_metrics_are_for_the_staff_alone(settings):
     assert client.get("/metrics").status_code == 401
     client.force_login(UserFactory.create(is_staff=True))
     assert client.get("/metrics").status_code == 200
+
+
+def test_what_is_sent_is_counted_by_channel_and_outcome(settings):
+    settings.WEBHOOK_PRIVATE_HOSTS = ["127.0.0.1"]
+    with mailbox() as box:
+        box.statuses += [Reply(503, headers={"Retry-After": "600"}), 410]
+        for _ in range(3):
+            SubscriptionFactory.create(owner=user(), url=box.url, kinds=["cast.succeeded"])
+        SubscriptionFactory.create(owner=user(), url=box.url, enabled=False)
+        cast(using(adapters.Echo, key="one"))
+        conduct()
+    told = scrape()
+    outcomes = {outcome: told.get(("grimoire_notifications_total", (("channel", "webhook"), ("outcome", outcome)))) for outcome in OUTCOMES}
+    assert outcomes == {"delivered": 1, "failed": 1, "given_up": 1}
+    assert told["grimoire_notifications_waiting", ()] == 1
+    assert told["grimoire_notification_webhooks", (("state", "failing"),)] == 1
+    assert told["grimoire_notification_webhooks", (("state", "disabled"),)] == 2
+
+
+def test_what_nobody_sends_is_seen_by_how_long_it_is_due(clock):
+    NotificationFactory.create(channel="webhook", due_at=clock.now(), created_at=clock.now())
+    clock.advance(minutes=10)
+    told = scrape()
+    assert told["grimoire_notifications_waiting", ()] == 1
+    assert 600 <= told["grimoire_notification_overdue_seconds", ()] < 660
+    assert 600 <= told["grimoire_notification_lag_seconds", ()] < 660

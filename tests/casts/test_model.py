@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from casts import engine
 from casts.clock import database_now
 from casts.engine import Aborted, Claim, Report, Via
-from casts.models import ENDED, LIVE, Cast, Notification, Wakeup
+from casts.models import ENDED, LIVE, TERMINAL_KINDS, Cast, Notification, Wakeup
 from generations.models import BLOCKING, Generation, GenerationStatus
 from generations.models import LIVE as LIVE_GENERATIONS
 from generations.tools.contract import Cost, Progress, Result, Submitted, ToolError
@@ -244,7 +244,7 @@ class CastsMachine(RuleBasedStateMachine):
     def a_cast_ends_once_a_round_with_one_word_to_its_initiator_and_no_call_live(self) -> None:
         ended = Cast.objects.filter(status__in=ENDED)
         assert not Generation.objects.filter(cast__in=ended, status__in=LIVE_GENERATIONS).exists()
-        told = list(Notification.objects.order_by("cast_id", "round").values_list("cast_id", "round"))
+        told = list(Notification.objects.filter(kind__in=TERMINAL_KINDS).order_by("cast_id", "round").values_list("cast_id", "round"))
         rounds = Cast.objects.order_by("pk").values_list("pk", "round", "status")
         assert told == [(pk, each) for pk, last, status in rounds for each in range(last + (status in ENDED))]
 

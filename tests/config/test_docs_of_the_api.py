@@ -70,9 +70,10 @@ class Shell:
         return response
 
     def remember(self, path: str, response: Any) -> None:
-        """Keep the cast that was started as $CAST."""
-        if path.endswith("/casts/") and response.status_code == 201:
-            self.names["CAST"] = response.json()["id"]
+        """Keep the cast that was started as $CAST, and the webhook that was added as $WEBHOOK."""
+        name = {"/api/v1/casts/": "CAST", "/api/v1/webhooks/": "WEBHOOK"}.get(path)
+        if name is not None and response.status_code == 201:
+            self.names[name] = str(response.json()["id"])
 
 
 @pytest.mark.django_db

@@ -15,11 +15,20 @@ from hypothesis import strategies as st
 from schemathesis.config import SchemathesisConfig
 
 from tests.api import client_of
-from tests.casts.factories import CastEventFactory, CastFactory, GenerationFactory, WakeupFactory
+from tests.casts.factories import (
+    CastEventFactory,
+    CastFactory,
+    DeliveryFactory,
+    GenerationFactory,
+    NotificationFactory,
+    SubscriptionFactory,
+    WakeupFactory,
+)
 from tests.factories import UserFactory, published
 
 SEED = 20261123
 EXAMPLES = 10
+NUMBER = 4711
 KNOWN = UUID("019a5d0c-61c5-7c0f-9d5e-3f1f6f1c9a10")
 
 # What is right by the description may still be impossible: a spell that is not there, a slug that is taken, or JSON
@@ -29,6 +38,7 @@ WITH_MEANING = {"include-method": ["POST", "PUT", "PATCH"], "checks": {"positive
 KNOWN_PATHS = [
     {"include-path-regex": "/spells/", "parameters": {"slug": "story", "number": 1}},
     {"include-path-regex": "/tools/", "parameters": {"slug": "test.any"}},
+    {"include-path-regex": "/(notifications|webhooks)/", "parameters": {"id": NUMBER, "notification_id": NUMBER}},
     {"include-path-regex": "/(casts|generations)/", "parameters": {"id": str(KNOWN), "cast_id": str(KNOWN)}},
 ]
 
@@ -76,6 +86,8 @@ def key(db: None, one_connection: None) -> str:
     WakeupFactory.create(cast=cast)
     CastEventFactory.create(cast=cast, actor=ada)
     GenerationFactory.create(id=KNOWN, cast=cast, step=version.steps.get(), status="succeeded")
+    mine = SubscriptionFactory.create(id=NUMBER, owner=ada)
+    DeliveryFactory.create(notification=NotificationFactory.create(id=NUMBER, cast=cast, channel="webhook", subscription=mine))
     return client_of(ada).defaults["HTTP_AUTHORIZATION"]
 
 

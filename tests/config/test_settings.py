@@ -47,6 +47,8 @@ def values(folder: Path, *names: str, first: str = "", **variables: str) -> list
         ("EMAIL_URL", "ftp://mail.example.org", "smtp://"),
         ("GRIMOIRE_ALERT_EMAILS", "ada@example.org, grace", "grace is no e-mail address"),
         ("GRIMOIRE_ALERT_HEALED_CASTS", "0", "greater than or equal to 1"),
+        ("EMAIL_URL", "mail.example.org", "smtp://user:password@host:25"),
+        ("EMAIL_URL", "smtp://user:hunter2@host:port", "Not a valid email URL"),
         ("GRIMOIRE_CLUSTER_WORKERS", "0", "greater than or equal to 1"),
         ("GRIMOIRE_CLUSTER_WORKERS", "two", "integer"),
         ("GRIMOIRE_DATABASE_POOL_SIZE", "-1", "greater than or equal to 1"),
@@ -110,13 +112,25 @@ def test_operators_are_named_by_their_addresses(tmp_path: Path):
     assert named == ["ada@example.org", "grace@example.org"]
 
 
-def test_mail_is_sent_once_a_server_is_named(tmp_path: Path):
-    names = ("EMAIL_IS_CONFIGURED", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_TIMEOUT", "DEFAULT_FROM_EMAIL")
-    assert values(tmp_path, "EMAIL_IS_CONFIGURED") == [False]
-    told = values(
-        tmp_path, *names, EMAIL_URL="submission://grimoire:hunter2@mail.example.org", GRIMOIRE_PUBLIC_URL="https://grimoire.example.org"
-    )
-    assert told == [True, "mail.example.org", 587, 20, "Grimoire <grimoire@grimoire.example.org>"]
+def test_no_mail_is_sent_until_a_server_is_named(tmp_path: Path):
+    names = ("EMAIL_IS_CONFIGURED", "EMAIL_TIMEOUT", "DEFAULT_FROM_EMAIL")
+    [configured, *rest] = values(tmp_path, *names, GRIMOIRE_PUBLIC_URL="https://grimoire.example.org")
+    assert (configured, rest) == (False, [20, "Grimoire <grimoire@grimoire.example.org>"])
+
+
+def test_a_mail_server_is_named_by_a_url(tmp_path: Path):
+    names = ("EMAIL_IS_CONFIGURED", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_USE_TLS", "EMAIL_TIMEOUT", "DEFAULT_FROM_EMAIL")
+    url, sender = "submission://ada:p%40ss@mail.example.org?timeout=7", "Us <us@example.org>"
+    read = values(tmp_path, *names, EMAIL_URL=url, GRIMOIRE_EMAIL_FROM=sender)
+    assert read == [True, "mail.example.org", 587, "ada", True, 7, sender]
+
+
+def test_hosts_for_webhooks_and_keys_of_before_are_separated_by_commas(tmp_path: Path):
+    variables = {"GRIMOIRE_WEBHOOK_PRIVATE_HOSTS": "Hooks.internal, 10.0.0.7,", "DJANGO_SECRET_KEY_FALLBACKS": f"{LONG_KEY},{LONG_KEY}x"}
+    hosts, keys = values(tmp_path, "WEBHOOK_PRIVATE_HOSTS", "SECRET_KEY_FALLBACKS", **variables)
+    assert hosts == ["hooks.internal", "10.0.0.7"]
+    assert keys == [LONG_KEY, f"{LONG_KEY}x"]
+    assert values(tmp_path, "WEBHOOK_PRIVATE_HOSTS", "SECRET_KEY_FALLBACKS") == [[], []]
 
 
 def test_sqlite_is_the_default_and_survives_a_power_cut(tmp_path: Path):

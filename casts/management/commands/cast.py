@@ -19,6 +19,8 @@ from casts.management import display
 from casts.management.inputs import read_inputs
 from casts.management.teaching import TeachingCommand
 from casts.models import Cast, CastStatus, ConductorProcess
+from casts.notifications import signing
+from casts.notifications.subscriptions import Callback
 from spells.naming import VersionNotFoundError, version_named
 from spells.problems import ProblemsError
 
@@ -40,6 +42,7 @@ examples:
   manage.py cast illustrated-story --watch
   manage.py cast illustrated-story theme='a clockmaker' count=5 --watch
   manage.py cast illustrated-story@2 --inputs story.json seed=11 --as mara --max-cost 0.50
+  manage.py cast illustrated-story --callback https://example.org/hooks/grimoire
   echo '{"theme": "a fox"}' | manage.py cast illustrated-story --inputs - --watch | jq .title
 """
 
@@ -49,6 +52,10 @@ examples:
         parser.add_argument("--watch", action="store_true", help="Show its steps until it has ended.")
         parser.add_argument("--as", dest="username", metavar="USER", help="Whose cast it is (default: the only superuser).")
         parser.add_argument("--inputs", metavar="FILE", help="A JSON object with inputs; - reads standard input.")
+        parser.add_argument("--callback", metavar="URL", help="Where to tell what becomes of it, by signed webhooks.")
+        parser.add_argument(
+            "--callback-secret", metavar="SECRET", help="What signs them: whsec_ and base64 (default: one is made, and said once)."
+        )
         parser.add_argument("--max-cost", type=dollars, metavar="USD", help="What the cast may cost; no billed call starts beyond.")
 
     def handle(
@@ -60,13 +67,19 @@ examples:
         username: str | None,
         inputs: str | None,
         max_cost: Decimal | None,
+        callback: str | None,
+        callback_secret: str | None,
         **_options: Any,
     ) -> None:
         logging.getLogger("django-q").setLevel(logging.WARNING)  # that the doorbell was rung is no news here
         try:
             schema = version_named(spell).input_schema
-            order = Order(spell=spell, inputs=read_inputs(given=given, file=inputs, schema=schema), max_cost_usd=max_cost)
+            read = read_inputs(given=given, file=inputs, schema=schema)
+            told = callback_of(callback, callback_secret)
+            order = Order(spell=spell, inputs=read, max_cost_usd=max_cost, callback=told)
             cast = place(order=order, user=caster(username), now=database_now()).cast
+            if told is not None and callback_secret is None:
+                say(f"Its webhooks are signed by {told.secret}")
             say(f"Cast {cast.pk} of {spell} started.")
             if not ConductorProcess.objects.alive().exists():
                 say("No conductor is at work: a cluster takes it up within seconds, if one runs (manage.py serve).")
@@ -96,6 +109,15 @@ examples:
 def say(text: str) -> None:
     """Say something beside the result."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - Django's own stream paints it as an error
+
+
+def callback_of(url: str | None, secret: str | None) -> Callback | None:
+    """Return where to tell what becomes of a cast, if anywhere. Raises CommandError."""
+    if url is None:
+        if secret is not None:
+            raise CommandError("--callback-secret signs nothing without --callback.")
+        return None
+    return Callback(url=url, secret=secret or signing.new_secret())
 
 
 def caster(username: str | None) -> User:

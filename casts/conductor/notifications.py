@@ -1,0 +1,56 @@
+"""The errand of a notification: a webhook is posted on the loop, a mail on a thread, and what came of it is kept."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+
+from casts.errands import Errand
+from casts.metrics.counters import NOTIFICATIONS
+from casts.models import Notification
+from casts.notifications import outbox, senders
+from casts.notifications.messages import Message, Outcome, Tried
+
+logger = logging.getLogger(__name__)
+
+MAIL_THREADS = 2
+OUTCOMES = {Outcome.DELIVERED: "delivered", Outcome.FAILED: "failed", Outcome.REFUSED: "given_up"}
+
+
+class Notifications:
+    """Sends what is in the outbox."""
+
+    model: type[models.Model] = Notification
+
+    def __init__(self) -> None:
+        """Start nothing yet. Mails have threads of their own: a mail server that hangs must hold up no call."""
+        self._threads = ThreadPoolExecutor(max_workers=MAIL_THREADS, thread_name_prefix="conductor-mail")
+        self._at_work: Counter[Any] = Counter()
+
+    def load(self, taken: Sequence[Errand]) -> Sequence[Message]:
+        return outbox.load(taken, at_work=self._at_work)
+
+    async def do(self, job: Message) -> Tried:
+        try:
+            if job.mail is None:
+                return await senders.post(job)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, senders.mail, job)
+        finally:
+            self._at_work[outbox.receiver_of(job.channel, job.subscription_id)] -= 1
+
+    def note(self, done: Sequence[Tried]) -> Sequence[UUID]:
+        """Note what came of tries. No cast is advanced by it."""
+        for tried, outcome in zip(done, outbox.note(done), strict=True):
+            NOTIFICATIONS.labels(tried.message.channel, OUTCOMES[outcome]).inc()
+            if outcome is Outcome.REFUSED:
+                logger.warning("Notification %d is given up: %s", tried.message.errand.id, tried.error)
+        return ()
+
+    def fail(self, done: Tried, *, why: str) -> None:
+        """Leave a try that cannot be noted to the end of the lease: it is sent again, under the same id."""
+        logger.error("What came of sending notification %d cannot be noted: %s", done.message.errand.id, why)

@@ -1,0 +1,184 @@
+"""What a change of casts has to tell, and to whom: rows of the outbox, in the transaction of the change itself.
+
+Everybody finds the ends of their casts, and what needs them, in their inbox. Beyond that, whoever subscribed is told:
+who that is for a whole set is one query, and what they are told is one insert.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from casts.doorbell import knock
+from casts.models import CAST_KINDS, Cast, CastStatus, Notification, NotificationChannel, NotificationKind, Subscription
+from generations.models import ENDED, Generation, GenerationStatus
+
+from .state import Attempt, CastState
+from .turns import End, Turn
+from .verdicts import Change
+
+END_KINDS = {
+    CastStatus.SUCCEEDED: NotificationKind.SUCCEEDED,
+    CastStatus.FAILED: NotificationKind.FAILED,
+    CastStatus.CANCELLED: NotificationKind.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something to tell of a cast, or of a generation of it. `data` is what it made of them, and may be different soon."""
+
+    cast: Cast
+    kind: NotificationKind
+    data: Mapping[str, Any] = field(default_factory=dict)
+    generation_id: UUID | None = None
+
+
+def of_turns(turns: Iterable[Turn], *, now: datetime) -> list[Notice]:
+    """Return what these turns have to tell, once they are written."""
+    return [notice for turn in turns for notice in _of_turn(turn, now)]
+
+
+def _of_turn(turn: Turn, now: datetime) -> Iterator[Notice]:
+    cast, state = turn.state.cast, turn.state
+    for change in turn.changes.values():
+        ended = of_change(state=state, change=change, now=now)
+        yield from ended
+        if ended and change.status == GenerationStatus.UNKNOWN and turn.end is None:
+            yield _of_question(ended[0])
+    for made in turn.inserts:
+        if made.status in ENDED:
+            place = _place(state.step(made.step_id).key, made)
+            yield _of_generation(cast=cast, id=made.pk, status=made.status, error=made.error, place=place, now=now)
+    if turn.end is not None:
+        yield of_end(cast=cast, end=turn.end, now=now)
+    elif any(_was_stalled(turn, change) for change in turn.changes.values()):
+        yield of_healed(cast=cast, healed="worker")
+
+
+def of_change(*, state: CastState, change: Change, now: datetime) -> list[Notice]:
+    """Return what one change of a generation has to tell: something if it ended by it."""
+    if change.status not in ENDED or change.status == change.was:
+        return []
+    place = _place(state.step(change.attempt.step_id).key, change.attempt)
+    return [_of_generation(cast=state.cast, id=change.attempt.id, status=change.status, error=change.error, place=place, now=now)]
+
+
+def of_generations(*, cast: Cast, ids: Collection[UUID], now: datetime) -> list[Notice]:
+    """Return what generations have to tell that ended otherwise than by a turn: they are read anew."""
+    rows = Generation.objects.filter(pk__in=ids).select_related("step").only("status", "error", "item", "attempt", "step__key")
+    return [
+        _of_generation(cast=cast, id=row.pk, status=row.status, error=row.error, place=_place(row.step.key, row), now=now)
+        for row in rows.order_by("pk")
+    ]
+
+
+def _place(step_key: str, attempt: Attempt | Generation) -> dict[str, Any]:
+    return {"step": step_key, "item": attempt.item, "attempt": attempt.attempt}
+
+
+def _of_question(unknown: Notice) -> Notice:
+    """Return that a cast waits for somebody to say what became of a call."""
+    told = ("step", "item", "attempt", "error")
+    attention = {"generation": str(unknown.generation_id), **{name: unknown.data[name] for name in told}}
+    return Notice(cast=unknown.cast, kind=NotificationKind.WAITING, data={"attention": attention}, generation_id=unknown.generation_id)
+
+
+def of_healed(*, cast: Cast, healed: str) -> Notice:
+    """Return that a cast had stalled and goes on. `healed` is what it had lost: its `wakeup`, or the `worker` of a call."""
+    return Notice(cast=cast, kind=NotificationKind.HEALED, data={"healed": healed})
+
+
+def _was_stalled(turn: Turn, change: Change) -> bool:
+    """Tell whether a call had lost its worker, and is made again or asked for now."""
+    is_abandoned = change.was == GenerationStatus.RUNNING and change.attempt.epoch != turn.state.claim.epoch > 0
+    return is_abandoned and (change.lost or (change.status == GenerationStatus.SUBMITTED and not change.job_id))
+
+
+def of_end(*, cast: Cast, end: End, now: datetime) -> Notice:
+    """Return what the end of a cast has to tell. A retry would take the error away, and an end after it brings outputs."""
+    data: dict[str, Any] = {"status": end.status, "finished_at": _shown(now), "error": end.error, "reason": end.reason}
+    if end.status != CastStatus.SUCCEEDED:
+        data["outputs"] = None
+    return Notice(cast=cast, kind=END_KINDS[end.status], data=data)
+
+
+def _of_generation(
+    *,
+    cast: Cast,
+    id: UUID,  # noqa: A002 - the field's own name
+    status: str,
+    error: dict[str, Any] | None,
+    place: Mapping[str, Any],
+    now: datetime,
+) -> Notice:
+    data = {"status": status, "finished_at": _shown(now), "error": error, **place}
+    if status != GenerationStatus.SUCCEEDED:
+        data["output"] = None
+    return Notice(cast=cast, kind=NotificationKind(f"generation.{status}"), data=data, generation_id=id)
+
+
+def _shown(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+class _Subscriber(NamedTuple):
+    id: int
+    cast_id: UUID | None
+    owner_id: int
+    channel: str
+    kinds: Collection[str]
+    address: str
+
+
+def tell(*, notices: Collection[Notice], now: datetime) -> None:
+    """Write what there is to tell into inboxes and outbox, and ring the doorbell for what is to be sent. Two statements."""
+    if not notices:
+        return
+    subscribers = _subscribers(notices)
+    rows: list[Notification] = []
+    for notice in notices:
+        if notice.kind in CAST_KINDS:
+            rows.append(_in_inbox(notice, now))
+        theirs = [*subscribers[notice.cast.pk], *subscribers[notice.cast.initiator_id]]
+        sent = [_to_send(notice, each, now) for each in theirs if notice.kind in each.kinds]
+        if sent:
+            knock(cast_id=notice.cast.pk)
+            rows += sent
+    Notification.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _subscribers(notices: Iterable[Notice]) -> Mapping[UUID | int, list[_Subscriber]]:
+    """Return who wants to be told of these casts, by cast or by initiator. One query, whatever their number."""
+    casts = {notice.cast.pk: notice.cast.initiator_id for notice in notices}
+    concerned = Q(cast__in=list(casts)) | Q(cast__isnull=True, owner__in=set(casts.values()))
+    rows = Subscription.objects.filter(concerned, enabled=True).order_by("id")
+    found: dict[UUID | int, list[_Subscriber]] = defaultdict(list)
+    for row in rows.values_list("id", "cast_id", "owner_id", "channel", "kinds", "owner__email"):
+        subscriber = _Subscriber(*row)
+        if subscriber.channel == NotificationChannel.WEBHOOK or subscriber.address:
+            found[subscriber.cast_id or subscriber.owner_id].append(subscriber)
+    return found
+
+
+def _in_inbox(notice: Notice, now: datetime) -> Notification:
+    row = _row(notice, now)
+    row.channel, row.target, row.delivered_at = NotificationChannel.INBOX, str(notice.cast.initiator_id), now
+    return row
+
+
+def _to_send(notice: Notice, subscriber: _Subscriber, now: datetime) -> Notification:
+    row = _row(notice, now)
+    row.channel, row.subscription_id, row.message_id, row.due_at = subscriber.channel, subscriber.id, uuid7(), now
+    row.target = subscriber.address if subscriber.channel == NotificationChannel.EMAIL else str(subscriber.id)
+    return row
+
+
+def _row(notice: Notice, now: datetime) -> Notification:
+    about = {"cast_id": notice.cast.pk, "generation_id": notice.generation_id, "round": notice.cast.round}
+    return Notification(recipient_id=notice.cast.initiator_id, kind=notice.kind, data=dict(notice.data), created_at=now, **about)

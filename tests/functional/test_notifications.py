@@ -1,0 +1,46 @@
+"""Notifications out of real processes: what was sent by one that was killed is sent again by the next."""
+
+import re
+import signal
+import threading
+
+from tests.casts.telling import verified
+from tests.fakes import Reply, mailbox
+from tests.functional.site import Site
+from tests.processes import wait_for
+
+# A lease is a minute: the test does not wait for it.
+LET_THE_LEASE_END = """
+from django.db import connection
+from casts.models import Notification
+print("let go of", Notification.objects.filter(due_at__isnull=False).update(due_at="2026-01-01T00:00:00Z"))
+"""
+LOOK = """
+from casts.models import Notification
+for row in Notification.objects.filter(channel="webhook"):
+    print(row.kind, row.status, row.tries, row.deliveries.count())
+"""
+
+
+def test_a_worker_that_is_killed_between_sending_and_noting_leaves_one_message_sent_twice(site: Site):
+    site.environment["GRIMOIRE_WEBHOOK_PRIVATE_HOSTS"] = "127.0.0.1"
+    never = threading.Event()
+    with mailbox() as box:
+        box.statuses.append(Reply(200, after=never))
+        said = site.run("cast", "errands", "--callback", box.url)
+        secret = re.search(r"signed by (whsec_\S+)", said)
+        assert secret
+        first = site.start("conduct")
+        wait_for("the message is sent", lambda: box.received, seconds=120)
+        first.tell(signal.SIGKILL)
+        first.end()
+        never.set()
+        assert "let go of 1" in site.run("shell", "--no-imports", "-c", LET_THE_LEASE_END)
+        second = site.start("conduct")
+        box.wait(2)
+        wait_for("it is noted", lambda: "cast.succeeded delivered 1 1" in site.run("shell", "--no-imports", "-c", LOOK), seconds=120)
+        second.tell(signal.SIGTERM)
+        assert second.end() == 0
+    one, other = box.received
+    assert one.headers["webhook-id"] == other.headers["webhook-id"]
+    assert verified(one, secret=secret[1])["data"]["id"] == verified(other, secret=secret[1])["data"]["id"]
