@@ -3,8 +3,9 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from functools import partial
 from types import NoneType
 from typing import Any
@@ -72,7 +73,9 @@ async def _fetch_rest(*, adapter_key: str, request: Request) -> News:
         adapter = registry.get(adapter_key)
     except registry.AdapterNotFound as error:  # it tells where the key goes that files may want
         return Unasked(error=ToolError(str(error), code="adapter_not_found"), poll_after=ASK_AGAIN_SECONDS)
-    kept = await keep_rest(request=request, adapter=adapter, seconds=max(FETCH_SECONDS, request.timeout_seconds))
+    with _noted("fetch", adapter_key, request) as noted:
+        kept = await keep_rest(request=request, adapter=adapter, seconds=max(FETCH_SECONDS, request.timeout_seconds))
+        noted.note({"grimoire.answer": type(kept).__name__.lower()})
     news: News = clean_answer(kept)
     return news
 
@@ -125,7 +128,18 @@ async def _answer(
     attempt: Callable[[Adapter, asyncio.Timeout], Awaitable[Any]],
     expected: tuple[type[Answer | None], ...],
 ) -> Any:
-    """Return what an adapter answers, fit to be stored, under its own ids in logs and traces. Raises ToolError, whatever the adapter raises."""
+    """Return what an adapter answers, fit to be stored. Raises ToolError, whatever the adapter raises."""
+    with _noted(what, adapter_key, request) as noted:
+        answer = await _asked(adapter_key, request, attempt, expected)
+        noted.note({"grimoire.answer": type(answer).__name__.lower()})
+        if isinstance(answer, ToolError):
+            noted.fail(answer.code)
+        return answer
+
+
+@contextmanager
+def _noted(what: str, adapter_key: str, request: Request) -> "Iterator[tracing.Noted]":
+    """Have what is done in the block stand under the ids of its call in logs and traces."""
     ids = {"cast_id": str(request.cast_id), "generation_id": str(request.generation_id)}
     about: tracing.Attributes = {
         "grimoire.cast_id": ids["cast_id"],
@@ -137,11 +151,7 @@ async def _answer(
         structlog.contextvars.bound_contextvars(**ids),
         tracing.span(f"{what} {request.tool}", kind="client", parent=request.traceparent, attributes=about) as noted,
     ):
-        answer = await _asked(adapter_key, request, attempt, expected)
-        noted.note({"grimoire.answer": type(answer).__name__.lower()})
-        if isinstance(answer, ToolError):
-            noted.fail(answer.code)
-        return answer
+        yield noted
 
 
 async def _asked(

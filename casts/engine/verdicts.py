@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from generations.answers import MAX_STAGE_CHARACTERS
 from generations.artifacts import StoredArtifact
 from generations.models import GenerationStatus
 from generations.tools.contract import Cost, Lost, Progress, Result, Submitted, ToolError
@@ -182,7 +181,7 @@ def _unfetched(*, state: CastState, attempt: Attempt, news: Unfetched, now: date
         if attempt.unfetched_at is not None:
             document["message"] += f" It was given up after {(now - attempt.unfetched_at).total_seconds() / 60:.0f} minutes."
         return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=news.cost, unfetched=news.left)
-    shown = shown_progress(attempt.progress, Progress(stage=f"fetching what was made: {news.error.message}"[:MAX_STAGE_CHARACTERS]))
+    shown = troubled_progress(attempt.progress, news.error)
     change = Change(attempt=attempt, status=GenerationStatus.SUBMITTED, progress=shown, poll_at=again_at)
     change.cost, change.unfetched = news.cost, news.left
     return change
@@ -198,11 +197,10 @@ def abandoned(*, state: CastState, attempt: Attempt, late_output: dict[str, Any]
 
 def overdue(*, state: CastState, attempt: Attempt, now: datetime) -> Change:
     """Judge a submitted attempt past its deadline. A billed one may have cost money: nobody knows, unless it is done and its files are missing."""
-    if attempt.unfetched_at is not None:
-        told = (attempt.progress or {}).get("stage", "")
-        error = ToolError(f"What was made could not be fetched before the deadline ({told}).", code="output_not_kept", permanent=True)
-        return _failure(state=state, attempt=attempt, error=error, now=now)
     trouble = (attempt.progress or {}).get("trouble")
+    if attempt.unfetched_at is not None:
+        error = ToolError(f"What was made could not be fetched before the deadline. {trouble}", code="output_not_kept", permanent=True)
+        return _failure(state=state, attempt=attempt, error=error, now=now)
     why = f" It could not be asked last: {trouble}" if trouble else ""
     error = ToolError(f"The provider did not finish the job before its deadline.{why}", code="deadline_exceeded")
     if state.tool_of(attempt).effects == Effects.BILLED:

@@ -72,7 +72,7 @@ def test_it_waits_without_a_worker_and_its_cost_is_booked_at_once(as_job):
     assert (row.status, row.unfetched, row.cost_usd) == ("submitted", LEFT, Decimal("0.25"))
     assert row.unfetched_at is not None
     assert (hand.claim, hand.status(), hand.cast.cost_usd) == (None, "running", Decimal("0.25"))
-    assert URL in row.progress["stage"]
+    assert URL in row.progress["trouble"]
 
 
 @pytest.mark.parametrize("as_job", [False, True])
