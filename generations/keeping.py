@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from .answers import Answer
 from .embedded import embedded_file
 from .large_values import shrink
 from .outputs import MAX_OUTPUT_BYTES, FilePlace, FileSearch, clean_output, clean_text
-from .remote_files import MAX_FILES, FileFetcher
+from .remote_files import MAX_FILES, Fetched, FileFetcher
 from .tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, ToolError
 from .unfetched import Unfetched, remains, restored
 
@@ -49,11 +49,10 @@ async def _keep_result(result: Result, *, request: Request, adapter: Adapter, se
     except ToolError:
         pass  # it is not small, not clean, or has files in it: what follows tells which
     try:
-        fetcher = _fetcher(request, adapter)
         search = FileSearch(swap=_Embedded(request))
-        most = max(fetcher.max_bytes, MAX_OUTPUT_BYTES)
+        most = max(_largest(complete(request.config, adapter.config_schema)), MAX_OUTPUT_BYTES)
         cleaned = await asyncio.to_thread(clean_output, result.output, max_bytes=most, files=search)
-        return await _fetched(cleaned, search.places, request=request, fetcher=fetcher, seconds=seconds, cost=result.cost)
+        return await _fetched(cleaned, search.places, request=request, adapter=adapter, seconds=seconds, cost=result.cost)
     except ToolError as error:
         error.cost = result.cost
         return error
@@ -67,11 +66,8 @@ async def keep_rest(*, request: Request, adapter: Adapter, seconds: float) -> Re
     left = request.unfetched
     assert left is not None
     try:
-        output, places, fetched_bytes = restored(left)
-        fetcher = _fetcher(request, adapter, received=fetched_bytes)
-        return await _fetched(output, places, request=request, fetcher=fetcher, seconds=seconds)
-    except ToolError as error:
-        return Unfetched(left=left, error=error)
+        output, places, received = restored(left)
+        return await _fetched(output, places, request=request, adapter=adapter, seconds=seconds, received=received)
     except Exception as error:  # as above; what was paid for is worth another try
         logger.exception("The rest of the output of generation %s cannot be kept", request.generation_id)
         return Unfetched(left=left, error=_unstored(error, permanent=False))
@@ -82,23 +78,34 @@ async def _fetched(
     places: Sequence[FilePlace],
     *,
     request: Request,
-    fetcher: FileFetcher,
+    adapter: Adapter,
     seconds: float,
+    received: int = 0,
     cost: Cost | None = None,
 ) -> Result | Unfetched:
-    """Return an output with its files fetched; `Unfetched` if some are missing."""
+    """Return an output with its files fetched, of which so many bytes were received; `Unfetched` if some are missing.
+
+    Raises:
+        ToolError: permanent: it cannot be kept, and has no files that anybody could fetch.
+    """
 
     def small(values: dict[str, Any]) -> dict[str, Any]:
         return shrink(values, keep=lambda data, mime_type, name: request.keep(data, mime_type=mime_type, name=name))
 
     if places:
-        fetched = await fetcher.fetch_all([place.file for place in places], seconds=seconds)
+        try:
+            fetcher = _fetcher(request, adapter, received=received)
+            fetched = await fetcher.fetch_all([place.file for place in places], seconds=seconds)
+            received = fetcher.received
+        except ToolError as error:  # a key is missing here, and may be there another time or elsewhere
+            error.permanent = False
+            fetched = Fetched({}, error)
         for place in places:
             if place.file in fetched.references:
                 place.fill(fetched.references[place.file])
         if fetched.error is not None:
             missing = [place for place in places if place.file not in fetched.references]
-            left, may_go_on = await asyncio.to_thread(remains, output, missing, fetched_bytes=fetcher.received, shrink=small)
+            left, may_go_on = await asyncio.to_thread(remains, output, missing, fetched_bytes=received, shrink=small)
             fetched.error.permanent |= not may_go_on
             if not left["files"]:
                 raise fetched.error  # there is nothing that anybody could fetch
@@ -145,13 +152,18 @@ class _Embedded:
         return self._request.keep(embedded.data, mime_type=embedded.mime_type)
 
 
+def _largest(config: Mapping[str, Any]) -> int:
+    told = config.get("max_output_bytes")
+    return told if isinstance(told, int) else DEFAULT_MAX_BYTES
+
+
 def _fetcher(request: Request, adapter: Adapter, *, max_bytes: int = 2**30, **options: Any) -> FileFetcher:
     """Return what fetches the files of a call, as its tool's configuration wants it. Raises ToolError (`secret_missing`)."""
     config = complete(request.config, adapter.config_schema)
-    largest, base_url, types = config.get("max_output_bytes"), config.get("base_url"), config.get("output_types")
+    base_url, types = config.get("base_url"), config.get("output_types")
     return FileFetcher(
         workbench=request.workbench,
-        max_bytes=min(max_bytes, largest if isinstance(largest, int) else DEFAULT_MAX_BYTES),
+        max_bytes=min(max_bytes, _largest(config)),
         types=types if isinstance(types, list) else (),
         base_url=base_url if isinstance(base_url, str) else "",
         secret_headers=adapter.file_headers(request),

@@ -286,16 +286,20 @@ def test_what_does_not_fit_into_a_row_is_given_up_but_for_the_addresses(site):
     assert told.left["files"] == [{"at": ["made", 1], "url": url, "name": "", "mime_type": ""}]
 
 
-def test_a_key_that_is_gone_leaves_what_is_left_as_it_was(site):
-    class Locked(Provider):
-        def file_headers(self, request):
-            raise ToolError("No key.", code="secret_missing", permanent=True)
+class Locked(Provider):
+    def file_headers(self, request):
+        raise ToolError("No key.", code="secret_missing", permanent=True)
 
-    url = site.put("/a.png", PNG, before=[Page(status=503) for _ in range(4)])
-    left = missing({"image": RemoteFile(url=url)})
-    told = asyncio.run(keeping.keep_rest(request=replace(request_with(), unfetched=left.left), adapter=Locked(), seconds=30))
+
+def test_files_whose_key_is_missing_here_are_left_for_somebody_who_has_it(site):
+    result = Result(output={"image": RemoteFile(url=site.put("/a.png", PNG))}, cost=COST)
+    told = asyncio.run(keeping.keep(result, request=request_with(), adapter=Locked(), seconds=30))
     assert isinstance(told, Unfetched)
-    assert (told.left, told.error.code) == (left.left, "secret_missing")
+    assert (told.error.code, told.error.permanent, told.cost) == ("secret_missing", False, COST)
+    again_told = asyncio.run(keeping.keep_rest(request=replace(request_with(), unfetched=told.left), adapter=Locked(), seconds=30))
+    assert isinstance(again_told, Unfetched)
+    assert (again_told.left, again_told.error.permanent) == (told.left, False)
+    assert bytes_of(again(told).output["image"]) == PNG
 
 
 @pytest.mark.parametrize(
