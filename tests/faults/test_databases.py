@@ -57,7 +57,7 @@ def order(stage: Stage, headers: dict[str, str], number: int) -> str:
     def ask() -> str:
         try:
             asked = {"spell": "load", "inputs": {"number": number}}
-            answer = stage.post("/api/v1/casts/", json=asked, headers={**headers, "Idempotency-Key": f"order {number}"})
+            answer = stage.post("/api/v1/casts/", json=asked, headers={**headers, "Idempotency-Key": f"order-{number}"})
         except httpx2.HTTPError:
             return ""
         assert answer.is_success or answer.is_server_error, answer.text
@@ -264,7 +264,7 @@ def test_eight_writers_at_once_for_a_minute_lose_nothing_and_no_client_sees_an_e
     def write(number: int) -> Counter[int]:
         answers: Counter[int] = Counter()
         while time.monotonic() < until:
-            key = {"Idempotency-Key": f"{number} {answers.total()}"}
+            key = {"Idempotency-Key": f"{number}-{answers.total()}"}
             started = stage.post("/api/v1/casts/", json={"spell": "load"}, headers={**headers, **key})
             answers[started.status_code] += 1
             verb = ("pause", "cancel", "resume")[number % 3]

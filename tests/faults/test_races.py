@@ -118,7 +118,7 @@ def test_after_a_fan_out_whose_last_two_items_end_together_the_next_step_starts_
     fan = {
         "key": "fan",
         "tool": tool,
-        "for_each": "{{ inputs.items }}",
+        "for_each": "{{ inputs.items | default([]) }}",
         "params": {"name": "item", "hold": f"{{{{ 'last' if item >= {FAN - 2} else '' }}}}"},
     }
     after = {"key": "after", "tool": tool, "params": {"name": "after", "make": "{{ steps.fan | length | string }}"}}
@@ -138,7 +138,7 @@ def test_fifty_requests_at_once_with_one_idempotency_key_start_one_cast(stage: S
     web = stage.web()
     scenes.version({"key": "one", "tool": stage.step_tool()}, slug="order")
     _, key = AuthToken.objects.create(scenes.user())
-    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "the one"}
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "the-one"}
 
     def ask(barrier: threading.Barrier) -> tuple[int, str]:
         barrier.wait()

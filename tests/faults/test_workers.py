@@ -12,7 +12,7 @@ from spells.models import Recovery
 from tests.processes import wait_for
 
 from .books import moment
-from .stage import LEASE_SECONDS, LONG, Stage, kill
+from .stage import LONG, SHORT_LEASE_SECONDS, Stage, kill
 
 # A tick of the loop, and what a machine with other work takes for it; no lease is as long.
 TICK_SECONDS = 1.0
@@ -21,6 +21,11 @@ SLACK_SECONDS = 15.0
 SUCCESS = r'UPDATE generations_generation .*"status": "succeeded"'
 SUBMISSION = r'UPDATE generations_generation .*"status": "submitted"'
 END = r'DELETE FROM "casts_wakeup"'
+
+
+@pytest.fixture(autouse=True)
+def short_leases(stage: Stage) -> None:
+    stage.shorten_leases()
 
 
 def two_steps(stage: Stage, **values: Any) -> UUID:
@@ -40,7 +45,7 @@ def test_a_worker_killed_inside_a_pure_step_leaves_it_to_another_within_a_lease_
     killed_at = time.monotonic()
     stage.go("it")
     stage.wait_for_status(cast)
-    assert time.monotonic() - killed_at < LEASE_SECONDS + TICK_SECONDS + SLACK_SECONDS
+    assert time.monotonic() - killed_at < SHORT_LEASE_SECONDS + TICK_SECONDS + SLACK_SECONDS
     assert [run["pid"] for run in stage.runs("one")] == [worker.process.pid, other.process.pid]
     assert [(each["status"], bool(each["lost"])) for each in stage.attempts(cast)] == [("failed", True), ("succeeded", False)]
     stage.check()
@@ -131,7 +136,7 @@ def test_a_worker_told_to_stop_in_a_long_step_renews_its_claim_and_nothing_runs_
         return moment(stage.books.ask("SELECT claimed_until FROM casts_wakeup")[0]["claimed_until"])
 
     first = claimed_until()
-    wait_for("the claim is renewed twice over", lambda: (claimed_until() - first).total_seconds() > 2 * LEASE_SECONDS, seconds=LONG)
+    wait_for("the claim is renewed twice over", lambda: (claimed_until() - first).total_seconds() > 2 * SHORT_LEASE_SECONDS, seconds=LONG)
     assert worker.process.poll() is None
     stage.go("it")
     assert worker.end() == 0, worker.said()
@@ -145,7 +150,7 @@ def test_a_worker_told_to_stop_in_a_long_step_renews_its_claim_and_nothing_runs_
 def test_a_zombie_that_wakes_after_its_lease_writes_nothing_that_another_has_settled(stage: Stage, *, is_billed: bool):
     zombie = stage.conduct()
     if is_billed:
-        stage.fake.tell(dialect="openai", latency=LEASE_SECONDS)
+        stage.fake.tell(dialect="openai", latency=SHORT_LEASE_SECONDS)
         tool = stage.ask_tool(recovery=Recovery.RESEND)
         cast = stage.play({"key": "one", "tool": tool, "params": {"prompt": "A lamp."}})
         stage.wait_for_generation(cast, "running")
