@@ -3,7 +3,7 @@
 import random
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,16 +26,20 @@ class Proxy:
         self.lost = 0
 
     def serve(self) -> None:
-        """Take connections until the listener is closed."""
+        """Take connections until the listener is closed, and return when the last of them has ended."""
+        passages = []
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(str(self._server))
-                _Passage(self, client, server).start()
+                passages.append(_Passage(self, client, server))
+                passages[-1].start()
+        for passage in passages:
+            passage.end()
+            passage.join()
 
     def close(self) -> None:
-        self._share = 0.0
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -48,26 +52,33 @@ class Proxy:
         return is_lost
 
 
-class _Passage:
-    """One connection, as two threads that pass on what comes."""
+class _Passage(threading.Thread):
+    """One connection: a thread for what goes there, and one for what comes back."""
 
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        super().__init__(name="passage")
         self._proxy = proxy
         self._client = client
         self._server = server
         self._loses = False
 
-    def start(self) -> None:
-        for target in (self._there, self._back):
-            threading.Thread(target=self._until_closed, args=(target,), daemon=True).start()
+    def run(self) -> None:
+        back = threading.Thread(target=self._until_closed, args=(self._back,), name="passage back")
+        back.start()
+        self._until_closed(self._there)
+        back.join()
+        self._client.close()
+        self._server.close()
 
-    def _until_closed(self, pump: object) -> None:
-        assert callable(pump)
+    def end(self) -> None:
+        for side in (self._client, self._server):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+
+    def _until_closed(self, pump: Callable[[], None]) -> None:
         with suppress(OSError):
             pump()
-        for end in (self._client, self._server):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self.end()
 
     def _there(self) -> None:
         while data := self._client.recv(CHUNK):

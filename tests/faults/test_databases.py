@@ -1,6 +1,5 @@
 """Databases that lose connections, restart, refuse and are busy (faults 8 to 10, 16 and 28)."""
 
-import signal
 import sqlite3
 import threading
 import time
@@ -82,11 +81,8 @@ def test_a_commit_whose_answer_is_lost_with_the_connection_is_neither_lost_nor_m
         assert len(set(ids)) == CASTS
         wait_for_all(stage, CASTS)
         assert proxy.lost > CASTS / 2
-        proxy.close()
         assert stage.check(seconds=LONG).unknown == []
-        for running in (worker, web):
-            running.tell(signal.SIGTERM)
-            running.end()
+        stage.stop(worker, web)
 
 
 @pytest.mark.sqlite
