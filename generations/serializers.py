@@ -112,7 +112,10 @@ PROGRESS = {
             "properties": {"artifact": {"type": "string", "format": "uuid"}, "url": {"type": "string", "format": "uri"}},
             "required": ["artifact", "url"],
         },
-        "trouble": {"type": "string", "description": "Why the provider could not be asked for the job last, or what it made not be fetched; empty if it could."},
+        "trouble": {
+            "type": "string",
+            "description": "Why the provider could not be asked for the job last, or what it made not be fetched; empty if it could.",
+        },
     },
     "required": ["percent", "stage", "preview", "trouble"],
 }
