@@ -28,16 +28,21 @@ class Proxy:
     def serve(self) -> None:
         """Take connections until the listener is closed, and return when the last of them has ended."""
         passages = []
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(str(self._server))
-                passages.append(_Passage(self, client, server))
-                passages[-1].start()
+        while (client := self._accepted()) is not None:
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(str(self._server))
+            passages.append(_Passage(self, client, server))
+            passages[-1].start()
         for passage in passages:
             passage.end()
             passage.join()
+
+    def _accepted(self) -> socket.socket | None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:  # the listener is closed
+            return None
+        return client
 
     def close(self) -> None:
         with suppress(OSError):
