@@ -85,7 +85,7 @@ def _waits(waiting: Mapping[str, Any] | None) -> Json | None:
 def generations_shown(generation_ids: Collection[UUID]) -> dict[UUID, Json]:
     """Return these generations as `GET /generations/{id}/` shows them. Two queries, whatever their number."""
     rows = Generation.objects.filter(pk__in=generation_ids).select_related("step__tool", "cancellation").prefetch_related("artifacts")
-    return {row.pk: _generation(row) for row in _without_large(rows.defer("late_output"), "inputs", "output")}
+    return {row.pk: _generation(row) for row in _without_large(rows.defer("late_output"), "inputs", "output", "unfetched")}
 
 
 def _generation(generation: Any) -> Json:
@@ -99,6 +99,7 @@ def _generation(generation: Any) -> Json:
         "tool": generation.step.tool.slug,
         "inputs": generation.inputs_read,
         "output": generation.output_read,
+        "unfetched": generation.unfetched_read,
         "error": shown_error(generation.error),
         "reason": generation.reason,
         "cost_usd": shown_money(generation.cost_usd),
@@ -108,7 +109,7 @@ def _generation(generation: Any) -> Json:
         "cancellation": _cancellation(getattr(generation, "cancellation", None)),
         **{name: shown_time(getattr(generation, name)) for name in ("created_at", "started_at", "finished_at", "retry_at", "deadline_at")},
         "artifacts": [_artifact(artifact) for artifact in generation.artifacts.all()],
-        **_omitted(generation, "inputs", "output"),
+        **_omitted(generation, "inputs", "output", "unfetched"),
     }
 
 
@@ -117,7 +118,7 @@ def _progress(value: Any) -> Json | None:
     if progress is None:
         return None
     preview = progress.preview and {**progress.preview, "url": address("api:artifact", artifact_id=progress.preview[REFERENCE_KEY])}
-    return {"percent": progress.percent, "stage": progress.stage, "preview": preview}
+    return {"percent": progress.percent, "stage": progress.stage, "preview": preview, "trouble": progress.trouble}
 
 
 def _cancellation(cancellation: Any) -> Json | None:
