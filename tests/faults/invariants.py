@@ -64,7 +64,8 @@ def _examine_wakeups(account: Account, books: Books, *, casts: Sequence[Entry], 
 
 def _examine_notifications(account: Account, books: Books, *, casts: Sequence[Entry]) -> None:
     told: dict[tuple[str, int], Counter[tuple[str, str]]] = defaultdict(Counter)
-    for row in books.ask("SELECT cast_id, round, channel, target FROM casts_notification WHERE kind LIKE 'cast.%'"):
+    terminal = "kind IN ('cast.succeeded', 'cast.failed', 'cast.cancelled')"
+    for row in books.ask(f"SELECT cast_id, round, channel, target FROM casts_notification WHERE {terminal}"):
         told[identity(row["cast_id"]), row["round"]][row["channel"], row["target"]] += 1
     for cast in casts:
         name = identity(cast["id"])
