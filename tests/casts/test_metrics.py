@@ -197,9 +197,8 @@ def test_what_is_sent_is_counted_by_channel_and_outcome(settings):
 
 
 def test_what_nobody_sends_is_seen_by_how_long_it_is_due(clock):
-    NotificationFactory.create(channel="webhook", due_at=clock.now(), created_at=clock.now())
+    NotificationFactory.create(channel="webhook", due_at=clock.now())  # written long ago
     clock.advance(minutes=10)
     told = scrape()
     assert told["grimoire_notifications_waiting", ()] == 1
-    assert 600 <= told["grimoire_notification_overdue_seconds", ()] < 660
     assert 600 <= told["grimoire_notification_lag_seconds", ()] < 660
