@@ -17,7 +17,8 @@ from django_q.models import OrmQ, Schedule
 
 from casts import canary, installation
 from casts.clock import database_now
-from casts.models import Cast, ConductorProcess, Wakeup
+from casts.models import Cast, ConductorProcess, Subscription, Wakeup
+from casts.notifications import signing
 from casts.schedules import SCHEDULES
 from generations.catalogue import sync_tools
 from tests.casts import scenes
@@ -130,6 +131,9 @@ def test_cast_refuses_a_file_that_holds_no_inputs(spell: str, tmp_path: Path, co
         (["scene", "theme=\0"], "inputs.theme"),
         (["scene", "--as", "bob"], "There is no active user 'bob'."),
         (["scene", "--inputs", "/nowhere.json"], "/nowhere.json cannot be read: No such file or directory."),
+        (["scene", "--callback", "http://example.org/hook"], "callback.url: must be https"),
+        (["scene", "--callback", "https://example.org/hook", "--callback-secret", "s3cret"], "callback.secret: is no secret"),
+        (["scene", "--callback-secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], "signs nothing without --callback"),
     ],
 )
 def test_cast_refuses_what_cannot_be_cast_in_words(spell: str, arguments: list[str], why: str):
@@ -145,6 +149,20 @@ def test_cast_refuses_a_budget_that_is_no_sum(spell: str, sum_: str):
 def test_cast_takes_a_budget(spell: str):
     run("cast", spell, "--max-cost", "0.50")
     assert Cast.objects.get().max_cost_usd == Decimal("0.50")
+
+
+def test_cast_has_its_end_told_and_says_once_what_signs_that(spell: str, capsys: pytest.CaptureFixture[str]):
+    printed = run("cast", spell, "--callback", "https://example.org/hook").strip()
+    told = Subscription.objects.get()
+    assert (str(told.cast_id), told.url) == (printed, "https://example.org/hook")
+    assert f"signed by {signing.unseal(told.secret)}" in capsys.readouterr().err
+
+
+def test_cast_takes_a_secret_and_does_not_repeat_it(spell: str, capsys: pytest.CaptureFixture[str]):
+    secret = signing.new_secret()
+    run("cast", spell, "--callback", "https://example.org/hook", "--callback-secret", secret)
+    assert signing.unseal(Subscription.objects.get().secret) == secret
+    assert secret not in "".join(capsys.readouterr())
 
 
 def test_cast_asks_whose_it_is_when_there_are_several_superusers(spell: str):

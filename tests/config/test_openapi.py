@@ -68,6 +68,23 @@ def test_every_route_of_the_design_is_described(document):
         "POST /artifacts/",
         "GET /artifacts/{artifact_id}/",
         "POST /artifacts/{artifact_id}/link/",
+        "GET /notifications/",
+        "POST /notifications/read/",
+        "GET /notifications/email/",
+        "PUT /notifications/email/",
+        "GET /notifications/{id}/",
+        "POST /notifications/{id}/read/",
+        "POST /notifications/{id}/resend/",
+        "GET /notifications/{notification_id}/deliveries/",
+        "GET /webhooks/",
+        "POST /webhooks/",
+        "GET /webhooks/{id}/",
+        "PATCH /webhooks/{id}/",
+        "DELETE /webhooks/{id}/",
+        "POST /webhooks/{id}/enable/",
+        "POST /webhooks/{id}/disable/",
+        "POST /webhooks/{id}/rotate/",
+        "POST /webhooks/{id}/test/",
     }
 
 
