@@ -20,12 +20,12 @@ def kept(owner: Any, data: bytes = b"bytes"):
     return stored
 
 
-def call(owner, inputs, tool):
+def call(owner, inputs, tool, *, attempt=1):
     return Call(
         generation_id=uuid7(),
         cast_id=uuid7(),
         owner_id=owner.pk,
-        attempt=2,
+        attempt=attempt,
         idempotency_key=uuid7(),
         inputs=inputs,
         tool=tool,
@@ -36,7 +36,7 @@ def call(owner, inputs, tool):
 
 def test_a_request_carries_what_its_call_and_its_tool_say():
     owner, tool = UserFactory(), ToolFactory(slug="test.made", config={"a": 1}, pricing={"per_call": "0.1"})
-    order = call(owner, {"text": "x"}, tool)
+    order = call(owner, {"text": "x"}, tool, attempt=2)
     (request,) = prepare(calls=[order])
     for name in ("generation_id", "cast_id", "attempt", "idempotency_key", "inputs", "timeout_seconds", "deadline_seconds"):
         assert getattr(request, name) == getattr(order, name)
@@ -59,6 +59,12 @@ def test_calls_without_artefacts_ask_for_none(django_assert_num_queries):
     with django_assert_num_queries(0):
         assert len(prepare(calls=[call(owner, {"artifact": "not an id"}, tool)] * 3)) == 3
         assert prepare(calls=[]) == []
+
+
+def test_calls_that_may_have_been_sent_before_ask_for_their_first_sending_in_one_query(django_assert_num_queries):
+    owner, tool = UserFactory(), ToolFactory()
+    with django_assert_num_queries(1):
+        prepare(calls=[call(owner, {}, tool, attempt=2), call(owner, {}, tool, attempt=3)])
 
 
 def test_a_strangers_artefact_cannot_be_read():
