@@ -13,12 +13,13 @@ from aiosmtpd.controller import Controller
 
 @dataclass
 class MailServer:
-    """`refusals` are answered in turn to whoever names a recipient, an empty one lets the mail through."""
+    """`refusals` are answered in turn to whoever names a recipient, `rejections` to whoever sends a mail; an empty one lets it through."""
 
     url: str = ""
     port: int = 0
     received: list[EmailMessage] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    rejections: list[str] = field(default_factory=list)
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802 - aiosmtpd's name
         refusal = self.refusals.pop(0) if self.refusals else ""
@@ -27,6 +28,9 @@ class MailServer:
         return refusal or "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        rejection = self.rejections.pop(0) if self.rejections else ""
+        if rejection:
+            return rejection
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.received.append(mail)

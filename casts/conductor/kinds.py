@@ -14,7 +14,7 @@ def errand_kinds(*, threads: Threads) -> list[Kind]:
     return [
         Callbacks(threads=threads),
         Cancellations(threads=threads),
-        Notifications(),
-        AlertMails(threads=threads.errands),
+        Notifications(threads=threads.mails),
+        AlertMails(threads=threads.mails),
         Watch(),
     ]

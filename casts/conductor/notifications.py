@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections import Counter
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Executor
 from uuid import UUID
 
 from django.db import models
@@ -15,10 +14,10 @@ from casts.metrics.counters import NOTIFICATIONS
 from casts.models import Notification
 from casts.notifications import outbox, senders
 from casts.notifications.messages import Message, Outcome, Tried
+from casts.notifications.receivers import Receivers, receiver_of
 
 logger = logging.getLogger(__name__)
 
-MAIL_THREADS = 2
 OUTCOMES = {Outcome.DELIVERED: "delivered", Outcome.FAILED: "failed", Outcome.REFUSED: "given_up"}
 
 
@@ -27,21 +26,22 @@ class Notifications:
 
     model: type[models.Model] = Notification
 
-    def __init__(self) -> None:
-        """Start nothing yet. Mails have threads of their own: a mail server that hangs must hold up no call."""
-        self._threads = ThreadPoolExecutor(max_workers=MAIL_THREADS, thread_name_prefix="conductor-mail")
-        self._at_work: Counter[Any] = Counter()
+    def __init__(self, *, threads: Executor) -> None:
+        """Take the threads for mails."""
+        self._threads = threads
+        self._receivers = Receivers()
 
     def load(self, taken: Sequence[Errand]) -> Sequence[Message]:
-        return outbox.load(taken, at_work=self._at_work)
+        return outbox.load(taken, receivers=self._receivers)
 
     async def do(self, job: Message) -> Tried:
+        begun = time.monotonic()
         try:
             if job.mail is None:
                 return await senders.post(job)
             return await asyncio.get_running_loop().run_in_executor(self._threads, senders.mail, job)
         finally:
-            self._at_work[outbox.receiver_of(job.channel, job.subscription_id)] -= 1
+            self._receivers.end(receiver_of(job), seconds=time.monotonic() - begun)
 
     def note(self, done: Sequence[Tried]) -> Sequence[UUID]:
         """Note what came of tries. No cast is advanced by it."""

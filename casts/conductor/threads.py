@@ -4,10 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 # Reading a callback waits for nobody.
 READERS = 2
+# A mail server takes one mail after the other.
+MAILERS = 2
 
 
 class Threads:
-    """Threads for calls, for polls, for callbacks to be read, and for what else errands ask of providers.
+    """Threads for calls, for polls, for callbacks to be read, for what else errands ask of providers, and for mails.
 
     Calls have lanes, so that none waits here. The others wait for a thread beside their own kind alone. No thread is
     made before there is something for it to do.
@@ -19,8 +21,9 @@ class Threads:
         self.polls = ThreadPoolExecutor(max_workers=each, thread_name_prefix="conductor-call-poll")
         self.readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="conductor-call-read")
         self.errands = ThreadPoolExecutor(max_workers=each, thread_name_prefix="conductor-call-errand")
+        self.mails = ThreadPoolExecutor(max_workers=MAILERS, thread_name_prefix="conductor-mail")
 
     def shut_down(self) -> None:
         """Start nothing more, and wait for nobody."""
-        for kind in (self.calls, self.polls, self.readers, self.errands):
+        for kind in (self.calls, self.polls, self.readers, self.errands, self.mails):
             kind.shutdown(wait=False, cancel_futures=True)

@@ -1,11 +1,9 @@
 """The outbox: what is due is made ready to be sent, and what came of it is noted."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 
@@ -19,13 +17,12 @@ from generations.outputs import clean_text
 
 from . import health
 from .messages import Message, Outcome, Tried, messages_of
-from .schedule import CROWDED_SECONDS, MAX_TRIES, spread, wait_before_try
+from .receivers import Receivers, receiver_of
+from .schedule import MAX_TRIES, spread, wait_before_try
 from .subscriptions import WebhookDisabledError
 
 logger = logging.getLogger(__name__)
 
-# Messages that one process sends to one receiver, or to the mail server, at once; one to a receiver that fails.
-MOST_AT_ONCE = 10
 # A message whose senders vanished so often is what makes them vanish. Waiting for a receiver counts here, too.
 MAX_CLAIMS = 5_000
 
@@ -42,8 +39,8 @@ class _Fate:
     given_up_at: datetime | None = None
 
 
-def load(errands: Sequence[Errand], *, at_work: Counter[Any]) -> list[Message]:
-    """Return the messages to send now, and add them to `at_work`, the count by receiver of what this process is sending.
+def load(errands: Sequence[Errand], *, receivers: Receivers) -> list[Message]:
+    """Return the messages to send now, and add them to what this process is sending to their `receivers`.
 
     What nobody wants any more is given up. What must leave its receiver alone for a while is put off: that is no try.
     """
@@ -55,22 +52,17 @@ def load(errands: Sequence[Errand], *, at_work: Counter[Any]) -> list[Message]:
     for row in rows.defer("cast__inputs", "cast__outputs", "cast__version__input_schema", "cast__version__outputs"):
         errand = mine[row.pk]
         useless = _useless(errand, row)
-        wait = 0.0 if useless else _wait_for_receiver(row, at_work, now)
+        wait = 0.0 if useless else _wait_for_receiver(row, receivers, now)
         if useless:
             fates.append(_Fate(errand=errand, tries=row.tries, said=useless, given_up_at=now))
         elif wait:
             fates.append(_Fate(errand=errand, tries=row.tries, said=row.said, due_at=now + timedelta(seconds=wait)))
         else:
-            at_work[receiver_of(row.channel, row.subscription_id)] += 1
+            receivers.begin(receiver_of(row))
             ready.append((errand, row))
-    messages, unmade = _make(ready, at_work, now)
+    messages, unmade = _make(ready, receivers, now)
     _write([*fates, *unmade])
     return messages
-
-
-def receiver_of(channel: str, subscription_id: int | None) -> Any:
-    """Return by what messages to one receiver are counted. All mails go to one server."""
-    return subscription_id if channel == NotificationChannel.WEBHOOK else channel
 
 
 def _useless(errand: Errand, row: Notification) -> str:
@@ -88,24 +80,25 @@ def _useless(errand: Errand, row: Notification) -> str:
     return ""
 
 
-def _wait_for_receiver(row: Notification, at_work: Counter[Any], now: datetime) -> float:
+def _wait_for_receiver(row: Notification, receivers: Receivers, now: datetime) -> float:
     """Return for how many seconds the receiver is to be left alone; 0 when there is room."""
     subscription = row.subscription
     assert subscription is not None
     if subscription.rest_until is not None and subscription.rest_until > now:
-        return spread((subscription.rest_until - now).total_seconds() + CROWDED_SECONDS)
-    most = MOST_AT_ONCE if subscription.failing_since is None else 1
-    return spread(CROWDED_SECONDS) if at_work[receiver_of(row.channel, row.subscription_id)] >= most else 0.0
+        return spread((subscription.rest_until - now).total_seconds() + 1.0)
+    receiver = receiver_of(row)
+    is_failing = subscription.failing_since is not None
+    return 0.0 if receivers.has_room(receiver, is_failing=is_failing) else receivers.wait(receiver)
 
 
-def _make(ready: Iterable[tuple[Errand, Notification]], at_work: Counter[Any], now: datetime) -> tuple[list[Message], list[_Fate]]:
+def _make(ready: Iterable[tuple[Errand, Notification]], receivers: Receivers, now: datetime) -> tuple[list[Message], list[_Fate]]:
     messages, unmade = [], []
     rows = list(ready)
     for (errand, made), (_, row) in zip(messages_of(rows, now=now), rows, strict=True):
         if isinstance(made, Message):
             messages.append(made)
             continue
-        at_work[receiver_of(row.channel, row.subscription_id)] -= 1
+        receivers.end(receiver_of(row))
         logger.error("Notification %d cannot be made into a message", row.pk, exc_info=made)
         unmade.append(_after_failure(errand, tries=row.tries + 1, said=str(made) or type(made).__name__, now=now))
     return messages, unmade

@@ -16,8 +16,6 @@ DISABLE_AFTER = timedelta(days=5)
 # How long a receiver that does not answer is left alone: a quarter of the time that it has been away.
 REST_SHARE = 1 / 4
 SHORTEST_REST_SECONDS, LONGEST_REST_SECONDS = 30.0, HOUR
-# How soon a notification that found its receiver busy is due again.
-CROWDED_SECONDS = 2.0
 
 
 def wait_before_try(*, tries: int, retry_after: float | None) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 from standardwebhooks.webhooks import Webhook
 
 from casts.conductor.notifications import Notifications
+from casts.conductor.threads import Threads
 from casts.models import Cast, Notification, Subscription
 from casts.notifications.messages import Tried
 from tests.fakes import Received
@@ -27,9 +28,14 @@ def told(started: Cast, *, channel: str = "inbox") -> list[str]:
     return list(Notification.objects.filter(cast=started, channel=channel).order_by("pk").values_list("kind", flat=True))
 
 
+def sender(*, threads: Threads | None = None) -> Notifications:
+    """Return the errand as a conductor has it."""
+    return Notifications(threads=(threads or Threads(each=1)).mails)
+
+
 def send_due() -> Sequence[Tried]:
     """Send what is due, as a conductor does, and return what came of it."""
-    tried: Sequence[Tried] = do_errands(lambda **_: Notifications())
+    tried: Sequence[Tried] = do_errands(sender)
     return tried
 
 

@@ -8,14 +8,14 @@ from casts.clock import database_now
 from casts.models import Delivery, Notification, Subscription
 from casts.notifications.subscriptions import send_test, subscribe_by_email
 from generations.tools import registry
-from tests.fakes import Reply, mailbox
+from tests.fakes import mailbox
+from tests.mailserver import mail_server
 from tests.processes import wait_for as wait_until
 
 from . import adapters
 from .scenes import cast, user
 from .telling import told, verified, webhook
 from .test_conductor import conduct, conducting, ended, using, wait_for
-from .test_mail import Box, smtp_server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 
@@ -48,16 +48,16 @@ def test_fifty_casts_that_end_at_once_are_told_of_once_each():
     with mailbox() as box:
         webhook(box.url)
         casts = [cast(using(adapters.AsyncEcho, key="one"), slug=f"scene-{number}") for number in range(50)]
-        conduct()
+        with conducting():
+            wait_for(lambda: delivered() == 50, what="all that is told")
     assert sorted(verified(each)["data"]["id"] for each in box.received) == sorted(str(each.pk) for each in casts)
     assert len({each.headers["webhook-id"] for each in box.received}) == 50
     assert delivered() == Delivery.objects.filter(succeeded=True).count() == 50
 
 
 def test_a_slow_receiver_holds_up_neither_casts_nor_other_receivers():
-    answered = threading.Event()
     with mailbox() as slow, mailbox() as quick:
-        slow.statuses += [Reply(200, after=answered)] * 5
+        slow.hold()
         webhook(slow.url)
         webhook(quick.url)
         with conducting():
@@ -65,9 +65,9 @@ def test_a_slow_receiver_holds_up_neither_casts_nor_other_receivers():
                 started = cast(using(adapters.AsyncEcho, key="one"), slug=f"scene-{number}")
                 wait_for(lambda started=started: ended(started), what="the end of the cast")
             quick.wait(5)
-            slow.wait(5)
+            wait_until("what is sent to the slow one", lambda: slow.waiting == 5)
             wait_for(lambda: delivered() == 5, what="what the quick one got")
-            answered.set()
+            slow.let_go()
             wait_for(lambda: delivered() == 10, what="what the slow one got")
     assert Subscription.objects.filter(failing_since__isnull=True).count() == 2
 
@@ -101,17 +101,16 @@ def not_waiting(mine, box):
 
 
 def test_mails_go_out_beside_the_loop(settings, clock):
-    box = Box()
-    with smtp_server(box) as port:
+    with mail_server() as box:
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_IS_CONFIGURED = "127.0.0.1", port, True
+        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_IS_CONFIGURED = "127.0.0.1", box.port, True
         ada = user()
         ada.email = "ada@example.org"
         ada.save()
         subscribe_by_email(owner=ada, kinds=["cast.succeeded"], now=clock.now())
         for number in range(12):
             cast(using(adapters.AsyncEcho, key="one"), slug=f"scene-{number}")
-        conduct()
-    assert len(box.mails) == 12
-    assert len({mail["Message-ID"] for _, mail in box.mails}) == 12
-    assert Notification.objects.filter(channel="email", delivered_at__isnull=False).count() == 12
+        with conducting():
+            wait_for(lambda: Notification.objects.filter(channel="email", delivered_at__isnull=False).count() == 12, what="the mails")
+    assert len(box.received) == 12
+    assert len({mail["Message-ID"] for mail in box.received}) == 12

@@ -11,7 +11,6 @@ from standardwebhooks.webhooks import Webhook
 
 from casts import engine, errands
 from casts.clock import database_now
-from casts.conductor.notifications import Notifications
 from casts.models import Cast, Delivery, Notification, Subscription
 from casts.notifications import outbox, signing, subscriptions
 from casts.notifications.schedule import DISABLE_AFTER, MAX_TRIES, WAITS
@@ -21,7 +20,7 @@ from tests.fakes import Reply, mailbox
 
 from .factories import SECRET, CancellationFactory, CastFactory, DeliveryFactory, GenerationFactory, NotificationFactory
 from .scenes import Hand, billed, cast, refusal, user
-from .telling import only, send_due, verified, webhook
+from .telling import only, send_due, sender, verified, webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -323,7 +322,7 @@ def test_nothing_is_sent_to_whom_may_not_sign_in_any_more(box):
 def test_a_kill_between_sending_and_noting_sends_it_again_under_the_same_id(box, clock):
     webhook(box.url)
     ended()
-    kind = Notifications()
+    kind = sender()
     (message,) = kind.load(errands.claim(Notification, limit=5))
     asyncio.run(kind.do(message))  # and nobody is left to note it
     assert send_due() == []
@@ -338,19 +337,19 @@ def test_a_kill_between_sending_and_noting_sends_it_again_under_the_same_id(box,
 def test_the_one_who_lost_the_errand_may_say_that_it_arrived_but_not_that_it_failed(box, clock):
     webhook(box.url)
     ended()
-    zombie = Notifications()
+    zombie = sender()
     jobs = zombie.load(errands.claim(Notification, limit=5))
     box.statuses.append(500)
     late = [asyncio.run(zombie.do(job)) for job in jobs]
     clock.advance(seconds=errands.LEASE_SECONDS + 1)
-    (other,) = Notifications().load(errands.claim(Notification, limit=5))
+    (other,) = sender().load(errands.claim(Notification, limit=5))
     zombie.note(late)
     assert only().tries == 0
     late = [asyncio.run(zombie.do(job)) for job in jobs]
     zombie.note(late)
     assert only().status == "delivered"
     assert Delivery.objects.count() == 1  # of one claim one try is logged: the first
-    outbox.note([asyncio.run(Notifications().do(other))])
+    outbox.note([asyncio.run(sender().do(other))])
     assert only().status == "delivered"
 
 
@@ -395,7 +394,7 @@ def test_to_one_receiver_no_more_than_ten_are_sent_at_once(box):
     mine = webhook(box.url)
     for _ in range(15):
         NotificationFactory.create(cast=CastFactory.create(status="succeeded"), channel="webhook", subscription=mine, due_at=database_now())
-    kind = Notifications()
+    kind = sender()
     assert len(kind.load(errands.claim(Notification, limit=50))) == 10
     put_off = Notification.objects.filter(tries=0, due_at__lt=database_now() + timedelta(seconds=5))
     assert put_off.count() == 5
@@ -410,7 +409,7 @@ def test_making_messages_takes_as_many_queries_for_many_as_for_one(box, django_a
         NotificationFactory.create(**about, kind="generation.succeeded", generation=step, data={"status": "succeeded"})
     taken = errands.claim(Notification, limit=10)
     with django_assert_max_num_queries(14):
-        assert len(Notifications().load(taken)) == 10
+        assert len(sender().load(taken)) == 10
 
 
 def test_what_was_given_up_or_delivered_can_be_sent_again(box, clock):

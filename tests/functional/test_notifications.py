@@ -2,10 +2,9 @@
 
 import re
 import signal
-import threading
 
 from tests.casts.telling import verified
-from tests.fakes import Reply, mailbox
+from tests.fakes import mailbox
 from tests.functional.site import Site
 from tests.processes import wait_for
 
@@ -24,17 +23,16 @@ for row in Notification.objects.filter(channel="webhook"):
 
 def test_a_worker_that_is_killed_between_sending_and_noting_leaves_one_message_sent_twice(site: Site):
     site.environment["GRIMOIRE_WEBHOOK_PRIVATE_HOSTS"] = "127.0.0.1"
-    never = threading.Event()
     with mailbox() as box:
-        box.statuses.append(Reply(200, after=never))
+        box.hold()
         said = site.run("cast", "errands", "--callback", box.url)
         secret = re.search(r"signed by (whsec_\S+)", said)
         assert secret
         first = site.start("conduct")
-        wait_for("the message is sent", lambda: box.received, seconds=120)
+        wait_for("the message is sent", lambda: box.waiting, seconds=120)
         first.tell(signal.SIGKILL)
         first.end()
-        never.set()
+        box.let_go()
         assert "let go of 1" in site.run("shell", "--no-imports", "-c", LET_THE_LEASE_END)
         second = site.start("conduct")
         box.wait(2)
