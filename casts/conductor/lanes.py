@@ -42,6 +42,8 @@ CALLS = (Lane.LOOP, Lane.THREAD, Lane.PROCESS)
 POLLS = 200
 # Casts that are held until there is room, for each thread.
 SEATS_PER_THREAD = 4
+# How long a cast is left to others whose call is too long for what is left of a shift: this one would take it again and again.
+TOO_LONG_SECONDS = 1.0
 
 
 class Lanes:
@@ -139,11 +141,12 @@ class Reservation:
         self.left = free
         self.seats = seats
         self._longest = longest
+        self._leave_for = 0.0
         self._short = short
 
     def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         if seconds > self._longest:
-            self.seats = 0
+            self.seats, self._leave_for = 0, TOO_LONG_SECONDS
             return False
         lane = lane_of(tool, apart=apart)
         if self.left[lane] <= 0:
@@ -160,3 +163,6 @@ class Reservation:
     def may_wait(self) -> bool:
         self.seats -= 1
         return self.seats >= 0
+
+    def leave_for(self) -> float:
+        return self._leave_for

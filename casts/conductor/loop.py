@@ -243,8 +243,8 @@ class Conductor:
         return bool(claims)
 
     def _claim_at(self) -> float:
-        """Return when to claim next: not at once after casts were found for which there was no room."""
-        return max(self._poll_at, self._crowded_until)
+        """Return when to claim next: not while others wait for room already, unless they have done so for a while."""
+        return max(self._poll_at, self._crowded_until) if self._held.waiting() else self._poll_at
 
     async def _settle(self) -> None:
         """Settle what came back, and look at those of our casts that need it: one set, so that claims are not held up."""
@@ -267,7 +267,7 @@ class Conductor:
     def _take_in(self, settled: Settled) -> None:
         for cast_id in settled.gone:
             self._held.drop(cast_id)
-        if any(turn.starved and not turn.is_held for turn in settled.turns):
+        if any(turn.starved and not turn.is_held and not turn.leave_for for turn in settled.turns):
             self._poll_at, self._crowded_until = 0.0, time.monotonic() + CROWDED_SECONDS
         for turn in settled.turns:
             self._held.settle(turn)

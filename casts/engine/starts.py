@@ -43,6 +43,9 @@ class Slots(Protocol):
     def may_wait(self) -> bool:
         """Tell whether one more cast that found no room may be held until there is some. Reserves its seat."""
 
+    def leave_for(self) -> float:
+        """Return for how many seconds casts that found no room, and no seat, are better left to others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
@@ -77,6 +80,7 @@ def start_ready(*, turns: Sequence[Turn], slots: Slots) -> Passage:
         ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
     for turn in turns:
         turn.waits = turn.starved and not turn.is_held and slots.may_wait()
+        turn.leave_for = slots.leave_for()
     _load_last(turns=turns, states=states, reading=reading)
     return doors.passage
 

@@ -22,8 +22,7 @@ from .reports import Aborted, Report, Via
 from .state import Attempt, CastState, Place
 from .verdicts import LOSSES_BEFORE_APART, SETTLES_FROM, Change, abandoned, crowded_out, overdue, verdict
 
-# How soon to look again at a cast that waits for room. Whoever holds it knows sooner when there is some; one that was
-# let go of is not taken again and again by the one who had none.
+# How soon to look again at a held cast that waits for room. Whoever holds it knows sooner when there is some.
 STARVED_SECONDS = 1.0
 # How soon to look again at a held cast of which no timer runs: its calls, or a ring, ask for a look before.
 IDLE_SECONDS = 60.0
@@ -53,7 +52,7 @@ class Turn:
 
     `in_flight` are the calls and polls that this conductor has at work for it. `inserts` are new generations, those of
     them to call now also stand in `calls`. `polls` are attempts to ask their provider for, `aborts` calls to stop.
-    A cast is `starved` while there was no room for a call of it; it `waits` if it is held for that alone. `refusal` is
+    A cast is `starved` while there was no room for a call of it; it `waits` if it is held for that alone; if it is not, it is left for so many seconds to whoever has room. `refusal` is
     what the first gate said that held one back; it looks `again` at once if this look could not ask a gate, or read all that it would have had to.
     `withdrawn` are jobs that their providers are to stop, `patience` when those that they are stopping must be over.
     `oversized` says why its outputs cannot be evaluated.
@@ -69,6 +68,7 @@ class Turn:
     end: End | None = None
     starved: bool = False
     waits: bool = False
+    leave_for: float = 0.0
     refusal: Refusal | None = None
     oversized: ToolError | None = None
     again: bool = False
@@ -159,7 +159,9 @@ class Turn:
                 times += [time for time in (attempt.poll_at, attempt.deadline_at) if time]
             elif attempt.retry_at and attempt.round == self.state.cast.round and may_start:
                 times.append(attempt.retry_at)
-        if self.starved:  # held, it is looked at sooner when there is room; let go of, somebody else may have some
+        if self.starved and not self.is_held:
+            return self.now + timedelta(seconds=self.leave_for)  # somebody else may have room
+        if self.starved:
             times.append(self.now + timedelta(seconds=STARVED_SECONDS))
         return min((time for time in times if time > self.now), default=self.now + timedelta(seconds=IDLE_SECONDS))
 

@@ -68,6 +68,9 @@ class Unlimited:
     def may_wait(self) -> bool:
         return False
 
+    def leave_for(self) -> float:
+        return 0.0
+
 
 @dataclass
 class Limited:
@@ -90,6 +93,9 @@ class Limited:
     def may_wait(self) -> bool:
         self.seats -= 1
         return self.seats >= 0
+
+    def leave_for(self) -> float:
+        return 0.0
 
 
 @dataclass

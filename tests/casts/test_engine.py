@@ -238,14 +238,12 @@ def test_a_waiting_cast_is_due_at_its_deadline_at_the_latest():
     assert Wakeup.objects.get().due_at == hand.cast.deadline_at
 
 
-def test_a_cast_without_slots_is_left_to_whoever_has_some_and_starts_nothing_meanwhile(clock):
+def test_a_cast_without_slots_is_left_to_whoever_has_some_and_starts_nothing_meanwhile():
     hand = Hand(cast({"key": "one"}), slots=Limited(0))
     hand.look()
     assert not hand.cast.generations.exists()
     assert hand.claim is None
     hand.slots = Limited(1)
-    assert not hand.take()  # not at once: whoever has room may come first
-    clock.advance(seconds=1)
     hand.look()
     assert hand.called() == [("one", 0)]
 
