@@ -3,7 +3,7 @@
 from typing import cast
 
 from django.db.models import Model, QuerySet
-from django_filters.rest_framework import CharFilter, DjangoFilterBackend
+from django_filters.rest_framework import BooleanFilter, CharFilter, DjangoFilterBackend
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -37,9 +37,17 @@ class StrictFilters(DjangoFilterBackend):  # type: ignore[misc] # django-filter 
         empty = [name for name, each in filterset.filters.items() if _is_empty(request, name) and not isinstance(each, CharFilter)]
         if empty:
             raise UnreadableRequestError(*(Problem(name, "is empty; leave it out, or say by what to filter") for name in empty))
+        neither = [name for name, each in filterset.filters.items() if isinstance(each, BooleanFilter) and not _is_truth(request, name)]
+        if neither:
+            raise UnreadableRequestError(*(Problem(name, "is neither true nor false") for name in neither))
         if not filterset.is_valid():
             raise UnreadableRequestError(*flattened(filterset.errors))
         return cast("QuerySet[Model]", filterset.qs)
+
+
+def _is_truth(request: Request, name: str) -> bool:
+    """Tell whether a parameter is left out, or said once as JSON says it: django-filter takes anything else for nothing."""
+    return request.query_params.getlist(name) in ([], ["true"], ["false"])
 
 
 def _is_empty(request: Request, name: str) -> bool:
