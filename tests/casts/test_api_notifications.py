@@ -205,4 +205,4 @@ def test_mail_that_cannot_be_sent_cannot_be_asked_for(ada, settings):
 
 @pytest.mark.parametrize("query", ["unread=null", "unread=1", "unread=true&unread=false", "unread=True"])
 def test_a_filter_that_is_neither_true_nor_false_is_refused(query):
-    assert_problem(get(client_of(UserFactory()), f"/notifications/?{query}"), 400, "unread")
+    assert_problem(get(client_of(UserFactory.create()), f"/notifications/?{query}"), 400, "unread")
