@@ -19,6 +19,11 @@ ORDER_WITH_CALLBACK = OpenApiExample(
     request_only=True,
 )
 PINNED_ORDER = OpenApiExample("One version of a spell", value={"spell": "illustrated-story@3", "inputs": {}}, request_only=True)
+SKIP = OpenApiExample(
+    "A picture that was made by hand",
+    value={"step": "paint", "item": 2, "output": {"text": "A lighthouse at dusk"}, "reason": "The provider refuses this prompt."},
+    request_only=True,
+)
 WEBHOOK = OpenApiExample("A job that is done", value={"id": "job-7", "status": "succeeded", "output": {"n": 1}}, request_only=True)
 RECEIPT = OpenApiExample("The first time", value={"received": True, "repeated": False}, response_only=True)
 WEBHOOK_OF_JOB = OpenApiExample(

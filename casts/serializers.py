@@ -18,6 +18,7 @@ from casts.progress import ShownStatus, progress_of
 from casts.providers import WaitingFor, waiting_for
 from generations.serializers import OBJECT, OBJECT_OR_NULL, ErrorField, MoneyField, OptionalMoneyField
 from spells.fields import choice_field, json_field
+from spells.plan import MAX_ITEMS
 from spells.requests import checked
 
 _INPUTS = {"type": "object", "description": "What the spell's, or the tool's, own schema asks for.", "default": {}}
@@ -70,6 +71,25 @@ TOOL_ORDER: Mapping[str, Any] = {
     "additionalProperties": False,
 }
 
+SKIP: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "step": {"type": "string", "maxLength": 64, "description": "By default the step whose failure ended the cast."},
+        "item": {"type": "integer", "minimum": 0, "maximum": MAX_ITEMS - 1, "description": "Which item of it, under `for_each`."},
+        "output": {
+            "description": (
+                "What later steps see: an object as the tool would have returned it, or null. Of a step whose list of items could "
+                "not be made: a list of these, one for each item."
+            ),
+            "default": None,
+        },
+        "reason": {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S", "description": "Why. It is kept with your name."},
+        "resume": {"type": "boolean", "default": True, "description": "Go on with the cast. If not, it stays as it ended."},
+    },
+    "required": ["reason"],
+    "additionalProperties": False,
+}
+
 
 def order_of(body: Any, *, tool: str = "") -> Order:
     """Read the body of a request for a cast, or for the run of a tool. Raises InvalidBodyError."""
@@ -89,6 +109,13 @@ def _callback_of(said: Mapping[str, Any] | None) -> Callback | None:
         return None
     asked = {"kinds": tuple(said["events"])} if "events" in said else {}
     return Callback(url=said["url"], secret=said["secret"], **asked)
+
+
+def skip_of(body: Any) -> dict[str, Any]:
+    """Read the body of a request to skip a step: arguments of `engine.skip`. Raises InvalidBodyError."""
+    said = checked(body, SKIP)
+    given = {name: said[name] for name in ("item", "output", "reason", "resume") if name in said}
+    return {**given, "step_key": said.get("step")}
 
 
 class CastListSerializer(serializers.ListSerializer[Any]):

@@ -12,7 +12,7 @@ from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
 from casts.webhook_views import WebhookViewSet
 from spells import urls as _converters  # noqa: F401 - registers the converter of tools' slugs
 
-VERBS = ("cancel", "pause", "resume", "retry")
+VERBS = ("cancel", "pause", "resume", "retry", "skip")
 WEBHOOK_VERBS = ("enable", "disable", "rotate", "test")
 _WEBHOOK: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
@@ -24,7 +25,7 @@ from casts.headers import IDEMPOTENCY_KEY, MAX_WAIT_SECONDS, idempotency_key_of,
 from casts.metrics import tallies
 from casts.models import Cast
 from casts.progress import with_shown_status
-from casts.serializers import CAST_ORDER, TOOL_ORDER, CastSerializer, order_of
+from casts.serializers import CAST_ORDER, SKIP, TOOL_ORDER, CastSerializer, order_of, skip_of
 from casts.waiting import wait_for_end
 from generations.models import Generation
 from generations.serializers import GenerationSerializer
@@ -135,6 +136,23 @@ class CastViewSet(ListModelMixin, RetrieveModelMixin, CastsView):
     @verb("Retry a failed or cancelled cast", "It goes on from where it failed, keeping what succeeded.")
     def retry(self, request: Request, pk: UUID) -> Response:
         return self._change(request, pk, engine.retry)
+
+    @extend_schema(
+        summary="Skip a failed step of a cast that has ended",
+        description=(
+            "For operators. The step gets the output that is given, marked as skipped, with who did it, when and why; "
+            "the cast goes on from there, and what failed beside it is tried again. 409 unless the cast and the step have failed."
+        ),
+        request={"application/json": dict(SKIP)},
+        responses={200: OpenApiResponse(CastSerializer, "The cast as it is now.", examples=[examples.CAST])},
+        examples=[examples.SKIP],
+    )
+    def skip(self, request: Request, pk: UUID) -> Response:
+        if not user_of(request).has_perm("casts.change_cast"):
+            raise PermissionDenied("Only operators, who may change casts, can skip a step.")
+        get_object_or_404(Cast.objects.visible_to(request.user), pk=pk)
+        engine.skip(cast_id=pk, actor_id=user_of(request).pk, now=database_now(), **skip_of(request.data))
+        return Response(self.represent(pk))
 
     def _change(self, request: Request, cast_id: UUID, change: Verb) -> Response:
         get_object_or_404(Cast.objects.visible_to(request.user), pk=cast_id)

@@ -75,6 +75,7 @@ KINDS: Mapping[type[Exception], Kind] = {
         409, "idempotency-key-reused", "The idempotency key was used for another request", "Idempotency-Key"
     ),
     engine.TransitionRefusedError: Kind(409, "transition-refused", "The cast's status forbids this", "status"),
+    engine.NotSkippableError: Kind(409, "not-skippable", "There is nothing to skip there", "step"),
     UserStreamsError: Kind(429, "too-many-streams", "You follow as many casts at once as you may"),
     ProcessStreamsError: Kind(503, "streams-full", "No more streams can be served here now"),
     TooManyWebhooksError: Kind(409, "too-many-webhooks", "The account has as many webhooks as it may"),

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import TransitionRefusedError
+from casts.engine import InvalidOutputError, NotSkippableError, TransitionRefusedError
 from casts.models import Cast
 from casts.progress import progress_of, with_shown_status
 from generations.admin.generation import badge, short_id
@@ -31,6 +31,7 @@ from spells.admin.search import MAX_WORD, id_range
 from .filters import InitiatorFilter, SpellFilter, StatusFilter, StuckFilter, versions_named
 from .page import page_of, view_of
 from .resolving import ResolveForm
+from .skipping import SkipForm
 from .timeline import View
 from .verbs import VERBS, Verb
 
@@ -56,15 +57,17 @@ class CastAdmin(RecordAdmin[Cast]):
     )
     sortable_by = ("id_shown", "cost_shown")
     ordering = ("-pk",)
-    actions = tuple(f"{name}_selected" for name in VERBS)
+    actions = (*(f"{name}_selected" for name in VERBS), "skip_selected")
     unlisted = ("inputs", "outputs", "reason", "request_digest", "version__input_schema", "version__outputs", "version__spell__description")
     empty_list = "No casts match. Start one with: manage.py cast SPELL"
 
     def get_urls(self) -> list[URLPattern]:
         act = self.admin_site.admin_view(require_POST(self.verb_view))
         resolve = self.admin_site.admin_view(require_POST(self.resolve_view))
+        skip = self.admin_site.admin_view(require_POST(self.skip_view))
         return [
             path("<uuid:cast_id>/do/<slug:name>/", act, name="casts_cast_verb"),
+            path("<uuid:cast_id>/skip/<uuid:generation_id>/", skip, name="casts_cast_skip"),
             path("<uuid:cast_id>/resolve/<uuid:generation_id>/", resolve, name="casts_cast_resolve"),
             *super().get_urls(),
         ]
@@ -155,7 +158,7 @@ class CastAdmin(RecordAdmin[Cast]):
             return HttpResponseRedirect(reverse("admin:casts_cast_changelist"))
         return self._page(request, cast, view=view_of(request))
 
-    def _page(self, request: HttpRequest, cast: Cast, *, view: View, refused: ResolveForm | None = None) -> TemplateResponse:
+    def _page(self, request: HttpRequest, cast: Cast, *, view: View, refused: ResolveForm | SkipForm | None = None) -> TemplateResponse:
         may_act = self.has_act_permission(request)
         context = {
             **self.admin_site.each_context(request),
@@ -198,20 +201,57 @@ class CastAdmin(RecordAdmin[Cast]):
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Cast]) -> None:
         self._act_on_selected(request, VERBS["cancel"], queryset)
 
+    @admin.action(description="Skip the step that failed …", permissions=["act"])
+    def skip_selected(self, request: HttpRequest, queryset: QuerySet[Cast]) -> HttpResponse | None:
+        """Ask for the output and the reason, then skip the step by which each selected cast failed."""
+        ids = self._selected(request, queryset)
+        if not ids:
+            return None
+        form = SkipForm(request.POST if "skip" in request.POST else None)
+        if not form.is_valid():
+            context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Skip the step that failed"}
+            return TemplateResponse(
+                request, "admin/casts/skip_selected.html", {**context, "form": form, "ids": ids}, status=422 if form.is_bound else 200
+            )
+        refusals = self._skip(request, ids, form)
+        self._tell(request, refusals, done="carried on" if form.cleaned_data["resume"] else "skipped", number=len(ids))
+        return None
+
+    def _skip(self, request: HttpRequest, ids: Sequence[UUID], form: SkipForm) -> list[str]:
+        """Skip the failed step of each cast, in a transaction of its own, and return the refusals."""
+        refusals = []
+        for cast_id in ids:
+            try:
+                cast = engine.skip(cast_id=cast_id, actor_id=request.user.pk, now=database_now(), **form.arguments())
+            except (TransitionRefusedError, NotSkippableError, InvalidOutputError) as error:
+                refusals.append(f"{cast_id}: {error}")
+            except Cast.DoesNotExist:
+                refusals.append(f"{cast_id}: there is no such cast.")
+            else:
+                self.log_change(request, cast, "The step that failed was skipped.")
+        return refusals
+
+    def _selected(self, request: HttpRequest, queryset: QuerySet[Cast]) -> list[UUID]:
+        """Return the selected casts, or none, and say so, when they are too many."""
+        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
+        if len(ids) <= MOST_AT_ONCE:
+            return ids
+        messages.error(request, f"Nothing was changed: select at most {MOST_AT_ONCE} casts at once.")
+        return []
+
     def _act_on_selected(self, request: HttpRequest, verb: Verb, queryset: QuerySet[Cast]) -> None:
         """Do one thing to each selected cast, and tell of how many it was done and which refused."""
-        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
-        if len(ids) > MOST_AT_ONCE:
-            messages.error(request, f"Nothing was changed: select at most {MOST_AT_ONCE} casts at once.")
-            return
-        refusals = self._act(request, verb, ids)
+        ids = self._selected(request, queryset)
+        self._tell(request, self._act(request, verb, ids), done=verb.done, number=len(ids))
+
+    def _tell(self, request: HttpRequest, refusals: Sequence[str], *, done: str, number: int) -> None:
         for refusal in refusals[:SHOWN_REFUSALS]:
             messages.error(request, refusal)
         if len(refusals) > SHOWN_REFUSALS:
             messages.error(request, f"{len(refusals) - SHOWN_REFUSALS} more refused.")
-        done = len(ids) - len(refusals)
-        if done:
-            messages.success(request, f"{done} {'cast is' if done == 1 else 'casts are'} {verb.done}.")
+        changed = number - len(refusals)
+        if changed:
+            messages.success(request, f"{changed} {'cast is' if changed == 1 else 'casts are'} {done}.")
 
     def _act(self, request: HttpRequest, verb: Verb, ids: Sequence[UUID], *, reason: str = "") -> list[str]:
         """Do one thing to each cast, in a transaction of its own, and return the refusals."""
@@ -231,10 +271,7 @@ class CastAdmin(RecordAdmin[Cast]):
         """Settle an `unknown` generation by what the operator found."""
         if not self.has_act_permission(request):
             raise PermissionDenied
-        cast = self.get_object(request, str(cast_id))
-        generation = Generation.objects.select_related("step__tool").filter(pk=generation_id, cast=cast_id).first()
-        if cast is None or generation is None:
-            raise Http404("There is no such generation of this cast.")
+        cast, generation = self._attempt(request, cast_id, generation_id)
         form = ResolveForm(request.POST, generation_id=generation.pk, output_schema=generation.step.tool.output_schema)
         if not form.is_valid():
             return self._page(request, cast, view=View(focus=generation_id), refused=form)
@@ -247,3 +284,32 @@ class CastAdmin(RecordAdmin[Cast]):
             self.log_change(request, cast, f"{place} was settled: {form.cleaned_data['finding']}.")
             messages.success(request, f"{place} is settled. The cast goes on from there.")
         return HttpResponseRedirect(f"{reverse('admin:casts_cast_change', args=[cast_id])}#g-{generation_id}")
+
+    def skip_view(self, request: HttpRequest, cast_id: UUID, generation_id: UUID) -> HttpResponse:
+        """Give the step of a failed generation an output by hand."""
+        if not self.has_act_permission(request):
+            raise PermissionDenied
+        cast, generation = self._attempt(request, cast_id, generation_id)
+        form = SkipForm(request.POST, generation_id=generation_id)
+        if form.is_valid():
+            place = {"step_key": generation.step.key, "item": generation.item}
+            try:
+                engine.skip(cast_id=cast_id, **place, now=database_now(), actor_id=request.user.pk, **form.arguments())
+            except InvalidOutputError as error:
+                form.refuse(error)
+            except (TransitionRefusedError, NotSkippableError) as error:
+                messages.error(request, f"Nothing was changed: {error}")
+            else:
+                self.log_change(request, cast, f"Step {generation.step.key}, item {generation.item} was skipped.")
+                messages.success(request, f"Step {generation.step.key} is skipped.")
+        if not form.is_valid():
+            return self._page(request, cast, view=View(focus=generation_id), refused=form)
+        return HttpResponseRedirect(f"{reverse('admin:casts_cast_change', args=[cast_id])}#step-{generation.step.key}")
+
+    def _attempt(self, request: HttpRequest, cast_id: UUID, generation_id: UUID) -> tuple[Cast, Generation]:
+        """Return the cast and the generation of an address. Raises Http404."""
+        cast = self.get_object(request, str(cast_id))
+        generation = Generation.objects.select_related("step__tool").filter(pk=generation_id, cast=cast_id).first()
+        if cast is None or generation is None:
+            raise Http404("There is no such generation of this cast.")
+        return cast, generation

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from casts.clock import database_now
-from casts.models import LIVE, Cast, CastEvent, Wakeup
+from casts.models import LIVE, Cast, CastEvent, CastStatus, Wakeup
 from casts.progress import progress_of
 from casts.providers import WaitingFor, waiting_for
 from generations.admin.pictures import picture_of
@@ -19,6 +19,7 @@ from spells.admin.formats import ago, duration
 from spells.admin.json_html import json_html
 
 from .resolving import ResolveForm
+from .skipping import SkipForm
 from .stuck import PATIENCE
 from .timeline import Timeline, View, timeline_of
 from .verbs import VERBS
@@ -71,13 +72,13 @@ def view_of(request: HttpRequest, *, focus: UUID | None = None) -> View:
     )
 
 
-def page_of(cast: Cast, *, view: View, may_act: bool, refused: ResolveForm | None = None) -> dict[str, Any]:
+def page_of(cast: Cast, *, view: View, may_act: bool, refused: ResolveForm | SkipForm | None = None) -> dict[str, Any]:
     """Return the context of the page of one cast. A fixed number of queries, whatever its size."""
     now = database_now()
     wakeup = Wakeup.objects.filter(pk=cast.pk).first()
     timeline = timeline_of(cast, view=view, now=now)
     if may_act:
-        _add_forms(timeline, refused)
+        _add_forms(timeline, cast, refused)
     end = cast.finished_at or now
     return {
         "cast": cast,
@@ -100,13 +101,18 @@ def page_of(cast: Cast, *, view: View, may_act: bool, refused: ResolveForm | Non
     }
 
 
-def _add_forms(timeline: Timeline, refused: ResolveForm | None) -> None:
+def _add_forms(timeline: Timeline, cast: Cast, refused: ResolveForm | SkipForm | None) -> None:
+    """Give each attempt the form by which it can be settled or skipped, if it can: the refused one, or a new one."""
+    can_skip = cast.status in (CastStatus.FAILED, CastStatus.CANCELLED)
     for block in timeline.steps:
         for row in block.rows:
-            if row.attempt.status == GenerationStatus.UNKNOWN:
-                is_refused = refused is not None and refused.generation_id == row.attempt.id
-                new = ResolveForm(generation_id=row.attempt.id, output_schema=block.step.tool.output_schema)
-                row.form = refused if is_refused else new
+            attempt = row.attempt
+            if refused is not None and refused.generation_id == attempt.id:
+                row.form = refused
+            elif attempt.status == GenerationStatus.UNKNOWN:
+                row.form = ResolveForm(generation_id=attempt.id, output_schema=block.step.tool.output_schema)
+            elif can_skip and row.is_last and attempt.status in (GenerationStatus.FAILED, GenerationStatus.CANCELLED):
+                row.form = SkipForm(generation_id=attempt.id)
 
 
 def _outputs(cast: Cast) -> SafeString | None:

@@ -16,6 +16,7 @@ from spells.models import Step
 from .attempts import MAX_ATTEMPTS, Attempt, Payload, attempts_of, payloads_of
 from .axis import Axis, Tick
 from .resolving import ResolveForm
+from .skipping import SkipForm
 
 # Items of one step on the page of a whole cast, and on the page of that step.
 SHOWN_ITEMS = 12
@@ -61,15 +62,16 @@ class Bar:
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """One attempt. `wait` is the time until its call started, `run` the call."""
+    """One attempt. `wait` is the time until its call started, `run` the call. `is_last` of its item, so far."""
 
     attempt: Attempt
     wait: Bar | None
     run: Bar
     seconds: float | None
     payload: Payload | None = None
-    form: ResolveForm | None = None
+    form: ResolveForm | SkipForm | None = None
     earlier: int = 0
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +223,7 @@ def _rows(tries: Sequence[Attempt], *, axis: Axis, view: View, now: datetime) ->
             run=_bar(axis, start, max(start, end)),
             seconds=(end - start).total_seconds() if attempt.started_at else None,
             earlier=len(tries) - len(last) if attempt is last[0] else 0,
+            is_last=attempt is tries[-1],
         )
 
 

@@ -14,6 +14,7 @@ from .reaper import Reaped, reap
 from .reported import Reported, keep_reported
 from .reports import Aborted, Asked, Hint, News, Report, Unasked, Via
 from .resolve import resolve
+from .skip import InvalidOutputError, NotSkippableError, skip
 from .start import (
     IdempotencyKeyReusedError,
     InvalidInputsError,
@@ -38,8 +39,10 @@ __all__ = [
     "Hint",
     "IdempotencyKeyReusedError",
     "InvalidInputsError",
+    "InvalidOutputError",
     "News",
     "NotPublishedError",
+    "NotSkippableError",
     "Reaped",
     "Release",
     "Report",
@@ -78,6 +81,7 @@ __all__ = [
     "settle",
     "settle_in_time",
     "shown_progress",
+    "skip",
     "start",
     "take_late",
     "tend_gates",

@@ -95,7 +95,7 @@ def wake_anew(*, cast: Cast, now: datetime) -> None:
     stride beyond the beginning of the last ones, which the cast keeps.
     """
     epoch = cast.last_epoch + EPOCH_STRIDE
-    Wakeup.objects.create(cast=cast, initiator_id=cast.initiator_id, due_at=now, epoch=epoch)
+    Wakeup.objects.create(cast=cast, initiator_id=cast.initiator_id, priority=cast.priority, due_at=now, epoch=epoch)
     Cast.objects.filter(pk=cast.pk).update(last_epoch=epoch)
     cast.last_epoch = epoch
 

@@ -8,7 +8,7 @@ beyond it a claim asks some of them, beginning with another one each time.
 import random
 from typing import Any
 
-from casts.models.wakeup import Priority
+from casts.models import Priority
 
 from . import sql
 

@@ -78,13 +78,14 @@ def start(
         idempotency_key=idempotency_key,
         request_digest=request_digest,
         max_cost_usd=max_cost_usd,
+        priority=priority,
         deadline_at=now + deadline,
         created_at=now,
     )
     try:
         with tracing.span("start cast", attributes={"grimoire.cast_id": str(cast.pk), "grimoire.spell": version.spell.slug}):
             cast.traceparent = tracing.current()
-            _insert(cast=cast, priority=priority, now=now)
+            _insert(cast=cast, now=now)
     except IntegrityError:
         earlier = Cast.objects.filter(initiator_id=initiator_id, idempotency_key=idempotency_key).first() if idempotency_key else None
         if earlier is None:
@@ -112,10 +113,10 @@ def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, A
     return complete
 
 
-def _insert(*, cast: Cast, priority: Priority, now: datetime) -> None:
+def _insert(*, cast: Cast, now: datetime) -> None:
     with transaction.atomic():
         cast.save(force_insert=True)
-        Wakeup.objects.create(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=priority)
+        Wakeup.objects.create(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=cast.priority)
         CastEvent.objects.create(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now)
         measuring.note_start(cast=cast)
         knock(cast_id=cast.pk)

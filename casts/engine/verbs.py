@@ -67,7 +67,12 @@ def retry(*, cast_id: UUID, actor_id: int | None, now: datetime, deadline: timed
     Its deadline is renewed. Raises TransitionRefusedError unless it failed or was cancelled.
     """
     cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
-    moved = Cast.objects.filter(pk=cast_id, status__in=[CastStatus.FAILED, CastStatus.CANCELLED]).update(
+    return carry_on(cast=cast, actor_id=actor_id, now=now, deadline=deadline)
+
+
+def carry_on(*, cast: Cast, actor_id: int | None, now: datetime, deadline: timedelta) -> Cast:
+    """Begin the next round of a cast that is locked. Raises TransitionRefusedError unless it failed or was cancelled."""
+    moved = Cast.objects.filter(pk=cast.pk, status__in=[CastStatus.FAILED, CastStatus.CANCELLED]).update(
         status=CastStatus.RUNNING,
         round=F("round") + 1,
         error=None,

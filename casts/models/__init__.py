@@ -1,7 +1,7 @@
 """Conducting: casts, their wakeups, and what happened to them."""
 
 from .alert import THE_WATCH, Alert, AlertKind, AlertMail, AlertMailOutcome, AlertWatch
-from .cast import ENDED, LIVE, Cast, CastQuerySet, CastStatus
+from .cast import ENDED, LIVE, Cast, CastQuerySet, CastStatus, Priority
 from .conductor import ConductorProcess
 from .delivery import Delivery
 from .event import CastEvent, EventKind
@@ -20,7 +20,7 @@ from .notification import (
 from .subscription import Subscription, SubscriptionChannel
 from .tally import Tally
 from .waiter import Waiter
-from .wakeup import Priority, Wakeup
+from .wakeup import Wakeup
 
 __all__ = [
     "CAST_KINDS",

@@ -26,6 +26,13 @@ class CastStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class Priority(models.IntegerChoices):
+    """In which order conductors take casts that are due. A lower one comes first."""
+
+    INTERACTIVE = 0, "interactive: somebody waits for it"
+    BATCH = 10, "batch: it can wait"
+
+
 LIVE = (CastStatus.QUEUED, CastStatus.RUNNING, CastStatus.PAUSED)
 # Version, trace, span and flags, as W3C Trace Context writes them.
 TRACEPARENT_CHARACTERS = 55
@@ -52,7 +59,7 @@ class CastQuerySet(models.QuerySet["Cast"]):
 class Cast(models.Model):
     """One run. Its version never changes; its status changes only by the engine's guarded updates.
 
-    `cost_usd` is the sum of the booked costs of its generations. `request_digest` tells a repeated request from
+    `cost_usd` is the sum of the booked costs of its generations. `priority` is what its wakeups have, in each of its rounds. `request_digest` tells a repeated request from
     another one under the same `idempotency_key`. `round` counts retries after an end. `last_epoch` is where
     the epochs of its present or last wakeup began. `traceparent` is where in which trace it was started, if it is traced.
     `error` is `{"code", "message", "step", "item", "attempt", "provider"}`.
@@ -70,6 +77,7 @@ class Cast(models.Model):
     max_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - NULL: none was given, many may be without
     request_digest = models.CharField(max_length=64, blank=True)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.INTERACTIVE)
     round = models.PositiveIntegerField(default=0)
     last_epoch = models.BigIntegerField(default=0)
     traceparent = models.CharField(max_length=55, blank=True, default="")
@@ -88,6 +96,7 @@ class Cast(models.Model):
         ]
         constraints = [
             models.CheckConstraint(name="cast_status_is_known", condition=Q(status__in=CastStatus.values)),
+            models.CheckConstraint(name="cast_priority_is_known", condition=Q(priority__in=Priority.values)),
             # what composite foreign keys point at
             models.UniqueConstraint(name="cast_is_unique_with_its_version", fields=["id", "version"]),
             models.UniqueConstraint(

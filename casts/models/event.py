@@ -8,7 +8,7 @@ from .cast import Cast
 
 
 class EventKind(models.TextChoices):
-    """What can happen to a cast. What happens to its steps is read off their generations, but for who resolved one."""
+    """What can happen to a cast. What happens to its steps is read off their generations, but for who resolved or skipped one."""
 
     STARTED = "started"
     CANCEL_REQUESTED = "cancel_requested"
@@ -17,6 +17,7 @@ class EventKind(models.TextChoices):
     RETRIED = "retried"
     REAPED = "reaped"
     RESOLVED = "resolved"
+    SKIPPED = "skipped", "skipped: a step was given an output by hand"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

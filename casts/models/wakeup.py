@@ -4,14 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from .cast import Cast
-
-
-class Priority(models.IntegerChoices):
-    """In which order conductors take casts that are due. A lower one comes first."""
-
-    INTERACTIVE = 0, "interactive: somebody waits for it"
-    BATCH = 10, "batch: it can wait"
+from .cast import Cast, Priority
 
 
 class Wakeup(models.Model):
@@ -19,7 +12,7 @@ class Wakeup(models.Model):
 
     `claimed_until` is set while a conductor holds the cast; `due_at` is parked there meanwhile. `epoch` counts claims
     and fences out whoever lost one. `bell` counts rings. `lost` counts the claims in a row whose holder vanished.
-    `initiator` is the cast's own, which never changes: here, an index tells whose turn it is.
+    `initiator` and `priority` are the cast's own, which never change: here, an index tells whose turn it is.
     """
 
     cast = models.OneToOneField(Cast, on_delete=models.CASCADE, primary_key=True, related_name="wakeup")

@@ -111,6 +111,7 @@ VIOLATIONS: Violations = {
     "tally_is_unique_per_name_and_labels": [keep_a_tally_twice],
     "tally_is_not_negative": [partial(Tally.objects.create, name="grimoire_healed_total", labels="{}", value=-1)],
     "cast_status_is_known": [partial(CastFactory, status="resting")],
+    "cast_priority_is_known": [partial(CastFactory, priority=5)],
     "cast_is_unique_with_its_version": [write_the_same_cast_again],
     "cast_idempotency_key_is_unique_per_initiator": [use_an_idempotency_key_twice],
     "cast_idempotency_key_is_not_empty": [partial(CastFactory, idempotency_key="")],
