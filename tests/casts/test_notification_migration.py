@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from casts.models import Notification
+from casts.models import Cast, Notification
 
 from .factories import NOON, CastFactory
 
@@ -16,15 +16,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def old_tables() -> Iterator[None]:
-    """Undo the migration while the test runs."""
+def casts() -> list[Cast]:
+    return CastFactory.create_batch(3, status="succeeded")
+
+
+@pytest.fixture
+def old_tables(casts: list[Cast]) -> Iterator[None]:
+    """Undo the migration while the test runs. The casts were there before it."""
     call_command("migrate", "casts", "0005", verbosity=0)
     yield
     call_command("migrate", "casts", verbosity=0)
 
 
-def test_notifications_that_are_there_get_their_recipients(old_tables: None):
-    casts = CastFactory.create_batch(3, status="succeeded")
+def test_notifications_that_are_there_get_their_recipients(casts: list[Cast], old_tables: None):
     old = MigrationExecutor(connection).loader.project_state([("casts", "0005_gates")]).apps.get_model("casts", "Notification")
     for number, cast in enumerate(casts):
         target = str(cast.initiator_id)

@@ -1,9 +1,10 @@
 """Adapters of providers, called as the engine calls them, and their answers held against the tool's schema."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from generations.tools.contract import Progress, RemoteFile, Request, Result
+from generations.tools.contract import Progress, RemoteFile, Request, Result, Submitted
 from spells.schemas import check
 from tests.processes import wait_for
 
@@ -27,15 +28,18 @@ def called_back(request: Request, payload: Any) -> Any:
 
 
 def ended(request: Request, job_id: str) -> Any:
-    """Ask for a job until it has ended."""
-    told: list[Any] = []
+    """Ask for a job until it has ended, and by the id under which it is found, if it had none."""
+    asked, told = Submitted(job_id=job_id, poll_after=0.0, handle=request.job_handle), None
 
     def has_ended() -> bool:
-        told[:] = [poll(request, job_id)]
-        return not isinstance(told[0], Progress)
+        nonlocal asked, told
+        told = poll(replace(request, job_handle=asked.handle), asked.job_id)
+        if isinstance(told, Submitted):
+            asked = told
+        return not isinstance(told, Progress | Submitted)
 
     wait_for("the job has ended", has_ended)
-    return told[0]
+    return told
 
 
 def checked(request: Request, outcome: Any) -> Any:

@@ -17,6 +17,7 @@ from generations.tools import registry
 from generations.tools.comfyui_definitions import DEFINITIONS
 from generations.tools.comfyui_progress import Listening
 from generations.tools.contract import Lost, Progress, Request, Result, Submitted, ToolError
+from generations.unfetched import Unfetched
 from spells.schemas import check
 
 from .comfy_server import ComfyServer, comfy_server, picture
@@ -423,7 +424,8 @@ def test_a_rented_machine_is_paid_for_by_its_own_clock(comfy):
 )  # fmt: skip
 def test_a_history_of_another_form_is_no_success(comfy, entry, code):
     comfy.history["p"] = entry
-    error = poll(painting(comfy), "p")
+    told = poll(painting(comfy), "p")
+    error = told.error if isinstance(told, Unfetched) else told
     assert isinstance(error, ToolError)
     assert error.code == code
 

@@ -15,6 +15,7 @@ from generations.tools import registry
 from generations.tools.contract import Progress, RemoteFile, Request, Result, ToolError
 from generations.tools.event_stream import EventReader, EventTooLarge
 from generations.tools.gradio_answers import failure
+from generations.unfetched import Unfetched
 from spells.schemas import check
 from tests.peers.gradio_server import gradio_server
 
@@ -154,9 +155,9 @@ def test_a_file_elsewhere_is_fetched_from_there_by_the_usual_rules(site):
     request = calling(url, "predict")
     result = asyncio.run(adapter.run(request))
     assert result.output["file"] == RemoteFile(url="http://10.0.0.1/a.png")
-    error = asyncio.run(keeping.keep(result, request=request, adapter=adapter, seconds=5))
-    assert isinstance(error, ToolError)
-    assert error.code == "output_not_kept"
+    told = asyncio.run(keeping.keep(result, request=request, adapter=adapter, seconds=5))
+    assert isinstance(told, Unfetched)
+    assert (told.error.code, told.error.permanent) == ("output_not_kept", True)
 
 
 def test_the_key_goes_with_each_request(site, monkeypatch):
