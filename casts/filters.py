@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import (
     BooleanFilter,
-    CharFilter,
     ChoiceFilter,
     FilterSet,
     IsoDateTimeFilter,
@@ -19,6 +18,7 @@ from django_filters.rest_framework import (
 
 from casts.models import Cast, Notification, NotificationChannel, NotificationKind, NotificationStatus
 from casts.progress import ShownStatus
+from spells.text_filter import text_filter
 
 
 class UniversalTimeField(IsoDateTimeField):  # type: ignore[misc] # django-filter has no types
@@ -43,10 +43,10 @@ class CastFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
     """Filters of casts. Several of them must all hold; of several statuses, one must."""
 
     status = MultipleChoiceFilter(field_name="shown_status", choices=ShownStatus.choices, help_text="Those in one of these statuses.")
-    spell = CharFilter(field_name="version__spell__slug", max_length=100, help_text="Those of the spell with this slug.")
+    spell = text_filter(field_name="version__spell__slug", max_length=100, help_text="Those of the spell with this slug.")
     created_after = UniversalTimeFilter(field_name="created_at", lookup_expr="gte", help_text="From this time on, in ISO 8601.")
     created_before = UniversalTimeFilter(field_name="created_at", lookup_expr="lt", help_text="Before this time, in ISO 8601.")
-    search = CharFilter(method="search_for", max_length=200, help_text="An id, an idempotency key, or a part of the spell's slug or name.")
+    search = text_filter(method="search_for", max_length=200, help_text="An id, an idempotency key, or a part of the spell's slug or name.")
 
     class Meta:
         model = Cast

@@ -198,13 +198,20 @@ class Stage(Site):
             assert row["status"] in wanted or row["status"] not in OVER, f"{row['status']}: {row['error']}"
             return row["status"] in wanted
 
-        try:
+        with self._explained(cast_id):
             wait_for(f"cast {cast_id} is {' or '.join(wanted)}", look, seconds=seconds)
+
+    @contextmanager
+    def _explained(self, cast_id: UUID) -> Iterator[None]:
+        """Say beside a failure how the cast stands, and what all processes said."""
+        try:
+            yield
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.told(cast_id)}\n{self.outputs()}") from error
 
     def wait_for_generation(self, cast_id: UUID, status: str, *, seconds: float = LONG) -> None:
-        wait_for(f"a generation is {status}", lambda: status in [each["status"] for each in self.attempts(cast_id)], seconds=seconds)
+        with self._explained(cast_id):
+            wait_for(f"a generation is {status}", lambda: status in [each["status"] for each in self.attempts(cast_id)], seconds=seconds)
 
     def bill(self) -> list[dict[str, Any]]:
         """Return what the provider has billed since this stage was made."""

@@ -73,7 +73,7 @@ def submitted(stage: Stage, **values: Any) -> tuple[UUID, str]:
 def test_a_webhook_that_comes_twice_and_fifty_times_at_once_beside_a_poll_settles_and_charges_once(stage: Stage):
     web, worker = stage.web(), stage.conduct()
     stage.fake.tell(dialect="replicate", hold=True, copies=CROWD)
-    cast = stage.play({"key": "one", "tool": stage.job_tool(poll_seconds=0.05), "params": STEP})
+    cast = stage.play({"key": "one", "tool": stage.job_tool(poll_seconds=0.1), "params": STEP})
     stage.wait_for_generation(cast, "submitted")
     job_id = job_of(stage)["id"]
     stage.fake.control("release", {"job": job_id})
@@ -103,8 +103,9 @@ def test_a_webhook_that_comes_before_the_job_has_an_id_here_finds_its_call_by_th
 def test_a_webhook_that_nobody_waits_for_is_taken_and_changes_nothing_but_the_cost(stage: Stage):
     web, worker = stage.web(), stage.conduct()
     stage.fake.tell(dialect="replicate", fail="The first one fails.")
-    cast, second = submitted(stage)
-    first, _ = (each["id"] for each in stage.attempts(cast))
+    cast, _ = submitted(stage)
+    wait_for("it is tried again", lambda: [each["status"] for each in stage.attempts(cast)] == ["failed", "submitted"], seconds=LONG)
+    first, second = stage.attempts(cast)[0]["id"], job_of(stage)["id"]
     before = stage.attempts(cast)
     failed = next(job["id"] for job in stage.fake.control("jobs") if job["id"] != second)
     told = {"id": failed, "status": "succeeded", "output": ["no file"], "metrics": {"predict_time": 1.0}}
