@@ -114,8 +114,8 @@ def _callback_of(said: Mapping[str, Any] | None) -> Callback | None:
 def skip_of(body: Any) -> dict[str, Any]:
     """Read the body of a request to skip a step: arguments of `engine.skip`. Raises InvalidBodyError."""
     said = checked(body, SKIP)
-    given = {name: said[name] for name in ("item", "output", "reason", "resume") if name in said}
-    return {**given, "step_key": said.get("step")}
+    arguments = {"step_key": said.get("step")}
+    return arguments | {name: value for name, value in said.items() if name != "step"}
 
 
 class CastListSerializer(serializers.ListSerializer[Any]):

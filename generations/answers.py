@@ -105,6 +105,7 @@ def clean_error(error: ToolError) -> ToolError:
         retry_after=None if error.retry_after is None else _wait(error.retry_after),
         ambiguous=bool(error.ambiguous),
         outage=bool(error.outage),
+        elsewhere=bool(error.elsewhere),
         cost=clean_cost(error.cost),
         details=details,
     )

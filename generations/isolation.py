@@ -289,7 +289,7 @@ def _told(answer: Answer) -> dict[str, Any]:
     shared = {"cost": _written_cost(getattr(answer, "cost", None))}
     if isinstance(answer, Result):
         return {"kind": "result", "output": answer.output, **shared}
-    names = ("message", "code", "permanent", "retry_after", "ambiguous", "outage", "details")
+    names = ("message", "code", "permanent", "retry_after", "ambiguous", "outage", "elsewhere", "details")
     return {"kind": "error", "error": {name: getattr(answer, name) for name in names}, **shared}
 
 

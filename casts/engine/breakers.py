@@ -21,10 +21,10 @@ from generations.models import Generation
 from generations.outputs import clean_text
 from generations.tools.contract import Lost, Progress, Result, Submitted, ToolError
 from generations.unfetched import Unfetched
-from spells.models import Provider, Tool
+from spells.models import Tool
 
 from .gates import lock_rows
-from .owners import Owner, answerable, gate_of
+from .owners import Owner, answerable, breaker_settings, gate_of
 from .queues import ring
 from .reports import Report, Unasked, Via
 from .retrying import in_one_transaction
@@ -88,7 +88,7 @@ def _read(report: Report, tool: Tool) -> Evidence | None:
 def _of_error(error: ToolError | None, tool: Tool, said: "partial[Evidence]") -> Evidence | None:
     if error is None:
         return said()
-    if error.code in OURS:
+    if error.code in OURS or error.elsewhere:
         return None
     if error.outage or (error.code == "timeout" and tool.provider is not None):
         return said(outage=error)
@@ -148,7 +148,7 @@ def _take(gate: Gate, evidence: Evidence, *, now: datetime) -> GateEvent | None:
         gate.failures = 0
     elif gate.state == BreakerState.OPEN and gate.retry_at is not None and gate.since is not None:
         # a poll, or a call from before, was answered: it may be back, so the next try need not wait for its time
-        gate.retry_at = min(gate.retry_at, max(now, gate.since + timedelta(seconds=_settings(gate).first_wait_seconds)))
+        gate.retry_at = min(gate.retry_at, max(now, gate.since + timedelta(seconds=breaker_settings(gate.owner).first_wait_seconds)))
         gate.ring_at = gate.ring_at and min(gate.ring_at, gate.retry_at)
     return None
 
@@ -157,18 +157,13 @@ def _fail(gate: Gate, tool: Tool, error: ToolError, *, is_try: bool, now: dateti
     told = {"at": now.isoformat(), "tool": tool.slug, "code": error.code, "message": clean_text(error.message)[:MAX_MESSAGE_CHARACTERS]}
     gate.errors = [told, *gate.errors][:KEPT_ERRORS]
     gate.failures += 1
-    settings = _settings(gate)
+    settings = breaker_settings(gate.owner)
     if is_try:
         wait = min(settings.max_wait_seconds, max(2 * gate.wait_seconds, settings.first_wait_seconds))
         return _open(gate, wait=wait, now=now, reason=f"The try failed: {told['message']}")
     if gate.state == BreakerState.CLOSED and gate.failures >= settings.failures_to_open:
         return _open(gate, wait=settings.first_wait_seconds, now=now, reason=f"{gate.failures} outages in a row: {told['message']}")
     return None
-
-
-def _settings(gate: Gate) -> Provider:
-    """Return how its breaker is set. A tool without a provider has the settings with which a provider begins."""
-    return gate.provider or Provider()
 
 
 def _open(gate: Gate, *, wait: int | None, now: datetime, reason: str, **who: Any) -> GateEvent:

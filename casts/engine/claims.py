@@ -110,7 +110,7 @@ def ring(*, cast_id: UUID) -> bool:
 
     Locks the wakeup, holder or not, and never makes a held one claimable. Returns False when the cast has none: it ended.
     """
-    return sql.count(f"{_rung()} WHERE cast_id = %(cast)s", {"cast": sql.encode(cast_id)}) == 1
+    return sql.count(f"{_rung()} WHERE cast_id = %(cast)s", {"cast": sql.id_parameter(cast_id)}) == 1
 
 
 def ring_all(*, cast_ids: Iterable[UUID]) -> None:

@@ -34,3 +34,8 @@ def is_away(tool: Tool) -> bool:
     """Tell whether the breaker that stands before a tool was not closed when the tool was read."""
     gate = gate_of(answerable(tool))
     return gate is not None and gate.state != BreakerState.CLOSED
+
+
+def breaker_settings(owner: Owner) -> Provider:
+    """Return how the breaker before a tool or a provider is set. That of a tool without a provider is set as a provider begins."""
+    return owner if isinstance(owner, Provider) else owner.provider or Provider()

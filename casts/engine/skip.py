@@ -116,11 +116,11 @@ def _checked(failed: _Failed, output: Any) -> list[dict[str, Any] | None]:
 
 def _fitting(step: Step, output: Any, *, path: str) -> dict[str, Any] | None:
     problems = [] if output is None else schemas.check_json(output, path=path) or schemas.check(output, step.tool.output_schema, path=path)
-    if not problems and not isinstance(output, dict | None):
-        problems = [Problem(path, "must be an object, or null")]
     if problems:
         raise InvalidOutputError(problems)
-    return output
+    if output is None or isinstance(output, dict):
+        return output
+    raise InvalidOutputError([Problem(path, "must be an object, or null")])
 
 
 def _made(*, failed: _Failed, outputs: Sequence[Mapping[str, Any] | None], reason: str, now: datetime) -> list[Generation]:

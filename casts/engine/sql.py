@@ -96,4 +96,13 @@ def ids_in(column: str) -> str:
 
 
 def ids_parameter(ids: Sequence[UUID]) -> Any:
-    return [str(id_) for id_ in ids] if is_postgresql() else json.dumps([id_.hex for id_ in ids])
+    """Return a set of ids as a parameter. Raises TypeError, as `id_parameter` does."""
+    texts = [id_parameter(id_) for id_ in ids]
+    return texts if is_postgresql() else json.dumps(texts)
+
+
+def id_parameter(id_: UUID) -> str:
+    """Return an id as a parameter. Raises TypeError for what is no UUID: SQLite would match nothing with it, in silence."""
+    if not isinstance(id_, UUID):
+        raise TypeError(f"An id is a UUID, not {type(id_).__name__}: {id_!r}")
+    return str(id_) if is_postgresql() else id_.hex

@@ -107,6 +107,7 @@ class CastState:
     latest: dict[int, dict[int, Attempt]] = field(default_factory=lambda: defaultdict(dict))
     failures: Counter[Place] = field(default_factory=Counter)
     losses: Counter[Place] = field(default_factory=Counter)
+    excused: Counter[Place] = field(default_factory=Counter)
     counts: dict[int, int] = field(default_factory=dict)
     done: Counter[int] = field(default_factory=Counter)
     begun: Counter[int] = field(default_factory=Counter)
@@ -120,8 +121,13 @@ class CastState:
         if known is None or known.attempt < attempt.attempt:
             self.latest[attempt.step_id][attempt.item] = attempt
         self.begun[attempt.step_id] = max(self.begun[attempt.step_id], attempt.item + 1)
-        if attempt.status == GenerationStatus.FAILED and attempt.round == self.cast.round and not attempt.excused:
-            (self.losses if attempt.lost else self.failures)[attempt.place] += 1
+        if attempt.status == GenerationStatus.FAILED and attempt.round == self.cast.round:
+            self.count(attempt)
+
+    def count(self, attempt: Attempt) -> None:
+        """Count an attempt that failed in this round of the cast."""
+        counter = self.excused if attempt.excused else self.losses if attempt.lost else self.failures
+        counter[attempt.place] += 1
 
     def standing(self) -> Iterator[Attempt]:
         """Yield the latest attempt at each item that was not done when the cast was read."""

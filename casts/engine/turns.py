@@ -108,11 +108,10 @@ class Turn:
             change.follow(earlier)
         self.changes[change.attempt.id] = change
         change.take_effect(now=self.now)
-        place = change.attempt.place
         if change.status == GenerationStatus.SUCCEEDED:
-            self.state.outputs[place] = change.output
-        elif change.status == GenerationStatus.FAILED and not change.excused:
-            (self.state.losses if change.lost else self.state.failures)[place] += 1
+            self.state.outputs[change.attempt.place] = change.output
+        elif change.status == GenerationStatus.FAILED:
+            self.state.count(change.attempt)
 
     def polls(self) -> list[Attempt]:
         """Return the submitted attempts that it is time to ask their provider for."""

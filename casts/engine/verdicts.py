@@ -16,7 +16,7 @@ from spells.models import Effects, Recovery, Tool
 from spells.plan import PlanStep
 
 from .fetches import next_try
-from .owners import is_away
+from .owners import breaker_settings, is_away
 from .reports import Aborted, Hint, News, Report, Unasked, Via
 from .state import Attempt, CastState
 
@@ -214,11 +214,11 @@ def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datet
     document = error_document(state=state, attempt=attempt, error=error)
     if error.ambiguous and tool.effects == Effects.BILLED:
         if attempt.status == GenerationStatus.RUNNING:
-            excused = is_excused(tool=tool, error=error)
+            excused = is_excused(state=state, attempt=attempt, error=error)
             return _unanswered(state=state, attempt=attempt, error=error, now=now, excused=excused)
         # its provider cannot be asked or knows no such job, and whoever sent it may still be sending
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document, cost=error.cost)
-    if is_excused(tool=tool, error=error):
+    if is_excused(state=state, attempt=attempt, error=error):
         wait = wait_before_retry(tool=tool, failures=attempt.attempt, retry_after=None)
         again_at = now + timedelta(seconds=max(wait, jittered(error.retry_after or 0.0)))
         return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=error.cost, excused=True, retry_at=again_at)
@@ -231,16 +231,22 @@ def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datet
 
 def asks_for_rest(error: ToolError) -> bool:
     """Tell whether a provider asked all of us to slow down, and for how long."""
-    return error.code == "rate_limited" and error.retry_after is not None and not error.permanent
+    return error.code == "rate_limited" and error.retry_after is not None and not error.permanent and not error.elsewhere
 
 
-def is_excused(*, tool: Tool, error: ToolError) -> bool:
-    """Tell whether a failure says nothing of the call: the provider asked for rest, or was known to be away.
+def is_excused(*, state: CastState, attempt: Attempt, error: ToolError) -> bool:
+    """Tell whether a failure says nothing of the call: the provider asked for rest, or is away.
 
     Such an attempt does not count, and the waits that its number brings bound how often it is made; the deadline of the
-    cast bounds it in all.
+    cast bounds it in all. Before its breaker has opened, an outage may be one of this call alone: it is excused as often
+    as it takes to open a breaker, and counts from then on if it did not.
     """
-    return asks_for_rest(error) or (error.outage and not error.permanent and is_away(tool))
+    if asks_for_rest(error):
+        return True
+    if not error.outage or error.permanent or error.elsewhere:
+        return False
+    tool = state.tool_of(attempt)
+    return is_away(tool) or state.excused[attempt.place] < breaker_settings(tool).failures_to_open
 
 
 def _lost(*, state: CastState, attempt: Attempt, message: str, now: datetime) -> Change:

@@ -109,7 +109,8 @@ class ToolError(Exception):
     `permanent`: trying again cannot help. `retry_after`: seconds that the provider asked us to wait. `ambiguous`: the
     request may have reached the provider and its answer was lost, so a billed call must not be sent again blindly.
     `cost`: what the failure cost all the same. `outage`: the provider as a whole is at fault (it cannot be reached, or
-    answers 5xx), which tells nothing of this call. `code` is a short machine-readable word, `details` what the
+    answers 5xx), which tells nothing of this call. `elsewhere`: it was said by a place that the inputs name, which tells
+    nothing of anybody else's calls: neither its outage nor its wish for rest is the tool's. `code` is a short machine-readable word, `details` what the
     provider said beyond the message.
     """
 
@@ -122,6 +123,7 @@ class ToolError(Exception):
         retry_after: float | None = None,
         ambiguous: bool = False,
         outage: bool = False,
+        elsewhere: bool = False,
         cost: Cost | None = None,
         details: Json = None,
     ) -> None:
@@ -133,6 +135,7 @@ class ToolError(Exception):
         self.retry_after = retry_after
         self.ambiguous = ambiguous
         self.outage = outage
+        self.elsewhere = elsewhere
         self.cost = cost
         self.details = details
 

@@ -11,6 +11,7 @@ from .configuration import read_config
 from .contract import Adapter, Request, Result, ToolDefinition, ToolError
 from .definition import artifact_schema, integer_schema, object_schema, text_schema
 from .http_client import Outgoing, exchange
+from .http_errors import said_elsewhere
 from .threads import keep_async
 
 UNKNOWN_TYPE = "application/octet-stream"
@@ -97,17 +98,17 @@ class FileFetch(Adapter):
 
     async def run(self, request: Request) -> Result:
         config = read_config(request, self.config_schema)
-        answer = await exchange(
-            Outgoing(
-                method="GET",
-                url=request.inputs["url"],
-                max_bytes=min(config["max_bytes"], request.inputs.get("max_bytes", config["max_bytes"])),
-                timeout_seconds=request.timeout_seconds,
-                allow_private_addresses=config["allow_private_addresses"],
-            )
+        outgoing = Outgoing(
+            method="GET",
+            url=request.inputs["url"],
+            max_bytes=min(config["max_bytes"], request.inputs.get("max_bytes", config["max_bytes"])),
+            timeout_seconds=request.timeout_seconds,
+            allow_private_addresses=config["allow_private_addresses"],
         )
-        if not answer.is_success:
-            raise answer.error()
+        with said_elsewhere():
+            answer = await exchange(outgoing)
+            if not answer.is_success:
+                raise answer.error()
         mime_type = mime_type_of(answer.body, claimed=answer.headers.get("content-type", ""))
         wanted = request.inputs.get("types")
         if wanted and not matches(mime_type, wanted):

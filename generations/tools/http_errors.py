@@ -7,7 +7,8 @@ what a gateway says of itself is no word of the provider behind it. docs/tools.m
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -49,6 +50,16 @@ _BEFORE_SENDING = (
     httpx2.UnsupportedProtocol,
     httpx2.LocalProtocolError,
 )
+
+
+@contextmanager
+def said_elsewhere() -> Iterator[None]:
+    """Mark errors as those of a place that the inputs name: whoever names one that is away shuts the tool for nobody else."""
+    try:
+        yield
+    except ToolError as error:
+        error.elsewhere = True
+        raise
 
 
 def transport_error(error: Exception, *, host: str, repeatable: bool = False) -> ToolError:

@@ -14,6 +14,7 @@ from .contract import Adapter, Cost, Request, Result, ToolDefinition, ToolError
 from .definition import artifact_schema, integer_schema, object_schema, text_schema
 from .file_fetch import mime_type_of
 from .http_client import SAFE_METHODS, Answer, Outgoing, exchange
+from .http_errors import said_elsewhere
 from .json_parse import BadJson, parse_json
 from .pricing import charge
 from .threads import keep_async
@@ -122,13 +123,14 @@ class HttpRequest(Adapter):
     async def run(self, request: Request) -> Result:
         config = read_config(request, self.config_schema)
         outgoing, cost = _outgoing(request, config), charge(request, {"per_call": 1})
-        try:
-            answer = await exchange(outgoing)
-        except ToolError as error:
-            error.cost = cost if error.code in _ANSWERED else None
-            raise
-        if answer.status >= 400 and request.inputs["fail_on_error"]:  # noqa: PLR2004 - the error statuses of HTTP
-            raise answer.error()
+        with said_elsewhere():
+            try:
+                answer = await exchange(outgoing)
+            except ToolError as error:
+                error.cost = cost if error.code in _ANSWERED else None
+                raise
+            if answer.status >= 400 and request.inputs["fail_on_error"]:  # noqa: PLR2004 - the error statuses of HTTP
+                raise answer.error()
         headers = {name: clean_text(answer.headers[name][:2000]) for name in _SHOWN_HEADERS if name in answer.headers}
         return Result(output={"status": answer.status, "headers": headers, **await _body(request, answer, cost)}, cost=cost)
 

@@ -117,7 +117,56 @@ def test_a_provider_that_always_asks_for_no_rest_is_tried_less_and_less_often(cl
     assert max(waits) > timedelta(seconds=60)
 
 
+# Places that the caller names
+
+
+def elsewhere(**values) -> ToolError:
+    return ToolError("shop.example.org is not there.", elsewhere=True, **values)
+
+
+@pytest.mark.parametrize("said", [{"code": "unreachable", "outage": True}, {"code": "rate_limited", "retry_after": 86_400.0}])
+def test_a_place_that_a_caller_names_shuts_the_tool_for_nobody_else(said, clock):
+    pinned = version({"key": "one", "tool": tool("near.tool", backoff_seconds=1.0)})
+    for _ in range(6):
+        (started,) = casts_of(pinned, "eve")
+        fail(started, elsewhere(**said))
+        assert not started.generations.get().excused
+    assert not Gate.objects.exclude(state="closed").exists()
+    assert not Gate.objects.filter(quiet_until__isnull=False).exists()
+    (other,) = casts_of(pinned, "bob")
+    assert looked(other).called() == [("one", 0)]
+
+
 # Opening
+
+
+def test_outages_before_the_breaker_opens_burn_no_attempt(faraway, clock):
+    started = cast({"key": "one", "tool": tool("far.tool", provider=faraway, max_attempts=1, backoff_seconds=1.0, max_backoff_seconds=1.0)})
+    for _ in range(3):
+        fail(started, outage())
+        clock.advance(seconds=2)
+    assert gate_now().state == "open"
+    assert looked(started).called() == []
+    clock.advance(seconds=30)
+    engine.tend_gates()
+    looked(started).answer("one", {})
+    started.refresh_from_db()
+    assert started.status == "succeeded"
+    assert statuses(started) == {"one": ["failed"] * 3 + ["succeeded"]}
+
+
+def test_outages_that_only_one_call_meets_count_in_the_end(far_tool, clock):
+    pinned = version({"key": "one", "tool": far_tool})
+    (unlucky,) = casts_of(pinned, "ada")
+    for _ in range(6):
+        assert not fail(unlucky, outage()).calls
+        (lucky,) = casts_of(pinned, "bob")
+        looked(lucky).answer("one", {})
+        clock.advance(seconds=2)
+    assert gate_now().state == "closed"
+    unlucky.refresh_from_db()
+    assert unlucky.status == "failed", "three were excused, and three counted"
+    assert list(unlucky.generations.order_by("attempt").values_list("excused", flat=True)) == [True] * 3 + [False] * 3
 
 
 def test_outages_in_a_row_open_the_breaker_and_calls_wait(opened):

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from casts import engine
 from casts.clock import database_now
 from casts.engine import Aborted, Release, Report, Via
-from casts.engine.claims import lock
+from casts.engine.claims import lock, ring_all
 from casts.engine.verdicts import MAX_LOSSES
 from casts.models import Cast, Wakeup
 from generations.models import Generation
@@ -107,6 +107,13 @@ def test_a_ring_makes_a_waiting_cast_due_now(started):
     Wakeup.objects.update(due_at=database_now().replace(year=2100))
     engine.ring(cast_id=started.pk)
     assert len(engine.claim(limit=1)) == 1
+
+
+@pytest.mark.parametrize("ring", [lambda id_: engine.ring(cast_id=id_), lambda id_: ring_all(cast_ids=[id_])])
+@pytest.mark.parametrize("form", [str, lambda id_: id_.hex, lambda id_: id_.int, lambda id_: id_.bytes])
+def test_an_id_of_another_type_is_an_error_and_never_a_ring_that_nobody_hears(started, ring, form):
+    with pytest.raises(TypeError, match="An id is a UUID"):
+        ring(form(started.pk))
 
 
 def test_a_ring_for_a_cast_that_ended_says_so(db):

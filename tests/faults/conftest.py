@@ -43,10 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what is in this folder, and choose between the rows and the long form. Nothing runs unless the folder is named."""
-    wants_long = config.getoption("--long", default=None)  # the option is there only if it is
+    folder, wants_long = Path(__file__).parent, config.getoption("--long", default=False)
+    named = [Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args]
+    is_named = any(folder in (path, *path.parents) for path in named)
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            if wants_long is None and item.path.name != "test_table.py":
+        if folder in item.path.parents:
+            if not is_named and item.path.name != "test_table.py":
                 item.add_marker(pytest.mark.skip(reason="runs when it is asked for: pytest tests/faults"))
             for mark in (pytest.mark.faults, pytest.mark.each_database, pytest.mark.timeout(300)):
                 item.add_marker(mark)

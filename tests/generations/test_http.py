@@ -67,6 +67,7 @@ def test_private_addresses_are_refused_however_they_are_written(site, slug, host
     with pytest.raises(ToolError, match=r"not on the public internet|has no address|no URL") as error:
         run(request_for(slug, {"url": site.url("/", host=host)}, config={}))
     assert error.value.code in ("address_forbidden", "unreachable", "bad_url")
+    assert error.value.elsewhere
     assert not error.value.ambiguous
     assert site.seen == []
 
@@ -296,6 +297,7 @@ def test_an_error_status_fails_with_the_providers_words(site, slug, status, code
         run(request_for(slug, {"url": url}, config=OPEN))
     assert (error.value.code, error.value.permanent, error.value.ambiguous) == (code, permanent, False)
     assert error.value.retry_after == (None if permanent else 7)
+    assert error.value.elsewhere
     assert error.value.details["request_id"] == "r-1"
     assert error.value.details["status"] == status
 
