@@ -10,6 +10,7 @@ from casts.models import (
     LIVE,
     AlertWatch,
     BreakerState,
+    Cast,
     CastStatus,
     EventKind,
     FanOut,
@@ -227,6 +228,14 @@ VIOLATIONS: Violations = {
 @pytest.mark.parametrize(("name", "violate"), cases(VIOLATIONS))
 def test_the_database_refuses(name: str, violate: Violation):
     assert_refused(name, violate)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("owner", ["version", "initiator"])
+def test_no_cast_is_without_its_version_and_its_initiator(owner: str):
+    cast = CastFactory.create()
+    with pytest.raises(IntegrityError, match=f"{owner}_id"), transaction.atomic():
+        Cast.objects.filter(pk=cast.pk).update(**{owner: None})
 
 
 @pytest.mark.django_db

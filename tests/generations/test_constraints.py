@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 from django.db import IntegrityError, transaction
+from uuid_utils.compat import uuid7
 
 from casts.models import CastStatus
 from generations.models import LIVE, Generation, GenerationStatus
@@ -130,6 +131,22 @@ VIOLATIONS: Violations = {
 @pytest.mark.parametrize(("name", "violate"), cases(VIOLATIONS))
 def test_the_database_refuses(name: str, violate: Violation):
     assert_refused(name, violate)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("owner", ["cast", "version", "step", "tool"])
+def test_no_generation_is_without_its_cast_version_step_and_tool(owner: str):
+    generation = GenerationFactory.create(status=RUNNING)
+    with pytest.raises(IntegrityError, match=f"{owner}_id"), transaction.atomic():
+        Generation.objects.filter(pk=generation.pk).update(**{owner: None})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_generation_of_a_cast_that_does_not_exist_is_refused_at_the_commit():
+    generation = GenerationFactory.create(status=RUNNING)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Generation.objects.filter(pk=generation.pk).update(cast=uuid7())
+    assert Generation.objects.get().cast_id == generation.cast_id
 
 
 @pytest.mark.django_db
