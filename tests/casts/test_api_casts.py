@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from casts.models import Cast, CastEvent, Wakeup
@@ -121,6 +122,36 @@ def test_a_wrong_order_is_refused_with_the_place_and_nothing_is_written(body, pa
     told = assert_problem(post(client_of(ada), "/casts/", body), 422, path, name="invalid")
     assert words in told["errors"][0]["message"]
     assert path in told["detail"]
+    assert_nothing_written()
+
+
+def test_a_cast_that_cannot_be_written_whole_is_refused_and_leaves_nothing(monkeypatch):
+    ada = UserFactory.create()
+    story(ada)
+
+    def away(**_):
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    monkeypatch.setattr(Wakeup.objects, "create", away)
+    assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "sea"}}), 503, name="unavailable")
+    assert_nothing_written()
+
+
+def test_a_spell_is_named_by_its_slug_and_never_by_its_id():
+    ada = UserFactory.create()
+    version = story(ada)
+    for id_ in (version.spell_id, version.pk):
+        told = assert_problem(post(client_of(ada), "/casts/", {"spell": str(id_), "inputs": {"theme": "sea"}}), 422, "spell")
+        assert f"no spell '{id_}'" in told["errors"][0]["message"]
+    assert_nothing_written()
+
+
+@pytest.mark.parametrize("name", ["cost_usd", "price", "quote"])
+def test_a_client_cannot_say_what_a_cast_costs(name):
+    ada = UserFactory.create()
+    story(ada)
+    told = assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "sea"}, name: "0.01"}), 422, name)
+    assert "is unknown" in told["errors"][0]["message"]
     assert_nothing_written()
 
 

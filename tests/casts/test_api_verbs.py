@@ -90,6 +90,17 @@ def test_a_verb_takes_no_body(verb):
     assert post(client_of(ada), f"/casts/{standing(ada).pk}/cancel/", {}).status_code == 200
 
 
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_casts_and_generations_are_written_by_no_request(method):
+    ada = UserFactory.create(is_staff=True)
+    generation = GenerationFactory.create(cast=standing(ada))
+    before = (Cast.objects.values().get(), Generation.objects.values().get())
+    body = b'{"status": "succeeded", "cost_usd": "0"}'
+    for path in (f"casts/{generation.cast_id}", f"generations/{generation.pk}"):
+        assert_problem(getattr(client_of(ada), method)(f"/api/v1/{path}/", body, content_type="application/json"), 405)
+    assert (Cast.objects.values().get(), Generation.objects.values().get()) == before
+
+
 @pytest.mark.parametrize("who", ["anonymous", "stranger", "owner", "staff"])
 @pytest.mark.parametrize("path", ["", "generations/", "events/"])
 def test_who_may_read_a_cast(who, path):
