@@ -193,6 +193,25 @@ def test_an_expression_that_fails_fails_its_cast_and_names_the_place():
     assert "missing" in hand.cast.error["message"]
 
 
+def test_an_empty_output_stands_in_for_no_part_that_a_later_step_reads():
+    hand = Hand(cast({"key": "one"}, {"key": "two", "params": {"x": "{{ steps.one.image }}"}}))
+    hand.look()
+    hand.answer("one", {})
+    assert (hand.status(), hand.cast.error["code"], hand.cast.error["step"]) == ("failed", "expression_failed", "two")
+    assert statuses(hand.cast) == {"one": ["succeeded"], "two": ["failed"]}
+    assert hand.calls == {}
+
+
+@pytest.mark.parametrize("given", ["", "ink"])
+def test_what_the_caster_gave_goes_before_the_default_and_moves_no_other_param(given):
+    params = {"style": "{{ inputs.style }}", "frame": "gold"}
+    hand = Hand(
+        cast({"key": "one", "params": params}, inputs={"style": {"default": "oil"}, "frame": {"default": ""}}, given={"style": given})
+    )
+    hand.look()
+    assert hand.generation("one").inputs == {"style": given, "frame": "gold"}
+
+
 def test_params_that_do_not_fit_the_tool_fail_before_any_call():
     narrow = tool("narrow.tool", input_schema={"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False})
     hand = Hand(cast({"key": "one"}, {"key": "two", "tool": narrow, "params": {"n": "{{ steps.one.n }}"}}))

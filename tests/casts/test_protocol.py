@@ -11,9 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import Aborted, Release, Report, Via
+from casts.engine import Aborted, Release, Report, Via, changes
 from casts.engine.claims import lock, ring_all
-from casts.engine.verdicts import MAX_LOSSES
+from casts.engine.retrying import LostUpdateError
+from casts.engine.state import Attempt
+from casts.engine.verdicts import MAX_LOSSES, Change
 from casts.models import Cast, Wakeup
 from generations.models import Generation
 from generations.tools.contract import Progress, Result, Submitted
@@ -224,6 +226,17 @@ def test_an_ended_generation_is_not_revived_by_the_epoch_alone(db):
     hand.answer_all({("one", 0): {"n": 1}})
     assert statuses(hand.cast)["one"] == ["failed"]
     assert hand.generation("one").late_output == {"n": 1}
+
+
+def test_an_update_that_matches_no_row_is_an_error_and_no_success(started):
+    hand = Hand(started)
+    hand.look()
+    attempt = Attempt.of(hand.generation("one"))
+    engine.receive(report=Report(generation_id=attempt.id, claim=hand.claim, via=Via.CALLBACK, news=Result(output={"n": 1})))
+    late = Change(attempt=attempt, status="failed", error={"code": "late", "message": "Too late."})
+    with pytest.raises(LostUpdateError, match="1 of 1"):
+        changes.apply(changes=[late], now=database_now())
+    assert statuses(started) == {"one": ["succeeded"]}
 
 
 def test_a_callback_settles_a_call_whose_answer_has_not_come_and_the_answer_only_stores_the_job_id(db):
