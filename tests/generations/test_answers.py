@@ -1,7 +1,9 @@
+from decimal import Decimal
+
 import pytest
 
 from generations.answers import MAX_HANDLE_BYTES, MAX_MESSAGE_CHARACTERS, clean_answer
-from generations.tools.contract import Lost, Submitted, ToolError
+from generations.tools.contract import Cost, Lost, Result, Submitted, ToolError
 
 
 def test_what_is_needed_to_ask_for_a_job_is_kept():
@@ -24,3 +26,15 @@ def test_the_word_of_a_lost_job_is_cleaned():
     assert isinstance(told, Lost)
     assert told.message.startswith("no�such�")
     assert len(told.message) == MAX_MESSAGE_CHARACTERS
+
+
+@pytest.mark.parametrize("usd", [Decimal("NaN"), float("nan"), Decimal("Infinity"), "NaN", "much", "", None, -1, Decimal("-0.01"), 10**12])
+def test_a_cost_that_is_no_amount_of_money_is_unknown_and_not_nothing(usd):
+    assert clean_answer(Result(output={"n": 1}, cost=Cost(usd=usd))) == Result(output={"n": 1}, cost=None)
+
+
+@pytest.mark.parametrize("usd", ["0.1", 0.1, Decimal("0.1")])
+def test_a_cost_that_is_told_as_text_or_as_a_float_is_money_to_the_last_place(usd):
+    told = clean_answer(Result(output={}, cost=Cost(usd=usd)))
+    assert isinstance(told, Result)
+    assert told.cost.usd + told.cost.usd + told.cost.usd == Decimal("0.3")
