@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.core.asgi import get_asgi_application
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from casts import engine
@@ -262,6 +262,57 @@ async def test_many_who_follow_one_cast_are_told_the_same(server):
     for listener in listeners:
         await listener.hear_out()
         assert listener.events[-1].data["outputs"] == {"x": 2}
+    await server.is_quiet()
+
+
+async def test_a_stream_tells_of_its_own_cast_alone(server):
+    await do(server.hand.look)
+    other = Hand(await do(scenes.cast, *TWO, slug="other"))
+    await do(other.look)
+    mine = await server.listen()
+    theirs = await server.listen(path=f"/api/v1/casts/{other.cast.pk}/events/")
+    for listener in (mine, theirs):
+        await listener.hear()
+    await do(other.answer, "one", {"x": 7})
+    await theirs.hear_until(named("generation", step="one", status="succeeded"))
+    await do(server.hand.answer, "one", {"x": 1})
+    await mine.hear_until(named("generation", step="one", status="succeeded"))
+    for listener, cast in ((mine, server.cast), (theirs, other.cast)):
+        told = {event.data["id"] for event in listener.events if event.name == "generation"}
+        assert told
+        assert told <= await do(lambda cast=cast: {str(id_) for id_ in cast.generations.values_list("pk", flat=True)})
+        await listener.leave()
+    await server.is_quiet()
+
+
+async def test_nothing_is_told_before_it_is_committed(server, monkeypatch):
+    looks = []
+
+    def look(cast_ids):
+        looks.append(cast_ids)
+        return standing.standings_of(cast_ids)
+
+    monkeypatch.setattr(hub_module, "standings_of", look)
+    await do(server.hand.look)
+    listener = await server.listen()
+    await listener.hear()
+    written, may_commit = threading.Event(), threading.Event()
+
+    def answer() -> None:
+        with transaction.atomic():
+            server.hand.answer("one", {"x": 1})
+            written.set()
+            assert may_commit.wait(20)
+
+    answering = asyncio.ensure_future(do(answer))
+    await until(written.is_set)
+    before = len(looks)
+    await until(lambda: len(looks) > before + 2)
+    assert await listener.client.receive_nothing()
+    may_commit.set()
+    await answering
+    await listener.hear_until(named("generation", step="one", status="succeeded"))
+    await listener.leave()
     await server.is_quiet()
 
 
