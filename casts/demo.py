@@ -46,7 +46,7 @@ class Prepared:
 
 
 @transaction.atomic
-def prepare(*, now: datetime) -> Prepared:
+def prepare(*, now: datetime, spell: str = SPELL) -> Prepared:
     """Make sure of the user, the tools, the schedules and the example spells. A second call changes nothing.
 
     Raises:
@@ -59,7 +59,7 @@ def prepare(*, now: datetime) -> Prepared:
     for path in sorted((settings.BASE_DIR / "spells" / "examples").glob("*.yaml")):
         version = _published(parse(path.read_bytes(), format="yaml"), owner=admin, now=now)
         published[version.spell.slug] = f"{version.spell.slug}@{version.number}"
-    return Prepared(admin=admin, password=password, spell=published[SPELL])
+    return Prepared(admin=admin, password=password, spell=published[spell])
 
 
 def _admin() -> tuple[User, str | None]:

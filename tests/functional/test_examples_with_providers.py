@@ -15,15 +15,6 @@ from PIL import Image
 from generations.fakeprovider.settings import DEFAULT_KEY, Settings
 from tests.functional.site import Running, Site
 
-MOVES = {"https://api.replicate.com": "replicate", "https://api.openai.com": "openai"}
-PRICES = """
-from generations.fakeprovider.prices import PRICES
-from spells.models import Tool
-for adapter, table in {"openai.chat": "openai", "openai.image": "openai.images", "replicate": "replicate"}.items():
-    for tool in Tool.objects.filter(adapter=adapter):
-        tool.pricing = dict(PRICES[table])
-        tool.save(update_fields=["pricing", "updated_at"])
-"""
 EXAMPLES = ("picture-book", "product-photo", "prompt-comparison", "translated-summary")
 
 
@@ -44,9 +35,7 @@ def provided(site: Site) -> Iterator[tuple[Site, str]]:
         site.start("fakeprovider", "--port", "0", "--latency", "0.2..1", "--lose-webhooks", "0.3", "--double-webhooks", "0.3")
     ) as fake:
         url = fake.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]
-        for old, name in MOVES.items():
-            site.run("redirect_tools", old, f"{url}/{name}")
-        site.run("shell", "--no-imports", "-c", PRICES)
+        site.run("shell", "--no-imports", "-c", f"from casts.demo_provider import point_tools; point_tools(url={url!r})")
         with stopped(site.serve()):
             yield site, url
 
@@ -90,6 +79,7 @@ def test_the_examples_succeed_and_cost_what_the_provider_billed(provided: tuple[
     assert len(ledger["entries"]) == sum(Decimal(generation["cost_usd"] or 0) > 0 for generation in generations)
 
 
+@pytest.mark.sqlite
 def test_without_keys_an_example_fails_and_says_which_is_missing(site: Site):
     for name in ("REPLICATE_API_TOKEN", "OPENAI_API_KEY"):
         site.environment.pop(name, None)

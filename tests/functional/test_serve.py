@@ -65,6 +65,7 @@ def test_after_a_kill_of_everything_serve_finishes_what_was_cast(site: Site, pro
     assert serving.end() == 0
 
 
+@pytest.mark.postgresql
 def test_a_killed_cluster_starts_again_and_finishes_what_it_conducted(site: Site, provider: Provider):
     serving = site.serve("--conductors", "0")
     cast_id = site.cast("errands", files=provider.urls(free=2, held=3))
@@ -133,6 +134,7 @@ def test_a_second_signal_ends_serve_at_once(site: Site):
     assert site.processes() == []
 
 
+@pytest.mark.sqlite
 def test_serve_wants_the_tables_and_makes_them_when_told_to(empty_site: Site):
     assert "migrations are not applied. Run `manage.py migrate`" in empty_site.run("serve", code=1)
     # the probe asks under a name that is allowed
@@ -163,6 +165,7 @@ def test_casts_go_on_with_the_cluster_alone(site: Site, provider: Provider):
     assert cluster.end() == 0
 
 
+@pytest.mark.sqlite
 def test_the_cluster_ends_although_a_call_does_not_and_a_conductor_takes_over(site: Site, provider: Provider):
     cluster = site.start("qcluster")
     [url] = provider.urls(free=0, held=1)

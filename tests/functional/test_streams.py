@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
+import pytest
 
 from tests.casts.listening import Event, Reader
 from tests.functional.provider import Provider
@@ -102,6 +103,7 @@ async def idle_streams(site: Site, cast_id: str, count: int) -> list[Connection]
     return await asyncio.gather(*(one() for _ in range(count)))
 
 
+@pytest.mark.postgresql
 def test_many_idle_streams_take_little_memory_and_no_threads(site: Site, provider: Provider):
     site.environment |= {"GRIMOIRE_MAX_STREAMS_PER_USER": str(MANY)}
     serving = site.serve()

@@ -1,8 +1,11 @@
 import logging
+import os
 import sys
 import textwrap
 import time
+from argparse import SUPPRESS
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from django.db import DatabaseError, InterfaceError
 from rich.console import Console
 from rich.text import Text
 
-from casts import demo, installation, programs
+from casts import demo, demo_provider, installation, programs
 from casts.clock import database_now
 from casts.demo import Client, DemoError, Prepared
 from casts.management import display
@@ -38,12 +41,16 @@ Nothing has to be prepared. The first time it makes the database, the tools, the
 with the database of DATABASE_URL and the folder of GRIMOIRE_DATA_DIR, whatever is in them, and only this machine can
 reach what it serves. Ctrl-C stops all of it; what was cast stays, and goes on at the next start.
 
+With --providers the spell calls a language model and an image model: a fake provider on this machine, that speaks as
+the real ones do, sends signed webhooks and keeps a log of what it bills. That demonstration has a database of its own.
+
 exit code: 0 the cast succeeded; 1 it could not be shown; 3 the cast failed; 130 stopped before it had ended.
 
 examples:
   manage.py demo
   manage.py demo --theme "a fox in the snow"
   manage.py demo --once                             end with the cast
+  manage.py demo --providers                        jobs, webhooks and costs, with no key and no bill
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -54,10 +61,19 @@ examples:
             metavar="N",
             help=f"The port to serve on (default: {DEFAULT_PORT}, or another one if that is taken).",
         )
+        parser.add_argument("--providers", action="store_true", help="Cast a spell that calls providers, against a fake one.")
         parser.add_argument("--theme", metavar="TEXT", help="What the story is about.")
         parser.add_argument("--seed", type=int, metavar="N", help="Another number tells another story.")
 
-    def handle(self, *, once: bool, port: int | None, theme: str | None, seed: int | None, **_options: Any) -> None:
+        parser.add_argument("--own-folder", action="store_true", help=SUPPRESS)  # this is the process that --providers became
+
+    def handle(
+        self, *, once: bool, port: int | None, providers: bool, own_folder: bool, theme: str | None, seed: int | None, **_options: Any
+    ) -> None:
+        if providers and seed is not None:
+            raise CommandError("The model of --providers is asked anew each time, and takes no seed. Leave --seed out.")
+        if providers and not own_folder:
+            become_another(settings.DATA_DIR / demo_provider.FOLDER)
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")  # a story may have letters that the terminal has not
@@ -66,7 +82,7 @@ examples:
         inputs = {name: value for name, value in (("theme", theme), ("seed", seed)) if value is not None}
         with StopSignals() as asked:
             try:
-                code = self._show(inputs=inputs, port=port, once=once, asked=asked)
+                code = self._show(inputs=inputs, port=port, once=once, providers=providers, asked=asked)
             except StopAsked:
                 code = INTERRUPTED
             except (DemoError, AddressError, NotReadyError) as error:
@@ -76,21 +92,30 @@ examples:
         if code:
             raise SystemExit(code)
 
-    def _show(self, *, inputs: dict[str, Any], port: int | None, once: bool, asked: StopSignals) -> int:
+    def _show(self, *, inputs: dict[str, Any], port: int | None, once: bool, providers: bool, asked: StopSignals) -> int:
         self._say("Preparing the database …")
         installation.migrate()
         site = free_site(port)
         folder = settings.DATA_DIR / "demo"
         logs = folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        wanted = programs.whole_site(site=site, workers=settings.Q_CLUSTER["workers"], conductors=1, environment=on_this_machine(site))
-        self._say("Starting the web server, the cluster and a conductor …")
-        with site.listener, Supervisor(wanted, folder=settings.BASE_DIR, tell=self._say, logs=logs) as supervisor:
+        surroundings = on_this_machine(site)
+        wanted = programs.whole_site(site=site, workers=settings.Q_CLUSTER["workers"], conductors=1, environment=surroundings)
+        with ExitStack() as opened:
+            opened.enter_context(site.listener)
+            provider = programs.listen(host="127.0.0.1", port=0) if providers else None
+            if provider is not None:
+                opened.enter_context(provider.listener)
+                wanted.append(demo_provider.program(site=provider, folder=folder, environment=surroundings))
+            self._say(f"Starting the web server, the cluster{', a fake provider' if provider else ''} and a conductor …")
+            supervisor = opened.enter_context(Supervisor(wanted, folder=settings.BASE_DIR, tell=self._say, logs=logs))
             pause = pausing(supervisor, asked)
-            prepared = demo.prepare(now=database_now())  # while they start
+            prepared = self._prepared(provider)  # while they start
             supervisor.wait_until_ready(seconds=START_SECONDS, is_stopped=lambda: asked.count > 0)
             watched = self._cast(prepared, site=site, inputs=inputs, folder=folder, pause=pause)
             self._tell_where(site=site, prepared=prepared, watched=watched, logs=logs)
+            if provider is not None:
+                self._pair("the bill", f"{folder / demo_provider.LOG} ({provider.url}/__fake/ledger)\n")
             try:
                 while not once:
                     pause(TICK_SECONDS)
@@ -99,6 +124,12 @@ examples:
             self._say("Stopping …")
             supervisor.stop(is_hurried=lambda: asked.count > 1)
         return 0 if watched.status == CastStatus.SUCCEEDED else FAILED
+
+    def _prepared(self, provider: Site | None) -> Prepared:
+        prepared = demo.prepare(now=database_now(), spell=demo.SPELL if provider is None else demo_provider.SPELL)
+        if provider is not None:
+            demo_provider.point_tools(url=provider.url)
+        return prepared
 
     def _cast(self, prepared: Prepared, *, site: Site, inputs: dict[str, Any], folder: Path, pause: Callable[[float], None]) -> Watched:
         """Cast the spell through the API, watch it, and show what it made."""
@@ -150,6 +181,12 @@ def free_site(port: int | None) -> Site:
         if port is not None:
             raise
         return programs.listen(host="127.0.0.1", port=0)
+
+
+def become_another(folder: Path) -> None:
+    """Begin again in a process that knows this folder alone: settings are read before any command. Does not return."""
+    command = [*programs.manage_py(), *sys.argv[1:], "--own-folder"]
+    os.execve(command[0], command, {**os.environ, **demo_provider.environment(folder)})  # noqa: S606 - ourselves, by our own path
 
 
 def on_this_machine(site: Site) -> dict[str, str]:

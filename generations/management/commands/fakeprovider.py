@@ -1,5 +1,6 @@
 """manage.py fakeprovider: a provider for tests and demonstrations."""
 
+import socket
 from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=port_number, default=8090, help="The port on this machine (default: 8090; 0: any that is free).")
+        parser.add_argument("--fd", type=int, metavar="N", help="A socket that listens already, instead of a port.")
         parser.add_argument("--seed", type=int, default=1, help="Decides latencies, failures, webhooks and signing keys.")
         parser.add_argument(
             "--key", action="append", metavar="KEY", help=f"An API key that is accepted (default: {DEFAULT_KEY}). May be repeated."
@@ -94,11 +96,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--fsync", action="store_true", help="Write the log through to the disk.")
 
-    def handle(self, *, port: int, **options: Any) -> None:
+    def handle(self, *, port: int, fd: int | None, **options: Any) -> None:
         try:
-            listener = server.listen(port)
+            listener = server.listen(port) if fd is None else socket.socket(fileno=fd)
         except OSError as error:
-            raise CommandError(f"Port {port} cannot be used: {error}") from error
+            raise CommandError(f"{f'Port {port}' if fd is None else f'The file descriptor {fd}'} cannot be used: {error}") from error
         with listener:
             try:
                 fake = Fake(_settings(**options))
