@@ -70,7 +70,7 @@ def web(*, site: Site, environment: Mapping[str, str]) -> Program:
     """Return the web process: API, pages and event streams."""
     module, _, name = settings.ASGI_APPLICATION.rpartition(".")
     command = [sys.executable, "-m", "uvicorn", f"{module}:{name}", f"--fd={site.listener.fileno()}"]
-    command += [f"--timeout-graceful-shutdown={GRACEFUL_SECONDS}", "--lifespan=off", "--no-server-header"]
+    command += [f"--timeout-graceful-shutdown={GRACEFUL_SECONDS}", "--lifespan=on", "--no-server-header"]
     command += ["--no-access-log"]  # config.access tells of requests
     # the word of a proxy counts only where there is one
     command += ["--proxy-headers" if settings.SECURE_PROXY_SSL_HEADER else "--no-proxy-headers"]

@@ -14,7 +14,7 @@ from casts.streaming.application import EventStreams  # noqa: E402
 from casts.streaming.seats import Seats  # noqa: E402
 from config.access import Observed  # noqa: E402
 from config.bodies import Bounded  # noqa: E402
+from config.lifespan import Lifespan  # noqa: E402
 
-application = Observed(
-    EventStreams(Bounded(_django), seats=Seats(total=settings.GRIMOIRE_MAX_STREAMS, per_user=settings.GRIMOIRE_MAX_STREAMS_PER_USER))
-)
+_seats = Seats(total=settings.GRIMOIRE_MAX_STREAMS, per_user=settings.GRIMOIRE_MAX_STREAMS_PER_USER)
+application = Lifespan(Observed(EventStreams(Bounded(_django), seats=_seats)))

@@ -88,7 +88,7 @@ class Stage(Site):
 
     def web(self, *points: Point, **environment: str) -> Running:
         """Start a web process, and have the conductors to come tell providers its address."""
-        arguments = ("config.asgi:application", "--port", "0", "--lifespan", "off", "--timeout-graceful-shutdown", "5")
+        arguments = ("config.asgi:application", "--port", "0", "--lifespan", "on", "--timeout-graceful-shutdown", "5")
         # its own address is known once it listens; callbacks are signed alike wherever they point
         running = self._with(
             arguments, ("-m", "uvicorn"), FAULT_POINTS=json.dumps(points), GRIMOIRE_PUBLIC_URL="http://127.0.0.1", **environment

@@ -45,7 +45,8 @@ def test_a_provider_that_is_down_for_half_an_hour_is_left_alone_and_burns_no_att
         return (rows[0]["state"], int(rows[0]["wait_seconds"])) if rows else ("", 0)
 
     wait_for("the breaker opens", lambda: gate()[0] == "open", seconds=LONG)
-    began, waits = len(_attempts(stage)), []
+    began = len(_attempts(stage))
+    waits: list[int] = []
     while sum(waits) < DOWN_MINUTES * 60:
         asked, wait = len(_attempts(stage)), gate()[1]
         stage.move_clock(seconds=wait)
