@@ -5,6 +5,7 @@ Whoever reaps looks (`casts.upkeep`); conductors look when nobody did for a whil
 is noticed, too.
 """
 
+from .conditions import Found, find
 from .evaluation import Evaluation, evaluate
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "Found", "evaluate", "find"]

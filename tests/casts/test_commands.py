@@ -17,7 +17,7 @@ from django_q.models import OrmQ, Schedule
 
 from casts import canary, installation
 from casts.clock import database_now
-from casts.models import Cast, ConductorProcess, Subscription, Wakeup
+from casts.models import Alert, Cast, ConductorProcess, Subscription, Wakeup
 from casts.notifications import signing
 from casts.schedules import SCHEDULES
 from generations.catalogue import sync_tools
@@ -188,6 +188,16 @@ def test_reap_gives_a_stranded_cast_its_wakeup_but_not_in_a_dry_run(ada: User):
     assert run("reap") == f"cast {cast.pk}: given a wakeup\n"
     assert Wakeup.objects.get().cast == cast
     assert run("reap") == "Nothing to heal.\n"
+
+
+def test_a_dry_run_of_reap_tells_what_is_wrong_and_raises_no_alert(ada: User, clock):
+    scenes.cast({"key": "only"})
+    clock.advance(hours=1)
+    told = run("reap", "--dry-run").splitlines()
+    assert told[0] == "Nothing to heal."
+    assert any(line.startswith("wrong now: ") and "wait for a conductor" in line for line in told)
+    assert any("no conductor is alive" in line for line in told)
+    assert not Alert.objects.exists()
 
 
 def test_reap_forgets_dead_conductors(db: None):

@@ -18,7 +18,7 @@ no cast; it gives a wakeup to casts that have none, rings for those whose deadli
 that no longer beat. It also looks for alerts, and writes the mails that tell operators of them. Harmless at any time, and twice at once.
 
 examples:
-  manage.py reap --dry-run                show what would be healed
+  manage.py reap --dry-run                show what would be healed, and what is wrong
   manage.py reap
 """
 
@@ -27,9 +27,11 @@ examples:
 
     def handle(self, *, dry_run: bool, **_options: Any) -> None:
         tended = upkeep.tend(now=database_now(), dry_run=dry_run)
-        for line in [*_told(tended.reaped, dry_run=dry_run), *_alerts(tended.alerts)]:
+        wrong = [f"wrong now: {found.told}" for found in tended.found]
+        for line in [*_told(tended.reaped, dry_run=dry_run), *wrong, *_alerts(tended.alerts)]:
             self.stdout.write(line)
-        tallies.hand_in()
+        if not dry_run:
+            tallies.hand_in()
 
 
 def _told(reaped: Reaped, *, dry_run: bool) -> list[str]:
