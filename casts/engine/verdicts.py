@@ -273,7 +273,7 @@ def _unanswered(*, state: CastState, attempt: Attempt, error: ToolError, now: da
     """
     tool = state.tool_of(attempt)
     if attempt.job_id or (tool.effects == Effects.BILLED and tool.recovery == Recovery.LOOKUP):
-        return Change(attempt=attempt, status=GenerationStatus.SUBMITTED, poll_at=now)
+        return Change(attempt=attempt, status=GenerationStatus.SUBMITTED, poll_at=now, cost=error.cost)
     if tool.effects == Effects.BILLED and tool.recovery == Recovery.NONE:
         document = error_document(state=state, attempt=attempt, error=error)
         return Change(attempt=attempt, status=GenerationStatus.UNKNOWN, error=document, cost=error.cost)

@@ -205,6 +205,18 @@ def test_a_cost_that_came_with_no_answer_is_booked(clock):
     assert booked(hand.cast) == (2, 2)
 
 
+def test_a_cost_that_came_with_no_answer_is_booked_with_a_call_that_is_looked_up(clock):
+    hand = Hand(cast({"key": "paid", "tool": billed(recovery=Recovery.LOOKUP)}))
+    hand.look()
+    hand.answer("paid", refusal("The answer cannot be read.", ambiguous=True, cost=cost("2")))
+    assert statuses(hand.cast) == {"paid": ["submitted"]}
+    assert booked(hand.cast) == (2, 2)
+    hand.look()
+    hand.answer("paid", PAID, via=Via.POLL)
+    assert hand.status() == "succeeded"
+    assert booked(hand.cast) == (2, 2)
+
+
 # What was asked for
 
 
