@@ -17,6 +17,11 @@ from config.sqlite import base as sqlite
 pytest.register_assert_rewrite("tests.api", "tests.constraints")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "How many random interleavings the model of the engine tries, others each time (default: the same few)."
+    parser.getgroup("grimoire").addoption("--model-examples", type=int, default=0, metavar="N", help=told)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
     """Give each worker a database of its own, on SQLite a file: what happens between connections is tested."""

@@ -1,0 +1,140 @@
+"""Conductors that claim, look, call and settle a transaction at a time, as the real one does, and may stop in between.
+
+What they hold they hold in its own `Holdings`, on a clock that moves with the database's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from casts import engine
+from casts.conductor.due import claim_due
+from casts.conductor.holdings import Holdings, Work
+from casts.engine import LEASE_SECONDS, Advanced, Asked, Claim, Report, Turn, Via
+from generations.models import Generation
+from tests.casts.scenes import Unlimited
+
+from .ledger import Sending
+from .world import World
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Job:
+    """A call or a poll at work, under the claim that it was asked for with. To `Holdings` it is a task."""
+
+    sending: Sending
+    claim: Claim
+    via: Via
+    asked: Asked | None = None
+    may_stop: bool = False
+
+    def __repr__(self) -> str:
+        return f"{self.via.value} {self.sending}"
+
+    def cancel(self) -> None:
+        self.may_stop = True
+
+
+@dataclass(eq=False, repr=False)
+class Conductor:
+    """One conductor. `jobs` are the calls and polls that have not answered; answers wait in `held.reports` until they are settled."""
+
+    world: World
+    held: Holdings = field(default_factory=lambda: Holdings(lease_seconds=LEASE_SECONDS))
+    jobs: dict[UUID, Job] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"conductor of {len(self.held.casts)}"
+
+    def now(self) -> float:
+        return self.world.clock.monotonic()
+
+    @property
+    def has_to_settle(self) -> bool:
+        return bool(self.held.reports or self.held.to_look_at())
+
+    def claim(self, *, limit: int) -> list[Claim]:
+        asked_at = self.now()
+        claims = claim_due(limit=limit, lease_seconds=LEASE_SECONDS)
+        self.world.after_commit()
+        self.world.see_ends()  # it may have given one up
+        self.world.claimed(claims, by=self.held)
+        self.held.take(claims, asked_at=asked_at)
+        return claims
+
+    def settle(self, *, slots: Any = None, most: int = 50, is_heard: bool = True, is_followed: bool = True) -> bool:
+        """Settle what came back and look at what needs it. Returns whether there was anything.
+
+        Not `is_heard`: the commit's answer is lost. Not `is_followed`: what was to be done after the commit is.
+        """
+        reports = self.held.reports[:most]
+        claimed = [*self.held.to_look_at(), *self.held.claims_for(reports)]
+        if not reports and not claimed:
+            return False
+        in_flight = self.held.in_flight(beside=reports)
+        with self.world.told(reports, by=self.held) as settled:
+            advanced = engine.settle(reports=reports, claimed=claimed, slots=slots or Unlimited(), in_flight=in_flight)
+            settled(advanced, in_flight)
+        self.world.after_commit(is_followed=is_followed)
+        if is_heard:
+            del self.held.reports[: len(reports)]
+            self._take_in(advanced)
+        return True
+
+    def report(self, job: Job, news: Any) -> None:
+        """Take the answer of a call or a poll, to be settled."""
+        generation_id = job.sending.generation_id
+        del self.jobs[generation_id], self.held.work[generation_id]
+        self.held.reports.append(Report(generation_id=generation_id, claim=job.claim, via=job.via, news=news, asked=job.asked))
+
+    def listen(self) -> None:
+        self.held.rang(engine.bells(cast_ids=list(self.held.casts)))
+
+    def renew(self) -> None:
+        asked_at, claims = self.now(), self.held.claims()
+        bells = engine.renew(claims=claims)
+        for cast_id in bells:
+            self.held.casts[cast_id].lease_ends = asked_at + LEASE_SECONDS
+        for claim in claims:
+            if claim.cast_id not in bells:
+                self.held.lose(claim)
+        self.held.rang(bells)
+
+    def leave(self) -> None:
+        """Stop as one does that was told to: settle what came back, hand back the rest."""
+        while self.held.reports:
+            self.settle()
+        engine.hand_back(claims=self.held.claims())
+        self.die()
+
+    def die(self) -> None:
+        self.held = Holdings(lease_seconds=LEASE_SECONDS)
+        self.jobs.clear()
+
+    def _take_in(self, advanced: Advanced) -> None:
+        for cast_id in advanced.fenced:
+            self.held.drop(cast_id)
+        for turn in advanced.turns:
+            self.held.settle(turn)
+            for generation_id in turn.aborts():
+                if work := self.held.work.get(generation_id):
+                    work.abort()
+        for turn in advanced.turns:
+            self._start(turn, (generation.pk for generation in turn.calls))
+            rows = Generation.objects.in_bulk([attempt.id for attempt in turn.polls()])
+            self._start(turn, rows, {pk: Asked(job_id=row.job_id, poll_at=row.poll_at) for pk, row in rows.items()})
+
+    def _start(self, turn: Turn, generation_ids: Iterable[UUID], asked: dict[UUID, Asked] | None = None) -> None:
+        claim = turn.state.claim
+        for generation_id in generation_ids:
+            if not self.held.has_margin(claim.cast_id):
+                self.held.look_in(claim.cast_id, seconds=0.2)
+                continue
+            sending = self.world.ledger.sendings[generation_id]
+            if asked is None:
+                self.world.called(sending)
+            via = Via.RUN if asked is None else Via.POLL
+            job = Job(sending=sending, claim=claim, via=via, asked=None if asked is None else asked[generation_id])
+            task: Any = job
+            self.jobs[generation_id], self.held.work[generation_id] = job, Work(cast_id=claim.cast_id, task=task)
