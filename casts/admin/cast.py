@@ -292,9 +292,9 @@ class CastAdmin(RecordAdmin[Cast]):
         cast, generation = self._attempt(request, cast_id, generation_id)
         form = SkipForm(request.POST, generation_id=generation_id)
         if form.is_valid():
-            place = {"step_key": generation.step.key, "item": generation.item}
+            arguments = {**form.arguments(), "step_key": generation.step.key, "item": generation.item}
             try:
-                engine.skip(cast_id=cast_id, **place, now=database_now(), actor_id=request.user.pk, **form.arguments())
+                engine.skip(cast_id=cast_id, now=database_now(), actor_id=request.user.pk, **arguments)
             except InvalidOutputError as error:
                 form.refuse(error)
             except (TransitionRefusedError, NotSkippableError) as error:
