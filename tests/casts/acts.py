@@ -265,7 +265,7 @@ ACTS: Mapping[str, Act] = {
     **{f"a callback tells {name}": called_back(news) for name, news in NEWS[Via.CALLBACK].items()},
     **{f"the call answers {name} late": answered_late(news, judged=False) for name, news in ANSWERS.items()},
     **{f"the call answers {name} too late": answered_late(news, judged=True) for name, news in ANSWERS.items()},
-    "time passes": partial(time_passes, **A_WHILE),
+    "time passes": partial(time_passes, minutes=12),
     "the deadline of the call passes": partial(time_passes, hours=2),
     "the deadline of the cast passes": partial(time_passes, hours=25),
     "the worker vanishes": worker_vanishes,

@@ -93,8 +93,8 @@ def read(cast_ids: Iterable[UUID]) -> dict[UUID, Story]:
     for attempt in Generation.objects.filter(cast__in=stories).select_related("step").order_by("step__position", "item", "attempt"):
         stories[attempt.cast_id].attempts.append(attempt)
     ends = Notification.objects.filter(cast__in=stories, kind__in=[f"cast.{end}" for end in ENDS])
-    for cast_id, *told in ends.values_list("cast_id", "round", "kind", "channel"):
-        stories[cast_id].told[tuple(told)] += 1
+    for cast_id, number, kind, channel in ends.values_list("cast_id", "round", "kind", "channel"):
+        stories[cast_id].told[number, kind, channel] += 1
     for pk in Wakeup.objects.filter(pk__in=stories).values_list("pk", flat=True):
         stories[pk].is_awake = True
     return stories
