@@ -264,7 +264,7 @@ ACTS: Mapping[str, Act] = {
     **{f"a poll answers {name}": polled(news) for name, news in NEWS[Via.POLL].items()},
     **{f"a callback tells {name}": called_back(news) for name, news in NEWS[Via.CALLBACK].items()},
     **{f"the call answers {name} late": answered_late(news, judged=False) for name, news in ANSWERS.items()},
-    **{f"the call answers {name} too late": answered_late(news, judged=True) for name, news in ANSWERS.items()},
+    **{f"the call answers {name}, judged and late": answered_late(news, judged=True) for name, news in ANSWERS.items()},
     "time passes": partial(time_passes, minutes=12),
     "the deadline of the call passes": partial(time_passes, hours=2),
     "the deadline of the cast passes": partial(time_passes, hours=25),
@@ -290,7 +290,10 @@ ACTS: Mapping[str, Act] = {
     "let go": let_go,
     "progress": told_how_far,
 }
-# Enough where what was seen elsewhere is only seen again.
+# For a call at work; for one whose answer cannot be late; for none at all; and what is enough where the rest was seen elsewhere.
+ALL = tuple(ACTS)
+MOST = tuple(name for name in ALL if not name.endswith(" late"))
+ASIDE_FROM_NEWS = tuple(name for name in MOST if not name.startswith(("the call", "a poll", "a callback")))
 FEW = (
     "nothing",
     "the call answers a result",

@@ -12,7 +12,7 @@ from generations.tools.contract import Result, Submitted, ToolError
 from spells.models import Recovery, Tool
 from tests.conftest import Clock
 
-from .acts import ACTS, FEW, KEY, without_files
+from .acts import ALL, ASIDE_FROM_NEWS, FEW, KEY, MOST, without_files
 from .factories import GenerationFactory
 from .scenes import Hand, billed, cast, cost, tool
 
@@ -120,42 +120,41 @@ def _at(
 
 
 _DONE = Result(output={"n": 1}, cost=cost("0.25"))
-ALL = tuple(ACTS)
 PLACES: Mapping[str, Place] = dict(
     [
-        _at("new", NOTHING, partial(begun, looks=False), cast="queued", acts=ALL),
+        _at("new", NOTHING, partial(begun, looks=False), cast="queued", acts=ASIDE_FROM_NEWS),
         _at("new, of a step that is not to run", NOTHING, partial(begun, looks=False, when="{{ false }}"), cast="queued"),
         _at("new, of a step that cannot run", NOTHING, partial(begun, looks=False, for_each="{{ 7 }}"), cast="queued"),
         _at("a call at work", "running", begun, acts=ALL),
         _at("a pure call at work", "running", partial(begun, by="pure")),
         _at("a call at work that may be sent again", "running", partial(begun, by="sent again")),
         _at("a call at work that may be looked up", "running", partial(begun, by="looked up")),
-        _at("a job", "submitted", submitted, acts=ALL),
+        _at("a job", "submitted", submitted, acts=MOST),
         _at("a job of a pure tool", "submitted", partial(submitted, by="pure")),
         _at("a call to look up", "submitted", partial(told, news=UNCLEAR, by="looked up")),
         _at("files are missing", "submitted", partial(told, news=without_files(permanent=False))),
-        _at("nobody knows", "unknown", partial(told, news=UNCLEAR), acts=ALL),
+        _at("nobody knows", "unknown", partial(told, news=UNCLEAR), acts=MOST),
         _at("a step is done", "succeeded", partial(told, news=_DONE, then=True)),
         _at("a step was not to run", "skipped", partial(begun, when="{{ false }}", then=True)),
         _at("to be tried again", "failed", partial(told, news=ToolError("It broke.", retry_after=5.0))),
         _at("lost, to be made again", "failed", partial(lost, by="sent again")),
         _at("a retry", "failed", partial(after, engine.retry, partial(told, news=NO), looks=False)),
-        _at("pending", "pending", pending, acts=ALL),
+        _at("pending", "pending", pending),
         _at("to be cancelled", "running", partial(after, engine.cancel, begun)),
         _at("to be cancelled, at its provider", "submitted", partial(after, engine.cancel, submitted)),
         _at("being cancelled at its provider", "submitted", confirmed),
         _at("paused before it began", NOTHING, partial(after, engine.pause, partial(begun, looks=False)), cast="paused"),
-        _at("paused at work", "running", partial(after, engine.pause, begun), cast="paused", acts=ALL),
+        _at("paused at work", "running", partial(after, engine.pause, begun), cast="paused"),
         _at("paused at its provider", "submitted", partial(after, engine.pause, submitted), cast="paused"),
         _at("paused in doubt", "unknown", partial(after, engine.pause, partial(told, news=UNCLEAR)), cast="paused"),
         _at("paused, a step is done", "succeeded", partial(after, engine.pause, partial(told, news=_DONE, then=True)), cast="paused"),
-        _at("all is done", "succeeded", partial(told, news=_DONE), cast="succeeded", acts=ALL),
-        _at("nothing was to run", "skipped", partial(begun, when="{{ false }}"), cast="succeeded", acts=ALL),
-        _at("failed for good", "failed", partial(told, news=NO), cast="failed", acts=ALL),
+        _at("all is done", "succeeded", partial(told, news=_DONE), cast="succeeded", acts=MOST),
+        _at("nothing was to run", "skipped", partial(begun, when="{{ false }}"), cast="succeeded", acts=MOST),
+        _at("failed for good", "failed", partial(told, news=NO), cast="failed", acts=MOST),
         _at("failed in doubt", "unknown", overdue, cast="failed"),
         _at("failed, and skipped by hand", "skipped", skipped_by_hand, cast="failed"),
         _at("cancelled before it began", NOTHING, partial(after, engine.cancel, partial(begun, looks=False)), cast="cancelled"),
-        _at("cancelled, and the call stopped", "cancelled", stopped, cast="cancelled", acts=ALL),
+        _at("cancelled, and the call stopped", "cancelled", stopped, cast="cancelled", acts=MOST),
         _at("a retry of a cancelled one", "cancelled", partial(after, engine.retry, stopped, looks=False)),
         _at("cancelled in doubt", "unknown", partial(lost, verb=engine.cancel), cast="cancelled"),
     ]
