@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
@@ -18,6 +19,8 @@ from generations.uploads import upload
 from spells.documents import parse, save_draft
 from spells.publishing import publish
 from tests.api import ApiClient, client_of
+from tests.casts import scenes
+from tests.casts.scenes import Hand
 from tests.factories import UserFactory
 
 GUIDE = (Path(settings.BASE_DIR) / "docs" / "api.md").read_text()
@@ -76,6 +79,21 @@ class Shell:
             self.names[name] = str(response.json()["id"])
 
 
+def failed_cast() -> str:
+    """A cast whose step `paint` failed at its third item. Returns its id."""
+    hand = Hand(scenes.cast({"key": "paint", "for_each": "{{ [1, 2, 3] }}", "params": {"n": "{{ item }}"}}))
+    hand.look()
+    hand.answer_all({("paint", 2): scenes.refusal(permanent=True), ("paint", 0): {}, ("paint", 1): {}})
+    assert hand.status() == "failed"
+    return str(hand.cast.pk)
+
+
+def key_of_an_operator() -> str:
+    olga = UserFactory.create(is_staff=True)
+    olga.user_permissions.add(Permission.objects.get(codename="change_cast"))
+    return str(client_of(olga).defaults["HTTP_AUTHORIZATION"].removeprefix("Bearer "))
+
+
 @pytest.mark.django_db
 def test_each_line_of_the_guide_works_as_it_stands(monkeypatch):
     monkeypatch.setattr("casts.headers.MAX_WAIT_SECONDS", 0)  # nobody conducts here
@@ -85,7 +103,8 @@ def test_each_line_of_the_guide_works_as_it_stands(monkeypatch):
     publish(version_id=save_draft(document=document, owner=ada, now=timezone.now()).pk, now=timezone.now())
     stored = upload(data=PNG, name="picture.png", claimed_type="", owner_id=ada.pk, now=timezone.now())
     files = {"picture.png": PNG, "spell.yaml": (EXAMPLES / "haiku-card.yaml").read_bytes()}
-    shell = Shell(client_of(ada), {"ARTIFACT": str(stored.id)}, files)
+    names = {"ARTIFACT": str(stored.id), "FAILED": failed_cast(), "OPERATOR": key_of_an_operator()}
+    shell = Shell(client_of(ada), names, files)
     lines = curl_lines()
     assert len(lines) > 15
     for words in lines:
