@@ -7,6 +7,10 @@ def name_initiators(apps, schema_editor):
     """Copy to each wakeup who started its cast."""
     initiator = apps.get_model("casts", "Cast").objects.filter(pk=models.OuterRef("pk")).values("initiator")
     apps.get_model("casts", "Wakeup").objects.update(initiator=models.Subquery(initiator))
+    if schema_editor.connection.vendor == "postgresql":
+        # no table can be altered while foreign keys of its rows are still to be checked
+        schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        schema_editor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 class Migration(migrations.Migration):

@@ -11,6 +11,10 @@ def name_recipients(apps, schema_editor):
     notifications = apps.get_model("casts", "Notification").objects
     notifications.update(recipient=models.Subquery(initiator))
     notifications.filter(delivered_at__isnull=True).update(delivered_at=models.F("created_at"), due_at=None)
+    if schema_editor.connection.vendor == "postgresql":
+        # no table can be altered while foreign keys of its rows are still to be checked
+        schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        schema_editor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 class Migration(migrations.Migration):

@@ -5,11 +5,12 @@ import pytest
 from django.contrib.auth.models import User
 from knox.models import AuthToken
 
-from casts import demo, programs
+from casts import demo, demo_provider, programs
 from casts.clock import database_now
 from casts.demo import Client, DemoError
 from casts.programs import AddressError, Site
 from generations.catalogue import sync_tools
+from generations.fakeprovider.prices import PRICES
 from spells.documents import document_of, from_data, save_draft
 from spells.models import Spell, SpellVersion, Tool
 from spells.naming import version_named
@@ -174,3 +175,13 @@ def test_forks_and_conductors_get_no_pool_and_a_single_worker_more_patience():
     assert cluster.environment["A"] == "b"
     assert lone.silence_seconds > 600 > cluster.silence_seconds
     assert programs.conductor(number=1, environment={}).environment["GRIMOIRE_DATABASE_POOL"] == "false"
+
+
+def test_tools_follow_the_fake_provider_wherever_it_is(db):
+    sync_tools()
+    for url in ("http://127.0.0.1:8090", "http://127.0.0.1:8091", "http://127.0.0.1:8091"):
+        demo_provider.point_tools(url=url)
+        chat, art = Tool.objects.get(slug="openai.chat"), Tool.objects.get(slug="replicate.flux-schnell")
+        assert chat.config["base_url"].startswith(f"{url}/openai/")
+        assert art.config["base_url"].startswith(f"{url}/replicate/")
+        assert (chat.pricing, art.pricing) == (PRICES["openai"], PRICES["replicate"])

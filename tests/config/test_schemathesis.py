@@ -98,6 +98,7 @@ def test_requests_for_anything_are_answered_as_described(case: Any, key: str) ->
     case.call_and_validate(base_url="https://testserver", headers={"Authorization": key})
 
 
+@pytest.mark.sqlite
 @known.parametrize()  # type: ignore[untyped-decorator] # likewise
 @one_database
 def test_requests_for_what_is_there_are_answered_as_described(case: Any, key: str) -> None:

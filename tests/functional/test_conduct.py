@@ -19,6 +19,7 @@ publish(version_id=draft.pk, now=timezone.now())
 LOOK = "from casts.models import Wakeup; print('claimed until', Wakeup.objects.get().claimed_until)"
 
 
+@pytest.mark.sqlite
 def test_a_conductor_leaves_calls_behind_that_do_not_end_and_hands_their_casts_back(site: Site):
     site.run("shell", "--no-imports", "-c", MAKE)
     site.run("cast", "stuck")

@@ -46,6 +46,7 @@ def picture(site: Site, reference: dict[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(httpx2.get(path, headers=headers, trust_env=False).content))
 
 
+@pytest.mark.postgresql
 def test_the_examples_succeed_and_cost_what_the_provider_billed(provided: tuple[Site, str]):
     site, url = provided
     casts = {spell: site.cast(spell) for spell in EXAMPLES}

@@ -21,6 +21,7 @@ for row in Notification.objects.filter(channel="webhook"):
 """
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_is_killed_between_sending_and_noting_leaves_one_message_sent_twice(site: Site):
     site.environment["GRIMOIRE_WEBHOOK_PRIVATE_HOSTS"] = "127.0.0.1"
     with mailbox() as box:

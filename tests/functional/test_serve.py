@@ -16,6 +16,7 @@ def errands(*, files: int = 0, calls: int = 0) -> Counter[tuple[str, int]]:
     return Counter([("report", 0), *(("fetch", item) for item in range(files)), *(("call", item) for item in range(calls))])
 
 
+@pytest.mark.sqlite
 def test_serve_casts_and_ends_by_sigterm_with_all_its_processes(site: Site, provider: Provider):
     serving = site.serve()
     assert len(site.processes()) >= 8  # serve, web, a conductor, and at least five of a cluster
@@ -33,6 +34,7 @@ def test_serve_casts_and_ends_by_sigterm_with_all_its_processes(site: Site, prov
     assert "✗ cluster: did not answer" in site.run("doctor", "--wait", "0.2", code=1)
 
 
+@pytest.mark.postgresql
 def test_serve_lets_the_calls_in_flight_end_and_starts_no_more(site: Site, provider: Provider):
     serving = site.serve()
     cast_id = site.cast("errands", files=provider.urls(free=1, held=2))
@@ -82,6 +84,7 @@ def test_a_killed_cluster_starts_again_and_finishes_what_it_conducted(site: Site
     assert serving.end() == 0
 
 
+@pytest.mark.postgresql
 def test_after_a_kill_a_call_that_may_have_been_billed_is_not_made_again(site: Site, provider: Provider):
     serving = site.serve()
     cast_id = site.cast("errands", calls=provider.urls(free=0, held=1))
@@ -156,6 +159,7 @@ def test_serve_refuses_other_machines_without_a_public_address(site: Site):
     assert "GRIMOIRE_PUBLIC_URL=https://" in site.run("serve", "--host", "0.0.0.0", "--port", "0", code=1)
 
 
+@pytest.mark.postgresql
 def test_casts_go_on_with_the_cluster_alone(site: Site, provider: Provider):
     cluster = site.start("qcluster")
     [url] = provider.urls(free=1, held=0)

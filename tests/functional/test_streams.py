@@ -32,6 +32,7 @@ def follow(site: Site, cast_id: str, *, last: str = "") -> Iterator[httpx2.Respo
         yield response
 
 
+@pytest.mark.postgresql
 def test_a_cast_is_followed_from_its_snapshot_to_its_end(site: Site, provider: Provider):
     serving = site.serve()
     cast_id = site.cast("errands", files=provider.urls(free=2, held=1))
@@ -51,6 +52,7 @@ def test_a_cast_is_followed_from_its_snapshot_to_its_end(site: Site, provider: P
     assert serving.end() == 0
 
 
+@pytest.mark.sqlite
 def test_at_sigterm_streams_end_at_once_and_go_on_at_the_next_server(site: Site, provider: Provider):
     serving = site.serve()
     cast_id = site.cast("errands", files=provider.urls(free=0, held=1))

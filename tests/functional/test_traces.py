@@ -46,6 +46,7 @@ def stop(serving) -> str:
     return str(serving.said())
 
 
+@pytest.mark.postgresql
 def test_one_trace_joins_a_request_its_cast_its_steps_and_their_calls_over_processes(site: Site, provider: Provider, collector: Collector):
     site.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "GRIMOIRE_LOG_FORMAT": "json", "GRIMOIRE_LOG_LEVEL": "DEBUG"}
     serving = site.serve()
