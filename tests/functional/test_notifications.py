@@ -3,6 +3,8 @@
 import re
 import signal
 
+import pytest
+
 from tests.casts.telling import verified
 from tests.fakes import mailbox
 from tests.functional.site import Site
