@@ -14,6 +14,7 @@ from casts.supervisor import Program
 from generations.fakeprovider.prices import PRICES
 from generations.fakeprovider.settings import DEFAULT_KEY, Settings
 from generations.redirecting import redirect_tools
+from generations.tools.http_client import certificates
 from spells.models import Tool
 
 SPELL = "picture-book"
@@ -61,7 +62,7 @@ class ProviderProbe:
 
     def ask(self, pid: int) -> bool | None:  # noqa: ARG002 - the address is enough
         try:
-            return httpx2.get(f"{self._url}/__fake/stats", timeout=PROBE_SECONDS, trust_env=False).is_success
+            return httpx2.get(f"{self._url}/__fake/stats", timeout=PROBE_SECONDS, trust_env=False, verify=certificates()).is_success
         except httpx2.HTTPError:
             return False
 

@@ -17,6 +17,7 @@ from casts.canary import Canary
 from casts.clock import database_now
 from casts.models import ConductorProcess
 from casts.supervisor import Program
+from generations.tools.http_client import certificates
 
 CANARY_SECONDS = 30.0
 # Forks of the cluster and threads of the conductors have connections of their own; a pool is for the web alone.
@@ -122,7 +123,7 @@ class WebProbe:
 
     def ask(self, pid: int) -> bool | None:  # noqa: ARG002 - the address is enough
         try:
-            response = httpx2.get(self._url + self._path, headers=self._headers, timeout=2.0, trust_env=False)
+            response = httpx2.get(self._url + self._path, headers=self._headers, timeout=2.0, trust_env=False, verify=certificates())
         except httpx2.HTTPError:
             return False
         # casts that wait for a conductor are no reason to hold the web process up: one may start after it

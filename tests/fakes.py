@@ -14,6 +14,7 @@ import httpx2
 from generations.fakeprovider import server
 from generations.fakeprovider.fake import Fake
 from generations.fakeprovider.settings import DEFAULT_KEY, Settings, Span
+from generations.tools.http_client import certificates
 from tests.processes import wait_for
 
 QUICK = Span(least=0.02, most=0.05)
@@ -66,7 +67,7 @@ def fake_provider(**settings: Any) -> Iterator[Serving]:
     thread.start()
     try:
         wait_for("the fake provider serves", lambda: serving.started)
-        with httpx2.Client(trust_env=False, timeout=30) as client:
+        with httpx2.Client(trust_env=False, timeout=30, verify=certificates()) as client:
             yield Serving(url=f"http://127.0.0.1:{listener.getsockname()[1]}", settings=chosen, client=client)
     finally:
         serving.should_exit = True

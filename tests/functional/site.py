@@ -16,6 +16,7 @@ import httpx2
 import psycopg
 from psycopg import sql
 
+from generations.tools.http_client import certificates
 from tests.processes import alive, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +152,9 @@ class Site:
 
     def _answer(self, method: str, path: str, **options: Any) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {self.key}"}
-        response = httpx2.request(method, f"{self.url}/api/v1/{path}", headers=headers, timeout=LONG, trust_env=False, **options)
+        response = httpx2.request(
+            method, f"{self.url}/api/v1/{path}", headers=headers, timeout=LONG, trust_env=False, verify=certificates(), **options
+        )
         assert response.is_success, response.text
         return response
 
