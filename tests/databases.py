@@ -182,7 +182,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not item.get_closest_marker(other) and (database == "sqlite" or config.option.db == "postgresql" or needs_database(item))
     ]
     if len(kept) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        here = set(kept)
+        config.hook.pytest_deselected(items=[item for item in items if item not in here])
         items[:] = kept
 
 

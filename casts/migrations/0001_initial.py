@@ -40,6 +40,25 @@ class Migration(migrations.Migration):
                 ('initiator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='casts', to=settings.AUTH_USER_MODEL)),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='casts', to='spells.spellversion')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['initiator', '-id'], name='cast_list_of_initiator'),
+                    models.Index(condition=models.Q(('status__in', ('queued', 'running', 'paused'))), fields=['status'], name='cast_live'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'])), name='cast_status_is_known'),
+                    models.UniqueConstraint(fields=('id', 'version'), name='cast_is_unique_with_its_version'),
+                    models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('initiator', 'idempotency_key'), name='cast_idempotency_key_is_unique_per_initiator'),
+                    models.CheckConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), name='cast_idempotency_key_is_not_empty'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ('succeeded', 'failed', 'cancelled'))), models.Q(('finished_at__isnull', True), ('status__in', ('queued', 'running', 'paused'))), _connector='OR'), name='cast_finished_iff_ended'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('started_at__isnull', True), ('status', 'queued')), models.Q(('started_at__isnull', False), ('status__in', ['running', 'succeeded'])), ('status__in', ['paused', 'failed', 'cancelled']), _connector='OR'), name='cast_started_unless_queued'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('outputs__isnull', False), ('status', 'succeeded')), models.Q(models.Q(('status', 'succeeded'), _negated=True), ('outputs__isnull', True)), _connector='OR'), name='cast_outputs_iff_succeeded'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('error__isnull', False), ('status', 'failed')), models.Q(models.Q(('status', 'failed'), _negated=True), ('error__isnull', True)), _connector='OR'), name='cast_error_iff_failed'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status', 'cancelled'), _negated=True), models.Q(('reason', ''), _negated=True), _connector='OR'), name='cast_cancelled_has_a_reason'),
+                    models.CheckConstraint(condition=models.Q(('cost_usd__gte', 0)), name='cast_cost_is_not_negative'),
+                    models.CheckConstraint(condition=models.Q(('max_cost_usd__isnull', True), ('max_cost_usd__gte', 0), _connector='OR'), name='cast_budget_is_not_negative'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='CastEvent',
@@ -51,6 +70,11 @@ class Migration(migrations.Migration):
                 ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('cast', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='casts.cast')),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['started', 'cancel_requested', 'paused', 'resumed', 'retried', 'reaped', 'succeeded', 'failed', 'cancelled'])), name='castevent_kind_is_known'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ConductorProcess',
@@ -79,6 +103,14 @@ class Migration(migrations.Migration):
                 ('step', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='spells.step')),
                 ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='spells.spellversion')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('cast', 'step'), name='fanout_is_evaluated_once'),
+                    models.CheckConstraint(condition=models.Q(('count__gte', 0)), name='fanout_count_is_not_negative'),
+                    spells.constraints.CompositeForeignKey(fields=('cast', 'version'), name='fanout_cast_pins_its_version', to_fields=('id', 'version')),
+                    spells.constraints.CompositeForeignKey(fields=('step', 'version'), name='fanout_step_belongs_to_its_version', to_fields=('id', 'version')),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Notification',
@@ -94,6 +126,14 @@ class Migration(migrations.Migration):
                 ('delivered_at', models.DateTimeField(blank=True, null=True)),
                 ('cast', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to='casts.cast')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('cast', 'round', 'kind', 'channel', 'target'), name='notification_is_sent_once_per_round'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['cast.succeeded', 'cast.failed', 'cast.cancelled'])), name='notification_kind_is_known'),
+                    models.CheckConstraint(condition=models.Q(('channel__in', ['inbox'])), name='notification_channel_is_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('delivered_at__isnull', True), ('due_at__isnull', False)), models.Q(('delivered_at__isnull', False), ('due_at__isnull', True)), _connector='OR'), name='notification_due_iff_undelivered'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Wakeup',
@@ -109,93 +149,5 @@ class Migration(migrations.Migration):
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('epoch__gte', 0)), name='wakeup_epoch_is_not_negative'), models.CheckConstraint(condition=models.Q(('claimed_until__isnull', True), ('due_at', models.F('claimed_until')), _connector='OR'), name='wakeup_claimed_is_parked_at_its_lease')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='cast',
-            index=models.Index(fields=['initiator', '-id'], name='cast_list_of_initiator'),
-        ),
-        migrations.AddIndex(
-            model_name='cast',
-            index=models.Index(condition=models.Q(('status__in', ('queued', 'running', 'paused'))), fields=['status'], name='cast_live'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'])), name='cast_status_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.UniqueConstraint(fields=('id', 'version'), name='cast_is_unique_with_its_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('initiator', 'idempotency_key'), name='cast_idempotency_key_is_unique_per_initiator'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), name='cast_idempotency_key_is_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ('succeeded', 'failed', 'cancelled'))), models.Q(('finished_at__isnull', True), ('status__in', ('queued', 'running', 'paused'))), _connector='OR'), name='cast_finished_iff_ended'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('started_at__isnull', True), ('status', 'queued')), models.Q(('started_at__isnull', False), ('status__in', ['running', 'succeeded'])), ('status__in', ['paused', 'failed', 'cancelled']), _connector='OR'), name='cast_started_unless_queued'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('outputs__isnull', False), ('status', 'succeeded')), models.Q(models.Q(('status', 'succeeded'), _negated=True), ('outputs__isnull', True)), _connector='OR'), name='cast_outputs_iff_succeeded'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('error__isnull', False), ('status', 'failed')), models.Q(models.Q(('status', 'failed'), _negated=True), ('error__isnull', True)), _connector='OR'), name='cast_error_iff_failed'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'cancelled'), _negated=True), models.Q(('reason', ''), _negated=True), _connector='OR'), name='cast_cancelled_has_a_reason'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(('cost_usd__gte', 0)), name='cast_cost_is_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='cast',
-            constraint=models.CheckConstraint(condition=models.Q(('max_cost_usd__isnull', True), ('max_cost_usd__gte', 0), _connector='OR'), name='cast_budget_is_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='castevent',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['started', 'cancel_requested', 'paused', 'resumed', 'retried', 'reaped', 'succeeded', 'failed', 'cancelled'])), name='castevent_kind_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='fanout',
-            constraint=models.UniqueConstraint(fields=('cast', 'step'), name='fanout_is_evaluated_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='fanout',
-            constraint=models.CheckConstraint(condition=models.Q(('count__gte', 0)), name='fanout_count_is_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='fanout',
-            constraint=spells.constraints.CompositeForeignKey(fields=('cast', 'version'), name='fanout_cast_pins_its_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='fanout',
-            constraint=spells.constraints.CompositeForeignKey(fields=('step', 'version'), name='fanout_step_belongs_to_its_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='notification',
-            constraint=models.UniqueConstraint(fields=('cast', 'round', 'kind', 'channel', 'target'), name='notification_is_sent_once_per_round'),
-        ),
-        migrations.AddConstraint(
-            model_name='notification',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['cast.succeeded', 'cast.failed', 'cast.cancelled'])), name='notification_kind_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='notification',
-            constraint=models.CheckConstraint(condition=models.Q(('channel__in', ['inbox'])), name='notification_channel_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='notification',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('delivered_at__isnull', True), ('due_at__isnull', False)), models.Q(('delivered_at__isnull', False), ('due_at__isnull', True)), _connector='OR'), name='notification_due_iff_undelivered'),
         ),
     ]

@@ -33,6 +33,18 @@ class Migration(migrations.Migration):
                 ('provider', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='gate', to='spells.provider')),
                 ('tool', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='gate', to='spells.tool')),
             ],
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('ring_at__isnull', False)), fields=['ring_at'], name='gate_to_ring'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('provider__isnull', True), ('tool__isnull', False)), models.Q(('provider__isnull', False), ('tool__isnull', True)), _connector='OR'), name='gate_is_of_a_tool_or_a_provider'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['closed', 'open', 'half_open'])), name='gate_state_is_known'),
+                    models.CheckConstraint(condition=models.Q(('state', 'closed'), ('since__isnull', False), _connector='OR'), name='gate_tells_since_when'),
+                    models.CheckConstraint(condition=models.Q(('retry_at__isnull', True), ('state', 'open'), _connector='OR'), name='gate_retries_only_while_open'),
+                    models.CheckConstraint(condition=models.Q(('probe__isnull', True), ('state', 'half_open'), _connector='OR'), name='gate_probes_only_half_open'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='GateEvent',
@@ -45,6 +57,12 @@ class Migration(migrations.Migration):
                 ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('gate', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='casts.gate')),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['opened', 'tried', 'closed'])), name='gateevent_kind_is_known'),
+                    models.CheckConstraint(condition=models.Q(('actor__isnull', True), models.Q(('by', ''), _negated=True), _connector='OR'), name='gateevent_of_an_actor_bears_a_name'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Waiter',
@@ -55,53 +73,15 @@ class Migration(migrations.Migration):
                 ('gate', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='waiters', to='casts.gate')),
                 ('initiator', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='gate',
-            index=models.Index(condition=models.Q(('ring_at__isnull', False)), fields=['ring_at'], name='gate_to_ring'),
-        ),
-        migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('provider__isnull', True), ('tool__isnull', False)), models.Q(('provider__isnull', False), ('tool__isnull', True)), _connector='OR'), name='gate_is_of_a_tool_or_a_provider'),
-        ),
-        migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['closed', 'open', 'half_open'])), name='gate_state_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.CheckConstraint(condition=models.Q(('state', 'closed'), ('since__isnull', False), _connector='OR'), name='gate_tells_since_when'),
-        ),
-        migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.CheckConstraint(condition=models.Q(('retry_at__isnull', True), ('state', 'open'), _connector='OR'), name='gate_retries_only_while_open'),
-        ),
-        migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.CheckConstraint(condition=models.Q(('probe__isnull', True), ('state', 'half_open'), _connector='OR'), name='gate_probes_only_half_open'),
-        ),
-        migrations.AddConstraint(
-            model_name='gateevent',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['opened', 'tried', 'closed'])), name='gateevent_kind_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='gateevent',
-            constraint=models.CheckConstraint(condition=models.Q(('actor__isnull', True), models.Q(('by', ''), _negated=True), _connector='OR'), name='gateevent_of_an_actor_bears_a_name'),
-        ),
-        migrations.AddIndex(
-            model_name='waiter',
-            index=models.Index(fields=['gate', 'initiator', 'since'], name='waiter_in_turn'),
-        ),
-        migrations.AddIndex(
-            model_name='waiter',
-            index=models.Index(fields=['gate', 'since'], name='waiter_before_another'),
-        ),
-        migrations.AddIndex(
-            model_name='waiter',
-            index=models.Index(condition=models.Q(('rung_at__isnull', False)), fields=['gate', 'rung_at'], name='waiter_rung'),
-        ),
-        migrations.AddConstraint(
-            model_name='waiter',
-            constraint=models.CheckConstraint(condition=models.Q(('rung_at__isnull', True), ('rung_at__gte', models.F('since')), _connector='OR'), name='waiter_is_rung_after_it_came'),
+            options={
+                'indexes': [
+                    models.Index(fields=['gate', 'initiator', 'since'], name='waiter_in_turn'),
+                    models.Index(fields=['gate', 'since'], name='waiter_before_another'),
+                    models.Index(condition=models.Q(('rung_at__isnull', False)), fields=['gate', 'rung_at'], name='waiter_rung'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('rung_at__isnull', True), ('rung_at__gte', models.F('since')), _connector='OR'), name='waiter_is_rung_after_it_came'),
+                ],
+            },
         ),
     ]

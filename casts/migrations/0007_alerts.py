@@ -26,6 +26,14 @@ class Migration(migrations.Migration):
                 ('calm_since', models.DateTimeField(blank=True, null=True)),
                 ('closed_at', models.DateTimeField(blank=True, null=True)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['casts_healed', 'wakeup_lag', 'unknown_calls', 'breaker_open', 'notification_backlog', 'no_conductor', 'cluster_silent'])), name='alert_kind_is_known'),
+                    models.UniqueConstraint(condition=models.Q(('closed_at__isnull', True)), fields=('kind', 'subject'), name='alert_one_open_per_kind_and_subject'),
+                    models.CheckConstraint(condition=models.Q(('closed_at__isnull', True), models.Q(('calm_since__isnull', False), ('closed_at__gte', models.F('calm_since'))), _connector='OR'), name='alert_closes_after_calm'),
+                    models.CheckConstraint(condition=models.Q(('calm_since__isnull', True), ('calm_since__gte', models.F('opened_at')), _connector='OR'), name='alert_calms_after_it_opened'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='AlertMail',
@@ -41,6 +49,16 @@ class Migration(migrations.Migration):
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('done_at', models.DateTimeField(blank=True, null=True)),
             ],
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='alertmail_due'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('outcome__in', ['pending', 'sent', 'failed'])), name='alertmail_outcome_is_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('due_at__isnull', False), ('outcome', 'pending')), models.Q(models.Q(('outcome', 'pending'), _negated=True), ('due_at__isnull', True)), _connector='OR'), name='alertmail_due_iff_pending'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('done_at__isnull', True), ('outcome', 'pending')), models.Q(models.Q(('outcome', 'pending'), _negated=True), ('done_at__isnull', False)), _connector='OR'), name='alertmail_done_unless_pending'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='AlertWatch',
@@ -51,45 +69,14 @@ class Migration(migrations.Migration):
                 ('due_at', models.DateTimeField()),
                 ('attempts', models.PositiveIntegerField(default=0)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('id', 1)), name='alertwatch_is_one'),
+                ],
+            },
         ),
         migrations.AddIndex(
             model_name='castevent',
             index=models.Index(condition=models.Q(('kind', 'reaped')), fields=['at'], name='castevent_reaped'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['casts_healed', 'wakeup_lag', 'unknown_calls', 'breaker_open', 'notification_backlog', 'no_conductor', 'cluster_silent'])), name='alert_kind_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.UniqueConstraint(condition=models.Q(('closed_at__isnull', True)), fields=('kind', 'subject'), name='alert_one_open_per_kind_and_subject'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(('closed_at__isnull', True), models.Q(('calm_since__isnull', False), ('closed_at__gte', models.F('calm_since'))), _connector='OR'), name='alert_closes_after_calm'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(('calm_since__isnull', True), ('calm_since__gte', models.F('opened_at')), _connector='OR'), name='alert_calms_after_it_opened'),
-        ),
-        migrations.AddIndex(
-            model_name='alertmail',
-            index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='alertmail_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertmail',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['pending', 'sent', 'failed'])), name='alertmail_outcome_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertmail',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('due_at__isnull', False), ('outcome', 'pending')), models.Q(models.Q(('outcome', 'pending'), _negated=True), ('due_at__isnull', True)), _connector='OR'), name='alertmail_due_iff_pending'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertmail',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('done_at__isnull', True), ('outcome', 'pending')), models.Q(models.Q(('outcome', 'pending'), _negated=True), ('done_at__isnull', False)), _connector='OR'), name='alertmail_done_unless_pending'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertwatch',
-            constraint=models.CheckConstraint(condition=models.Q(('id', 1)), name='alertwatch_is_one'),
         ),
     ]

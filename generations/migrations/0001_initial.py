@@ -49,6 +49,27 @@ class Migration(migrations.Migration):
                 ('step', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='generations', to='spells.step')),
                 ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='spells.spellversion')),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'running', 'submitted', 'succeeded', 'failed', 'cancelled', 'skipped', 'unknown'])), name='generation_status_is_known'),
+                    models.UniqueConstraint(fields=('cast', 'step', 'item', 'attempt'), name='generation_attempt_is_unique_per_step_item'),
+                    models.UniqueConstraint(condition=models.Q(('status__in', ('pending', 'running', 'submitted', 'unknown'))), fields=('cast', 'step', 'item'), name='generation_one_live_per_step_item'),
+                    models.UniqueConstraint(condition=models.Q(('status', 'succeeded')), fields=('cast', 'step', 'item'), name='generation_one_succeeded_per_step_item'),
+                    spells.constraints.CompositeForeignKey(fields=('cast', 'version'), name='generation_cast_pins_its_version', to_fields=('id', 'version')),
+                    spells.constraints.CompositeForeignKey(fields=('step', 'version'), name='generation_step_belongs_to_its_version', to_fields=('id', 'version')),
+                    models.CheckConstraint(condition=models.Q(('attempt__gte', 1)), name='generation_attempts_start_at_one'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ('succeeded', 'failed', 'cancelled', 'skipped', 'unknown'))), models.Q(('finished_at__isnull', True), ('status__in', ('pending', 'running', 'submitted'))), _connector='OR'), name='generation_finished_iff_ended'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('started_at__isnull', True), ('status', 'pending')), models.Q(('started_at__isnull', False), ('status__in', ['running', 'submitted', 'succeeded', 'unknown'])), ('status__in', ['failed', 'cancelled', 'skipped']), _connector='OR'), name='generation_started_iff_called'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('output__isnull', False), ('status', 'succeeded')), ('status', 'skipped'), models.Q(models.Q(('status__in', ['succeeded', 'skipped']), _negated=True), ('output__isnull', True)), _connector='OR'), name='generation_output_iff_succeeded_or_skipped_with_one'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('error__isnull', False), ('status__in', ['failed', 'unknown'])), models.Q(models.Q(('status__in', ['failed', 'unknown']), _negated=True), ('error__isnull', True)), _connector='OR'), name='generation_error_iff_failed_or_unknown'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['cancelled', 'skipped']), models.Q(('reason', ''), _negated=True)), models.Q(models.Q(('status__in', ['cancelled', 'skipped']), _negated=True), ('reason', '')), _connector='OR'), name='generation_reason_iff_cancelled_or_skipped'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status', 'running'), _negated=True), ('epoch__isnull', False), _connector='OR'), name='generation_running_has_an_epoch'),
+                    models.CheckConstraint(condition=models.Q(('retry_at__isnull', True), ('status', 'failed'), _connector='OR'), name='generation_retry_only_after_failure'),
+                    models.CheckConstraint(condition=models.Q(('poll_at__isnull', True), ('status', 'submitted'), _connector='OR'), name='generation_poll_only_while_submitted'),
+                    models.CheckConstraint(condition=models.Q(('cost_booked_at__isnull', True), ('cost_usd__isnull', False), _connector='OR'), name='generation_booked_cost_is_known'),
+                    models.CheckConstraint(condition=models.Q(('cost_usd__isnull', True), ('cost_usd__gte', 0), _connector='OR'), name='generation_cost_is_not_negative'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Callback',
@@ -62,6 +83,14 @@ class Migration(migrations.Migration):
                 ('applied_at', models.DateTimeField(blank=True, null=True)),
                 ('generation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='callbacks', to='generations.generation')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('adapter', 'delivery_id'), name='callback_delivery_is_stored_once'),
+                    models.CheckConstraint(condition=models.Q(('outcome__in', ['received', 'applied', 'ignored', 'orphaned'])), name='callback_outcome_is_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('applied_at__isnull', True), ('outcome', 'received')), models.Q(models.Q(('outcome', 'received'), _negated=True), ('applied_at__isnull', False)), _connector='OR'), name='callback_applied_iff_it_has_an_outcome'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('generation__isnull', True), ('outcome', 'orphaned')), models.Q(models.Q(('outcome', 'orphaned'), _negated=True), ('generation__isnull', False)), _connector='OR'), name='callback_orphaned_iff_without_generation'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Artifact',
@@ -76,97 +105,11 @@ class Migration(migrations.Migration):
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='artifacts', to=settings.AUTH_USER_MODEL)),
                 ('generation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='artifacts', to='generations.generation')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'running', 'submitted', 'succeeded', 'failed', 'cancelled', 'skipped', 'unknown'])), name='generation_status_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.UniqueConstraint(fields=('cast', 'step', 'item', 'attempt'), name='generation_attempt_is_unique_per_step_item'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ('pending', 'running', 'submitted', 'unknown'))), fields=('cast', 'step', 'item'), name='generation_one_live_per_step_item'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'succeeded')), fields=('cast', 'step', 'item'), name='generation_one_succeeded_per_step_item'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=spells.constraints.CompositeForeignKey(fields=('cast', 'version'), name='generation_cast_pins_its_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=spells.constraints.CompositeForeignKey(fields=('step', 'version'), name='generation_step_belongs_to_its_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('attempt__gte', 1)), name='generation_attempts_start_at_one'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ('succeeded', 'failed', 'cancelled', 'skipped', 'unknown'))), models.Q(('finished_at__isnull', True), ('status__in', ('pending', 'running', 'submitted'))), _connector='OR'), name='generation_finished_iff_ended'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('started_at__isnull', True), ('status', 'pending')), models.Q(('started_at__isnull', False), ('status__in', ['running', 'submitted', 'succeeded', 'unknown'])), ('status__in', ['failed', 'cancelled', 'skipped']), _connector='OR'), name='generation_started_iff_called'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('output__isnull', False), ('status', 'succeeded')), ('status', 'skipped'), models.Q(models.Q(('status__in', ['succeeded', 'skipped']), _negated=True), ('output__isnull', True)), _connector='OR'), name='generation_output_iff_succeeded_or_skipped_with_one'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('error__isnull', False), ('status__in', ['failed', 'unknown'])), models.Q(models.Q(('status__in', ['failed', 'unknown']), _negated=True), ('error__isnull', True)), _connector='OR'), name='generation_error_iff_failed_or_unknown'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['cancelled', 'skipped']), models.Q(('reason', ''), _negated=True)), models.Q(models.Q(('status__in', ['cancelled', 'skipped']), _negated=True), ('reason', '')), _connector='OR'), name='generation_reason_iff_cancelled_or_skipped'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'running'), _negated=True), ('epoch__isnull', False), _connector='OR'), name='generation_running_has_an_epoch'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('retry_at__isnull', True), ('status', 'failed'), _connector='OR'), name='generation_retry_only_after_failure'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('poll_at__isnull', True), ('status', 'submitted'), _connector='OR'), name='generation_poll_only_while_submitted'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('cost_booked_at__isnull', True), ('cost_usd__isnull', False), _connector='OR'), name='generation_booked_cost_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('cost_usd__isnull', True), ('cost_usd__gte', 0), _connector='OR'), name='generation_cost_is_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='callback',
-            constraint=models.UniqueConstraint(fields=('adapter', 'delivery_id'), name='callback_delivery_is_stored_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='callback',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['received', 'applied', 'ignored', 'orphaned'])), name='callback_outcome_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='callback',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('applied_at__isnull', True), ('outcome', 'received')), models.Q(models.Q(('outcome', 'received'), _negated=True), ('applied_at__isnull', False)), _connector='OR'), name='callback_applied_iff_it_has_an_outcome'),
-        ),
-        migrations.AddConstraint(
-            model_name='callback',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('generation__isnull', True), ('outcome', 'orphaned')), models.Q(models.Q(('outcome', 'orphaned'), _negated=True), ('generation__isnull', False)), _connector='OR'), name='callback_orphaned_iff_without_generation'),
-        ),
-        migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.CheckConstraint(condition=models.Q(('sha256__regex', '^[0-9a-f]{64}$')), name='artifact_sha256_is_lower_case_hex'),
-        ),
-        migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.CheckConstraint(condition=models.Q(('mime_type', ''), _negated=True), name='artifact_has_a_mime_type'),
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('sha256__regex', '^[0-9a-f]{64}$')), name='artifact_sha256_is_lower_case_hex'),
+                    models.CheckConstraint(condition=models.Q(('mime_type', ''), _negated=True), name='artifact_has_a_mime_type'),
+                ],
+            },
         ),
     ]

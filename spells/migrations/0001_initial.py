@@ -29,6 +29,11 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='spells', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('visibility__in', ['private', 'listed', 'public'])), name='spell_visibility_is_known'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='SpellVersion',
@@ -41,6 +46,13 @@ class Migration(migrations.Migration):
                 ('published_at', models.DateTimeField(blank=True, null=True)),
                 ('spell', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='spells.spell')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('spell', 'number'), name='spellversion_number_is_unique_per_spell'),
+                    models.UniqueConstraint(condition=models.Q(('published_at__isnull', True)), fields=('spell',), name='spellversion_one_draft_per_spell'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='spellversion_numbers_start_at_one'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Step',
@@ -57,6 +69,17 @@ class Migration(migrations.Migration):
                 ('deadline_seconds', models.PositiveIntegerField(blank=True, null=True)),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='spells.spellversion')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('id', 'version'), name='step_is_unique_with_its_version'),
+                    models.UniqueConstraint(fields=('version', 'position'), name='step_position_is_unique_per_version'),
+                    models.UniqueConstraint(fields=('version', 'key'), name='step_key_is_unique_per_version'),
+                    models.CheckConstraint(condition=models.Q(('on_failure__in', ['fail', 'continue'])), name='step_on_failure_is_known'),
+                    models.CheckConstraint(condition=models.Q(('max_attempts__isnull', True), ('max_attempts__gte', 1), _connector='OR'), name='step_has_at_least_one_attempt'),
+                    models.CheckConstraint(condition=models.Q(('run_timeout_seconds__isnull', True), ('run_timeout_seconds__gte', 1), _connector='OR'), name='step_run_timeout_is_positive'),
+                    models.CheckConstraint(condition=models.Q(('deadline_seconds__isnull', True), ('deadline_seconds__gte', 1), _connector='OR'), name='step_deadline_is_positive'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='StepDependency',
@@ -68,6 +91,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'step dependencies',
+                'constraints': [
+                    models.UniqueConstraint(fields=('step', 'depends_on'), name='stepdependency_is_stated_once'),
+                    models.CheckConstraint(condition=models.Q(('step', models.F('depends_on')), _negated=True), name='stepdependency_is_not_on_itself'),
+                    spells.constraints.CompositeForeignKey(fields=('step', 'version'), name='stepdependency_step_belongs_to_its_version', to_fields=('id', 'version')),
+                    spells.constraints.CompositeForeignKey(fields=('depends_on', 'version'), name='stepdependency_depends_on_a_step_of_its_version', to_fields=('id', 'version')),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -110,69 +139,9 @@ class Migration(migrations.Migration):
             name='tool',
             field=models.OneToOneField(blank=True, help_text='Set on the spell of one step by which a tool is run on its own. It has no owner.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='own_spell', to='spells.tool'),
         ),
-        migrations.AddConstraint(
-            model_name='spellversion',
-            constraint=models.UniqueConstraint(fields=('spell', 'number'), name='spellversion_number_is_unique_per_spell'),
-        ),
-        migrations.AddConstraint(
-            model_name='spellversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('published_at__isnull', True)), fields=('spell',), name='spellversion_one_draft_per_spell'),
-        ),
-        migrations.AddConstraint(
-            model_name='spellversion',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='spellversion_numbers_start_at_one'),
-        ),
         # before the composite foreign keys that point at it
-        migrations.AddConstraint(
-            model_name='step',
-            constraint=models.UniqueConstraint(fields=('id', 'version'), name='step_is_unique_with_its_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='stepdependency',
-            constraint=models.UniqueConstraint(fields=('step', 'depends_on'), name='stepdependency_is_stated_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='stepdependency',
-            constraint=models.CheckConstraint(condition=models.Q(('step', models.F('depends_on')), _negated=True), name='stepdependency_is_not_on_itself'),
-        ),
-        migrations.AddConstraint(
-            model_name='stepdependency',
-            constraint=spells.constraints.CompositeForeignKey(fields=('step', 'version'), name='stepdependency_step_belongs_to_its_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='stepdependency',
-            constraint=spells.constraints.CompositeForeignKey(fields=('depends_on', 'version'), name='stepdependency_depends_on_a_step_of_its_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='step',
-            constraint=models.UniqueConstraint(fields=('version', 'position'), name='step_position_is_unique_per_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='step',
-            constraint=models.UniqueConstraint(fields=('version', 'key'), name='step_key_is_unique_per_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='step',
-            constraint=models.CheckConstraint(condition=models.Q(('on_failure__in', ['fail', 'continue'])), name='step_on_failure_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='step',
-            constraint=models.CheckConstraint(condition=models.Q(('max_attempts__isnull', True), ('max_attempts__gte', 1), _connector='OR'), name='step_has_at_least_one_attempt'),
-        ),
-        migrations.AddConstraint(
-            model_name='step',
-            constraint=models.CheckConstraint(condition=models.Q(('run_timeout_seconds__isnull', True), ('run_timeout_seconds__gte', 1), _connector='OR'), name='step_run_timeout_is_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='step',
-            constraint=models.CheckConstraint(condition=models.Q(('deadline_seconds__isnull', True), ('deadline_seconds__gte', 1), _connector='OR'), name='step_deadline_is_positive'),
-        ),
         migrations.AddConstraint(
             model_name='spell',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('owner__isnull', False), ('tool__isnull', True)), models.Q(('owner__isnull', True), ('tool__isnull', False)), _connector='OR'), name='spell_owned_iff_not_of_a_tool'),
-        ),
-        migrations.AddConstraint(
-            model_name='spell',
-            constraint=models.CheckConstraint(condition=models.Q(('visibility__in', ['private', 'listed', 'public'])), name='spell_visibility_is_known'),
         ),
     ]

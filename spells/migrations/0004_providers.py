@@ -35,6 +35,14 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('max_in_flight__isnull', True), ('max_in_flight__gte', 1), _connector='OR'), name='provider_lets_at_least_one_call_run'),
+                    models.CheckConstraint(condition=models.Q(('max_per_minute__isnull', True), ('max_per_minute__gte', 1), _connector='OR'), name='provider_lets_at_least_one_call_start'),
+                    models.CheckConstraint(condition=models.Q(('failures_to_open__gte', 1)), name='provider_opens_after_at_least_one_failure'),
+                    models.CheckConstraint(condition=models.Q(('first_wait_seconds__gte', 1), ('max_wait_seconds__gte', models.F('first_wait_seconds'))), name='provider_wait_grows_to_its_maximum'),
+                ],
+            },
         ),
         migrations.AlterField(
             model_name='tool',
@@ -49,22 +57,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='step',
             constraint=models.UniqueConstraint(fields=('id', 'tool'), name='step_is_unique_with_its_tool'),
-        ),
-        migrations.AddConstraint(
-            model_name='provider',
-            constraint=models.CheckConstraint(condition=models.Q(('max_in_flight__isnull', True), ('max_in_flight__gte', 1), _connector='OR'), name='provider_lets_at_least_one_call_run'),
-        ),
-        migrations.AddConstraint(
-            model_name='provider',
-            constraint=models.CheckConstraint(condition=models.Q(('max_per_minute__isnull', True), ('max_per_minute__gte', 1), _connector='OR'), name='provider_lets_at_least_one_call_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='provider',
-            constraint=models.CheckConstraint(condition=models.Q(('failures_to_open__gte', 1)), name='provider_opens_after_at_least_one_failure'),
-        ),
-        migrations.AddConstraint(
-            model_name='provider',
-            constraint=models.CheckConstraint(condition=models.Q(('first_wait_seconds__gte', 1), ('max_wait_seconds__gte', models.F('first_wait_seconds'))), name='provider_wait_grows_to_its_maximum'),
         ),
         migrations.AddField(
             model_name='tool',
