@@ -67,6 +67,12 @@ def artifact_folder(settings: Settings, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def static_files_as_they_are_asked_for(settings: Settings) -> None:
+    """Spare each test's client the list of all static files, which the middleware else makes when it starts."""
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
 class Clock:
     """The database's clock, to be moved for this process and, on PostgreSQL, for all others on the same database."""
 

@@ -24,10 +24,13 @@ from tests.casts.factories import (
     SubscriptionFactory,
     WakeupFactory,
 )
+from tests.databases import database_under_test
 from tests.factories import UserFactory, published
 
+if database_under_test() != "sqlite":
+    pytest.skip("asks the API of one database", allow_module_level=True)
+
 SEED = 20261123
-EXAMPLES = 10
 NUMBER = 4711
 KNOWN = UUID("019a5d0c-61c5-7c0f-9d5e-3f1f6f1c9a10")
 
@@ -35,6 +38,11 @@ KNOWN = UUID("019a5d0c-61c5-7c0f-9d5e-3f1f6f1c9a10")
 # beyond what is stored (NUL characters, integers of more than 64 bits), which no schema can say.
 MEANT = ["2xx", "304", "400", "403", "404", "406", "409", "422"]
 WITH_MEANING = {"include-method": ["POST", "PUT", "PATCH"], "checks": {"positive_data_acceptance": {"expected-statuses": MEANT}}}
+# Three operations take a spell document: the limits of its parts are tried with one, `POST /spells/`.
+ONE_DOCUMENT = [
+    {"include-name": name, "phases": {"coverage": {"enabled": False}}}
+    for name in ("POST /api/v1/spells/{slug}/versions/", "PUT /api/v1/spells/{slug}/versions/{number}/")
+]
 KNOWN_PATHS = [
     {"include-path-regex": "/spells/", "parameters": {"slug": "story", "number": 1}},
     {"include-path-regex": "/tools/", "parameters": {"slug": "test.any"}},
@@ -45,13 +53,18 @@ KNOWN_PATHS = [
 schemathesis.openapi.format("cursor", st.just(""))  # any other is one that a list gave
 
 
-def loaded(*operations: dict[str, Any]) -> Any:
-    """Return the description with an application behind it. `operations` is configuration for some of them."""
+def loaded(*operations: dict[str, Any], examples: int, limits: bool) -> Any:
+    """Return the description with an application behind it.
+
+    `operations` is configuration for some of them, `examples` the number of random requests of each; with `limits`
+    each bound of each parameter is tried as well.
+    """
     config = SchemathesisConfig.from_dict(
         {
             "seed": SEED,
-            "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
+            "generation": {"max-examples": examples, "deterministic": True, "database": "none"},
             "operations": [WITH_MEANING, *operations],
+            "phases": {"coverage": {"enabled": limits}},
         }
     )
     document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
@@ -60,7 +73,8 @@ def loaded(*operations: dict[str, Any]) -> Any:
     return schema
 
 
-strange, known = loaded(), loaded(*KNOWN_PATHS)
+# The requests are made when the tests are collected, by each worker: it must not take long.
+strange, known = loaded(examples=10, limits=False), loaded(*ONE_DOCUMENT, *KNOWN_PATHS, examples=5, limits=True)
 
 
 # All requests of an operation see what those before them left: that is part of the test.
@@ -91,14 +105,12 @@ def key(db: None, one_connection: None) -> str:
     return client_of(ada).defaults["HTTP_AUTHORIZATION"]
 
 
-@pytest.mark.sqlite
 @strange.parametrize()  # type: ignore[untyped-decorator] # schemathesis says nothing of it
 @one_database
 def test_requests_for_anything_are_answered_as_described(case: Any, key: str) -> None:
     case.call_and_validate(base_url="https://testserver", headers={"Authorization": key})
 
 
-@pytest.mark.sqlite
 @known.parametrize()  # type: ignore[untyped-decorator] # likewise
 @one_database
 def test_requests_for_what_is_there_are_answered_as_described(case: Any, key: str) -> None:
