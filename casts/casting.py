@@ -19,7 +19,7 @@ from casts.engine import IdempotencyKeyReusedError, InvalidInputsError, NotPubli
 from casts.metrics.counters import CASTS_STARTED
 from casts.models import Cast
 from casts.notifications.subscriptions import Callback, call_back
-from generations.artifacts import REFERENCE_KEY, readable_by
+from generations.artifacts import REFERENCE_KEY, note_use, readable_by
 from spells import schemas
 from spells.models import Spell, SpellVersion, Tool
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path, shown
@@ -83,7 +83,7 @@ def _place(*, order: Order, user: User, now: datetime, idempotency_key: str | No
         order.callback.check()
     with transaction.atomic():
         version = _version_of_tool(order.tool, now) if order.tool else _version_of_spell(order.spell, user)
-        _check_references(order.inputs, user)
+        _check_references(order.inputs, user, now)
         started = engine.start(
             version=version,
             initiator_id=user.pk,
@@ -124,11 +124,12 @@ def _version_of_tool(slug: str, now: datetime) -> SpellVersion:
     return version_for(tool=tool, now=now)
 
 
-def _check_references(inputs: Mapping[str, Any], user: User) -> None:
-    """Refuse inputs with artefacts that `user` does not have. A stranger's looks like a missing one."""
+def _check_references(inputs: Mapping[str, Any], user: User, now: datetime) -> None:
+    """Refuse inputs with artefacts that `user` does not have. A stranger's looks like a missing one. Those named are in use from now on."""
     problems = schemas.check_json(inputs, path="inputs")  # bounds what is looked up
     if not problems:
         named = list(_references(inputs))
+        note_use({id_ for _, id_ in named}, owner_id=user.pk, now=now)  # before we look: what is marked is not pruned between
         theirs = readable_by(user.pk, [id_ for _, id_ in named])
         problems = [Problem(path, f"you have no artefact {id_}") for path, id_ in named if id_ not in theirs][:MAX_PROBLEMS]
     if problems:

@@ -21,6 +21,7 @@ SCHEDULES = (
     Wanted(
         name="grimoire: continue casts", func="casts.tasks.continue_casts", minutes=1, purpose="conducts when every doorbell was missed"
     ),
+    Wanted(name="grimoire: prune", func="casts.tasks.prune", minutes=60, purpose="removes what is kept no longer"),
     Wanted(name=REAP, func="casts.tasks.reap", minutes=1, purpose="restores what must hold of unfinished casts"),
 )
 

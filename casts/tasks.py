@@ -1,10 +1,12 @@
 """What the cluster of django-q2 runs: three lines each. It is trusted with waking us, sometimes twice, sometimes never."""
 
 import asyncio
+import time
+from datetime import timedelta
 
 from django.conf import settings
 
-from casts import shifts, upkeep
+from casts import retention, shifts, upkeep
 from casts.clock import database_now
 from casts.conductor import Conductor
 from casts.conductor.due import is_any_due
@@ -20,6 +22,7 @@ from generations import tracing
 # other tasks: less than the silence of a canary for which the cluster is taken for dead.
 SHIFT_SECONDS = 450.0
 OVERTIME_SECONDS = 90.0
+PRUNING_SECONDS = 60.0
 
 
 def continue_casts() -> None:
@@ -38,6 +41,13 @@ def reap() -> None:
     """Restore what must hold of every unfinished cast, and tell operators of what is wrong."""
     upkeep.tend(now=database_now())
     tallies.hand_in()
+
+
+def prune() -> None:
+    """Remove what is kept no longer, for as long as a task may take. The rest waits for the next hour."""
+    if settings.GRIMOIRE_RETENTION_DAYS:
+        age = timedelta(days=settings.GRIMOIRE_RETENTION_DAYS)
+        retention.prune(now=database_now(), age=age, give_up_at=time.monotonic() + PRUNING_SECONDS)
 
 
 def answer_canary() -> None:

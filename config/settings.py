@@ -134,6 +134,9 @@ GRIMOIRE_MAX_UPLOAD_BYTES = env.int("GRIMOIRE_MAX_UPLOAD_BYTES", default=25 * 10
 # A value of an output that is larger, in bytes of JSON, is kept as an artefact. Larger than the params of one call it is of no use as it is.
 LARGE_VALUE_BYTES = env.int("GRIMOIRE_LARGE_VALUE_BYTES", default=256 * 1024, validate=validate.Range(min=4096, max=1024 * 1024))
 
+# Casts that ended longer ago, in days, are removed with all that they made (docs/operations.md); 0 keeps them for ever.
+GRIMOIRE_RETENTION_DAYS = env.int("GRIMOIRE_RETENTION_DAYS", default=180, validate=validate.Range(min=0, max=36_500))
+
 # Live events of casts that one web process serves at once, and how many of them for one user.
 GRIMOIRE_MAX_STREAMS = env.int("GRIMOIRE_MAX_STREAMS", default=500, validate=validate.Range(min=1, max=10_000))
 GRIMOIRE_MAX_STREAMS_PER_USER = env.int("GRIMOIRE_MAX_STREAMS_PER_USER", default=100, validate=validate.Range(min=1, max=10_000))

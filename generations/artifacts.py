@@ -10,21 +10,20 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Self
 from uuid import UUID
 
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
+from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from .artifact_folder import sync_folders
+from .artifact_folder import INCOMING, locked, sync_folders, touch
 from .models import Artifact
 
 REFERENCE_KEY = "artifact"
-# Where files on their way in stand: beside the others, so that a rename takes them to their place.
-INCOMING_FOLDER = "incoming"
 HEAD_BYTES = 512
 
 
@@ -74,7 +73,7 @@ class Incoming:
         self._top = folder()
         incoming = None
         if self._top is not None:
-            incoming = self._top / INCOMING_FOLDER
+            incoming = self._top / INCOMING
             incoming.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=incoming)
         self._path = Path(name)
@@ -103,9 +102,13 @@ class Incoming:
         """Move the bytes to their place, once however often they are made. In a folder, they are on the disk then."""
         sha256 = self._hash.hexdigest()
         path = path_of(sha256)
-        if not storage().exists(path):
-            self._save(path)
-        if self._top is not None:
+        if self._top is None:
+            if not storage().exists(path):
+                self._save(path)
+        else:
+            with locked(self._top):
+                if not touch(self._top / path):
+                    self._save(path)
             sync_folders(self._top / path, top=self._top)  # also those of another who brought the same bytes this moment
         return StoredArtifact(id=uuid7(), sha256=sha256, mime_type=mime_type, size=self.size, name=name, source_url=source_url)
 
@@ -209,6 +212,17 @@ def readable_by_each(wanted: Mapping[int, Collection[UUID]]) -> dict[int, dict[U
                     id=id_, sha256=sha256, mime_type=mime_type, size=size, name=name, source_url=source_url
                 )
     return readable
+
+
+def note_use(ids: Collection[UUID], *, owner_id: int, now: datetime) -> None:
+    """Note that a cast of their owner is given these artefacts: they outlive the casts that made them.
+
+    To the day, so that most uses write nothing. Those of others are left alone.
+    """
+    listed = sorted(ids)
+    for start in range(0, len(listed), MAX_IDS_PER_QUERY):
+        some = Artifact.objects.filter(owner=owner_id, pk__in=listed[start : start + MAX_IDS_PER_QUERY])
+        some.filter(Q(used_at__isnull=True) | Q(used_at__lt=now - timedelta(days=1))).update(used_at=now)
 
 
 def record(made: Iterable[StoredArtifact], *, owner_id: int, generation_id: UUID | None, now: datetime) -> list[Artifact]:

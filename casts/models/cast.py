@@ -93,6 +93,7 @@ class Cast(models.Model):
         indexes = [
             models.Index(name="cast_list_of_initiator", fields=["initiator", "-id"]),
             models.Index(name="cast_live", fields=["status"], condition=Q(status__in=LIVE)),
+            models.Index(name="cast_ended", fields=["finished_at", "id"], condition=Q(finished_at__isnull=False)),  # what may be pruned
         ]
         constraints = [
             models.CheckConstraint(name="cast_status_is_known", condition=Q(status__in=CastStatus.values)),

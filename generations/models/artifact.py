@@ -23,6 +23,7 @@ class Artifact(models.Model):
     """A name for stored bytes. Rows with the same SHA-256 share one file; `generations.artifacts` reads and writes it.
 
     `size` is in bytes, `sha256` in lower-case hex. `source_url` is where a provider had put the bytes, if it did.
+    `used_at` is about when a cast was last given it, to the day; one that is in use outlives the cast that made it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -34,6 +35,7 @@ class Artifact(models.Model):
     name = models.CharField(max_length=255, blank=True)
     source_url = models.TextField(blank=True)
     created_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
 
     objects = ArtifactQuerySet.as_manager()
 

@@ -24,7 +24,7 @@ from generations.catalogue import sync_tools
 from tests.casts import scenes
 from tests.casts.factories import ConductorProcessFactory, GenerationFactory
 
-COMMANDS = ("cast", "conduct", "demo", "doctor", "qcluster", "reap", "serve", "sync_schedules")
+COMMANDS = ("cast", "conduct", "demo", "doctor", "prune", "qcluster", "reap", "serve", "sync_schedules")
 INPUTS = {
     "theme": {"type": "string"},
     "count": {"type": "integer", "maximum": 9},
@@ -215,7 +215,7 @@ def test_migrate_makes_the_schedules(db: None):
 
 
 def test_sync_schedules_mends_what_was_changed_and_leaves_others_alone(db: None):
-    first, second = SCHEDULES
+    first, second, *_ = SCHEDULES
     Schedule.objects.filter(name=first.name).update(minutes=999)
     Schedule.objects.filter(name=second.name).delete()
     Schedule.objects.create(name="grimoire: of old", func="casts.tasks.gone")
