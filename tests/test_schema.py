@@ -68,6 +68,7 @@ PARTIAL_INDEXES = {
     "spellversion_one_draft_per_spell": PartialIndex(
         "spells_spellversion", ("spell_id",), unique=True, words=frozenset({"published_at", "IS NULL"})
     ),
+    "cast_ended": PartialIndex("casts_cast", ("finished_at", "id"), unique=False, words=frozenset({"IS NOT NULL"})),
     "cast_live": PartialIndex("casts_cast", ("status",), unique=False, words=frozenset({"status", "queued", "running", "paused"})),
     "cast_idempotency_key_is_unique_per_initiator": PartialIndex(
         "casts_cast", ("initiator_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
