@@ -8,8 +8,8 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from casts import engine
+from casts.admin.acting import MOST_AT_ONCE
 from casts.admin.axis import Axis
-from casts.admin.cast import MOST_AT_ONCE
 from casts.admin.page import outlook
 from casts.admin.timeline import STEP_PAGE
 from casts.clock import database_now
