@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from casts.processes import die_with_parent
-from tests.postgres import PostgresServer, temporary_folder
+from tests.postgres import CLUSTER, PostgresServer, temporary_folder
 
 DATABASE = "GRIMOIRE_TEST_DB"  # `sqlite` or `postgresql`, in the children
 FOLDER = "GRIMOIRE_TEST_FOLDER"  # of the run: data, settings, reports
@@ -59,11 +59,13 @@ def isolate() -> None:
         return
     folder = str(temporary_folder("grimoire-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in [name for name in os.environ if name.startswith(("DJANGO_", "EMAIL_", "GRIMOIRE_", "OTEL_")) and name != DATABASE]:
-        del os.environ[name]
+    for name in [name for name in os.environ if name.startswith(("DJANGO_", "EMAIL_", "GRIMOIRE_", "OTEL_"))]:
+        if name not in (DATABASE, CLUSTER):
+            del os.environ[name]
     if database == "sqlite":
         os.environ["DATABASE_URL"] = f"sqlite:///{folder}/data/grimoire.sqlite3"
     os.environ.update({FOLDER: folder, "GRIMOIRE_DATA_DIR": f"{folder}/data", "GRIMOIRE_ENV_FILE": os.devnull})
+    os.environ.setdefault(CLUSTER, f"{folder}/cluster")
 
 
 isolate()

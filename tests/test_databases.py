@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.postgres import PostgresServer
+from tests import forked
+from tests.postgres import CLUSTER
 from tests.processes import wait_for
 from tests.test_postgres import is_running
 
 ROOT = Path(__file__).parent.parent
+COMMAND = ("-m", "pytest", "-p", "tests.databases")
+# A server that nobody asks: where it does not matter, none is started.
+SERVER = "postgresql://postgres@nowhere/theirs"
 
 SUITE = """
 import json, os
@@ -49,25 +53,20 @@ class Suite:
     def write(self, text: str) -> None:
         (self.folder / "test_suite.py").write_text(text)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "pytest", "-p", "tests.databases"]
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, *COMMAND, *arguments], cwd=self.folder, env=self.environment(), stdout=subprocess.DEVNULL)
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, list[str]]:
+        """Return the exit code and the lines of the terminal, those of errors before the others."""
+        ended = forked.run(*COMMAND, *arguments, environment=self.environment(**environment), folder=self.folder, outputs=self.folder)
+        return ended.returncode, f"{ended.stderr}{ended.stdout}".splitlines()
+
+    def environment(self, **variables: str) -> dict[str, str]:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("GRIMOIRE_", "DJANGO_", "DATABASE_URL", "PYTEST"))
         }
-        return subprocess.Popen(
-            [*command, *arguments],
-            cwd=self.folder,
-            env={**inherited, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *arguments: str, **environment: str) -> tuple[int, list[str]]:
-        """Return the exit code and the lines of the terminal."""
-        with self.start(*arguments, **environment) as process:
-            output, _ = process.communicate(timeout=100)
-        return process.returncode, output.splitlines()
+        own = {CLUSTER: os.environ[CLUSTER], "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        return {**inherited, **own, **variables}
 
     def seen(self) -> list[dict[str, Any]]:
         path = self.folder / "seen.jsonl"
@@ -84,7 +83,7 @@ def suite(tmp_path: Path) -> Suite:
 
 def test_a_run_covers_both_databases_and_sums_up(suite: Suite):
     code, lines = suite.run()
-    assert code == 0
+    assert code == 0, lines
     assert suite.seen_on("sqlite") == ["database", "each", "plain", "sqlite"]
     assert suite.seen_on("postgresql") == ["database", "each", "postgresql"]
     assert lines[-1] == "7 passed, 0 failed"
@@ -97,7 +96,7 @@ def test_a_run_covers_both_databases_and_sums_up(suite: Suite):
 
 def test_one_database_can_be_chosen_and_then_runs_every_test_of_it(suite: Suite):
     assert suite.run("--db=sqlite")[0] == 0
-    assert suite.run("--db=postgresql")[0] == 0
+    assert suite.run("--db=postgresql", DATABASE_URL=SERVER)[0] == 0
     assert suite.seen_on("sqlite") == ["database", "each", "plain", "sqlite"]
     assert suite.seen_on("postgresql") == ["database", "each", "plain", "postgresql"]
 
@@ -114,17 +113,16 @@ def test_neither_the_shell_nor_the_data_of_the_checkout_reaches_a_test(suite: Su
 
 
 def test_a_given_server_is_used(suite: Suite):
-    with PostgresServer() as server:
-        code, _ = suite.run("--db=postgresql", "-k", "each", DATABASE_URL=server.url("theirs"))
-        assert code == 0
-        assert [seen["DATABASE_URL"] for seen in suite.seen()] == [server.url("theirs")]
+    code, _ = suite.run("--db=postgresql", "-k", "each", DATABASE_URL=SERVER)
+    assert code == 0
+    assert [seen["DATABASE_URL"] for seen in suite.seen()] == [SERVER]
 
 
 def test_a_failure_on_one_database_fails_the_run(suite: Suite):
     suite.write(
         "import os\ndef test_it(db): assert os.environ['GRIMOIRE_TEST_DB'] == 'sqlite'\nimport pytest\n@pytest.fixture\ndef db(): pass\n"
     )
-    code, lines = suite.run()
+    code, lines = suite.run(DATABASE_URL=SERVER)
     assert (code, lines[-1]) == (1, "1 passed, 1 failed")
 
 
@@ -148,7 +146,7 @@ def test_the_first_failure_ends_the_run_when_asked_to(suite: Suite):
 
 @pytest.mark.parametrize(("chosen", "code", "last"), [("plain", 0, "1 passed, 0 failed"), ("nonesuch", 5, "0 passed, 0 failed")])
 def test_nothing_to_do_on_one_database_is_no_failure(suite: Suite, chosen: str, code: int, last: str):
-    ended, lines = suite.run("-k", chosen)
+    ended, lines = suite.run("-k", chosen, DATABASE_URL=SERVER)
     assert (ended, lines[-1]) == (code, last)
 
 

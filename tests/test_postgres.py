@@ -83,6 +83,15 @@ def test_a_commit_survives_a_restart(mode: str):
             connection.close()
 
 
+def test_a_cluster_is_made_once_and_those_after_it_are_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(postgres.CLUSTER, str(tmp_path / "cluster"))
+    with PostgresServer() as first, PostgresServer() as second:
+        made, copied = (ask(server, "SELECT system_identifier FROM pg_control_system()") for server in (first, second))
+        assert made == copied
+        assert first.folder != second.folder
+    assert [path.name for path in tmp_path.iterdir()] == ["cluster"]
+
+
 def test_nothing_is_left_when_the_server_is_closed():
     with PostgresServer() as server:
         pid, folder = server.pid, server.folder

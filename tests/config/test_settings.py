@@ -4,12 +4,16 @@ import re
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+
+from tests import forked
+from tests.forked import Ended
 
 ROOT = Path(django_settings.BASE_DIR)
 LONG_KEY = "k3y-" * 20 + "abcdefgh"
@@ -26,13 +30,19 @@ def run(folder: Path, *command: str, **variables: str) -> subprocess.CompletedPr
     )
 
 
+def read(folder: Path, code: str, **variables: str) -> Ended:
+    """Run code in a process in the checkout that reads these settings, and none from the shell."""
+    with tempfile.TemporaryDirectory() as outputs:
+        return forked.run("-c", code, environment=environment(folder, **variables), folder=ROOT, outputs=Path(outputs))
+
+
 def values(folder: Path, *names: str, first: str = "", **variables: str) -> list[Any]:
     """Return settings as a process with these variables sees them."""
     code = f"{first}\nimport json\nfrom config import settings\nprint(json.dumps([getattr(settings, name) for name in {names!r}], default=str))"
-    ended = run(folder, "-c", code, **variables)
+    ended = read(folder, code, **variables)
     assert ended.returncode == 0, ended.stderr
-    read: list[Any] = json.loads(ended.stdout)
-    return read
+    seen: list[Any] = json.loads(ended.stdout)
+    return seen
 
 
 @pytest.mark.parametrize(
@@ -65,7 +75,7 @@ def values(folder: Path, *names: str, first: str = "", **variables: str) -> list
     ],
 )
 def test_a_wrong_value_stops_the_start_with_the_name_and_what_was_expected(tmp_path: Path, name: str, value: str, expected: str):
-    ended = run(tmp_path, "-c", "import config.settings", **{name: value})
+    ended = read(tmp_path, "import config.settings", **{name: value})
     message = ended.stderr.splitlines()[-1]
     assert ended.returncode != 0
     assert f'"{name}"' in message
@@ -121,8 +131,8 @@ def test_no_mail_is_sent_until_a_server_is_named(tmp_path: Path):
 def test_a_mail_server_is_named_by_a_url(tmp_path: Path):
     names = ("EMAIL_IS_CONFIGURED", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_USE_TLS", "EMAIL_TIMEOUT", "DEFAULT_FROM_EMAIL")
     url, sender = "submission://ada:p%40ss@mail.example.org?timeout=7", "Us <us@example.org>"
-    read = values(tmp_path, *names, EMAIL_URL=url, GRIMOIRE_EMAIL_FROM=sender)
-    assert read == [True, "mail.example.org", 587, "ada", True, 7, sender]
+    seen = values(tmp_path, *names, EMAIL_URL=url, GRIMOIRE_EMAIL_FROM=sender)
+    assert seen == [True, "mail.example.org", 587, "ada", True, 7, sender]
 
 
 def test_hosts_for_webhooks_and_keys_of_before_are_separated_by_commas(tmp_path: Path):
@@ -185,11 +195,14 @@ def test_the_secret_key_is_made_once_and_kept_from_others(tmp_path: Path):
 
 def test_processes_that_start_at_once_agree_on_the_secret_key(tmp_path: Path):
     code = "from config import settings; print(settings.SECRET_KEY)"
-    started = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment(tmp_path), stdout=subprocess.PIPE, text=True)
-        for _ in range(6)
-    ]
-    assert len({process.communicate(timeout=60)[0] for process in started}) == 1
+    outputs = [tmp_path / f"key-{number}" for number in range(6)]
+    started = [forked.start("-c", code, environment=environment(tmp_path), folder=ROOT, stdout=stdout) for stdout in outputs]
+    for process in started:
+        process.join(60)
+        assert process.exitcode == 0
+    keys = {stdout.read_text() for stdout in outputs}
+    assert len(keys) == 1
+    assert keys != {""}
 
 
 def test_a_given_secret_key_is_not_kept(tmp_path: Path):

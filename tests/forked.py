@@ -1,0 +1,83 @@
+"""Python in a process of its own, forked from one that has read the libraries: a start without the second that they take.
+
+What runs is what `python` would run, with the same arguments, environment and folder; nothing of ours was imported before. Tests of
+the start itself take `subprocess`.
+"""
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+OURS = {"config", "casts", "generations", "spells", "manage"}
+# What takes long to read, and asks for no settings.
+LIBRARIES = (
+    *("django.contrib.admin", "django.core.management", "django.core.handlers.asgi", "django_stubs_ext", "environs", "structlog"),
+    *("httpx2", "jinja2", "jsonschema", "numpy", "PIL.Image", "prometheus_client", "psycopg", "pygments", "pytest", "requests"),
+    *("standardwebhooks", "starlette.applications", "uvicorn", "yaml"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def start(*arguments: str, environment: Mapping[str, str], folder: Path, stdout: Path, stderr: Path | None = None) -> ForkServerProcess:
+    """Run what `python` would run with these arguments: `-c CODE`, `-m MODULE ...` or `FILE ...`. Without `stderr` it goes to `stdout`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, *LIBRARIES])
+    process = context.Process(target=_run, args=(arguments, dict(environment), folder, stdout, stderr))
+    process.start()
+    return process
+
+
+def run(*arguments: str, environment: Mapping[str, str], folder: Path, outputs: Path, seconds: float = 100) -> Ended:
+    """Run it to its end. What it writes is kept in the folder `outputs`."""
+    stdout, stderr = outputs / "stdout", outputs / "stderr"
+    process = start(*arguments, environment=environment, folder=folder, stdout=stdout, stderr=stderr)
+    process.join(seconds)
+    if (code := process.exitcode) is None:
+        process.kill()
+        raise AssertionError(f"not ended after {seconds:.0f} s: {arguments}")
+    process.close()
+    return Ended(code, stdout.read_text(), stderr.read_text())
+
+
+def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
+    """Be the process: take its environment, its folder and its outputs, and do what its arguments say."""
+    assert OURS.isdisjoint(name.partition(".")[0] for name in sys.modules), "read under the settings of another"
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    os.setsid()
+    for descriptor, path in ((1, stdout), (2, stderr or stdout)):
+        written = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(written, descriptor)
+        os.close(written)
+    sys.path[:0] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    try:
+        _execute(*arguments)
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing leaves without
+
+
+def _execute(kind: str, *arguments: str) -> None:
+    if kind == "-c":
+        sys.argv = [kind]
+        exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"})
+    elif kind == "-m":
+        sys.argv = [*arguments]
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [kind, *arguments]
+        runpy.run_path(kind, run_name="__main__")
