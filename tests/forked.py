@@ -8,6 +8,8 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,24 +34,55 @@ class Ended:
     stderr: str
 
 
-def start(*arguments: str, environment: Mapping[str, str], folder: Path, stdout: Path, stderr: Path | None = None) -> ForkServerProcess:
+class Forked:
+    """One such process, handled as a `subprocess.Popen` is."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        assert process.pid
+        self.pid = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if (code := self.poll()) is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        return code
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+def start(*arguments: str, environment: Mapping[str, str], folder: Path, stdout: Path, stderr: Path | None = None) -> Forked:
     """Run what `python` would run with these arguments: `-c CODE`, `-m MODULE ...` or `FILE ...`. Without `stderr` it goes to `stdout`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *LIBRARIES])
     process = context.Process(target=_run, args=(arguments, dict(environment), folder, stdout, stderr))
     process.start()
-    return process
+    return Forked(process)
 
 
 def run(*arguments: str, environment: Mapping[str, str], folder: Path, outputs: Path, seconds: float = 100) -> Ended:
     """Run it to its end. What it writes is kept in the folder `outputs`."""
     stdout, stderr = outputs / "stdout", outputs / "stderr"
     process = start(*arguments, environment=environment, folder=folder, stdout=stdout, stderr=stderr)
-    process.join(seconds)
-    if (code := process.exitcode) is None:
+    try:
+        code = process.wait(seconds)
+    finally:
         process.kill()
-        raise AssertionError(f"not ended after {seconds:.0f} s: {arguments}")
-    process.close()
     return Ended(code, stdout.read_text(), stderr.read_text())
 
 

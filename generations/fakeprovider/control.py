@@ -29,6 +29,7 @@ class Control:
     def routes(self) -> list[Route]:
         endpoints: list[tuple[str, str, Endpoint]] = [
             ("POST", "rules", self._set_rules),
+            ("GET", "rules", self._rules),
             ("DELETE", "rules", self._clear_rules),
             ("POST", "release", self._release),
             ("GET", "jobs", self._jobs),
@@ -46,6 +47,9 @@ class Control:
         for rule in rules:
             self._fake.rules.add(_object(rule))
         return {"set": len(rules)}
+
+    async def _rules(self, _told: Any) -> Any:
+        return {"left": self._fake.rules.left()}
 
     async def _clear_rules(self, _told: Any) -> Any:
         return {"forgotten": self._fake.rules.clear()}

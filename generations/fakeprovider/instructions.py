@@ -230,6 +230,11 @@ class Rules:
         now = self._clock()
         self._rules = [rule for rule in self._rules if rule.until > now]
 
+    def left(self) -> int:
+        """Return how many rules are neither over nor used up."""
+        self._drop_what_is_over()
+        return len(self._rules)
+
     def clear(self) -> int:
         """Forget all rules, and return how many there were."""
         count = len(self._rules)

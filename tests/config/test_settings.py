@@ -197,9 +197,7 @@ def test_processes_that_start_at_once_agree_on_the_secret_key(tmp_path: Path):
     code = "from config import settings; print(settings.SECRET_KEY)"
     outputs = [tmp_path / f"key-{number}" for number in range(6)]
     started = [forked.start("-c", code, environment=environment(tmp_path), folder=ROOT, stdout=stdout) for stdout in outputs]
-    for process in started:
-        process.join(60)
-        assert process.exitcode == 0
+    assert [process.wait(60) for process in started] == [0] * 6
     keys = {stdout.read_text() for stdout in outputs}
     assert len(keys) == 1
     assert keys != {""}

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from generations.tools.http_client import certificates
+from tests import forked
 from tests.processes import alive, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +28,14 @@ ENDED = ("succeeded", "failed", "cancelled")
 class Running:
     """One command that was started. What it says goes to a file."""
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str], log: Path):
+    def __init__(self, *arguments: str, environment: Mapping[str, str], log: Path, by_fork: bool = False):
+        """Start it, from nothing or by a fork of a Python that has read the libraries."""
         self.log = log
+        self.process: subprocess.Popen[bytes] | forked.Forked
+        if by_fork:
+            log.write_bytes(b"")
+            self.process = forked.start(*arguments, environment=environment, folder=ROOT, stdout=log)
+            return
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
