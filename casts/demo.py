@@ -21,6 +21,7 @@ from knox.models import AuthToken
 from casts.schedules import sync_schedules
 from generations.artifacts import REFERENCE_KEY
 from generations.catalogue import sync_tools
+from generations.tools.http_client import certificates
 from spells.documents import Document, document_of, parse, save_draft
 from spells.models import Spell, SpellVersion
 from spells.publishing import publish
@@ -102,7 +103,9 @@ class Client:
     def __init__(self, *, url: str, key: str) -> None:
         """Take the address of the site and an API key."""
         headers = {"Authorization": f"Bearer {key}"}
-        self._http = httpx2.Client(base_url=f"{url}/api/v1/", headers=headers, timeout=REQUEST_SECONDS, trust_env=False)
+        self._http = httpx2.Client(
+            base_url=f"{url}/api/v1/", headers=headers, timeout=REQUEST_SECONDS, trust_env=False, verify=certificates()
+        )
 
     def __enter__(self) -> Self:
         return self

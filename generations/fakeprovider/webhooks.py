@@ -1,10 +1,12 @@
 """The sender of webhooks: real signatures, tries as each provider makes them, and what goes wrong on the way."""
 
 import asyncio
+import ssl
 from collections import Counter, deque
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +21,12 @@ TIMEOUT_SECONDS = 15.0
 REMEMBERED = 20_000
 # A `completed` that goes out of order is this much ahead of what came before it.
 REORDER_SECONDS = 0.5
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read the certificates that are trusted once for all providers of this process: that takes 80 ms."""
+    return httpx2.create_ssl_context()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +135,7 @@ class Post:
         """Return the status of the answer, 0 when there was none, and how many seconds it asks to wait."""
         if self._client is None:
             limits = httpx2.Limits(max_connections=AT_ONCE)
-            self._client = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, limits=limits, trust_env=False)
+            self._client = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, limits=limits, trust_env=False, verify=_certificates())
         async with self._places:
             self.counts["tries"] += 1
             # signed when it goes: one that waited for its place would be too old

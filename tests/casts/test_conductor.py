@@ -24,7 +24,7 @@ from tests.generations.test_isolation import Alone
 from tests.offering import offer
 
 from . import adapters
-from .scenes import cast, statuses, tool, user
+from .scenes import cast, statuses, tool, user, version
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 
@@ -159,7 +159,7 @@ def test_a_call_that_takes_too_long_is_given_up(adapter, gate):
 def test_a_call_in_a_process_of_its_own_is_killed_when_its_time_is_up(monkeypatch, tmp_path):
     offer(Alone, folder=tmp_path, monkeypatch=monkeypatch)
     pid_file = tmp_path / "pid"
-    hanging = using(Alone, key="one", params={"do": "hang", "pid_file": str(pid_file)}, max_attempts=1, run_timeout_seconds=8)
+    hanging = using(Alone, key="one", params={"do": "hang", "pid_file": str(pid_file)}, max_attempts=1, run_timeout_seconds=2)
     started = cast(hanging, slug="hangs")
     with conducting():
         wait_for(pid_file.exists, what="the call is at work")
@@ -180,7 +180,7 @@ def test_a_job_is_submitted_polled_and_settled():
 
 def test_claims_are_renewed_while_a_call_is_at_work(gate):
     started = cast(using(adapters.AsyncGate, key="one"))
-    with conducting(lease=1.5):
+    with conducting(lease=1.0):
         assert gate.entered.acquire(timeout=60)
         first = Wakeup.objects.get().claimed_until
         wait_for(lambda: Wakeup.objects.get().claimed_until > first, what="the claim is renewed")
@@ -225,7 +225,8 @@ def test_cancel_stops_a_pure_call_at_work(gate):
 
 
 def test_many_slow_calls_are_at_work_at_once_on_one_loop(gate):
-    started = [cast(using(adapters.AsyncGate, key="one"), slug=f"slow-{n}") for n in range(60)]
+    slow = version(using(adapters.AsyncGate, key="one"))
+    started = [engine.start(version=slow, initiator_id=user().pk, inputs={}, now=database_now()).cast for _ in range(60)]
     with conducting():
         for _ in started:
             assert gate.entered.acquire(timeout=60)

@@ -14,6 +14,7 @@ from generations.fakeprovider.instructions import BadInstruction, Instruction, R
 from generations.fakeprovider.prices import PRICES
 from generations.fakeprovider.settings import Settings, Span
 from generations.fakeprovider.words import document
+from generations.tools.http_client import certificates
 from spells.schemas import check
 from tests.fakes import Serving, fake_provider
 from tests.functional.site import Running
@@ -68,7 +69,7 @@ def test_an_instruction_that_cannot_be_followed_is_refused(fake: Serving, told: 
         Instruction.read(told)
     inputs = {f"x-fake-{name}": value for name, value in told.items()}
     assert fake.request("POST", MODEL, json={"input": inputs}).status_code == 400
-    response = httpx2.post(f"{fake.url}/__fake/rules", json={"do": told}, trust_env=False)
+    response = httpx2.post(f"{fake.url}/__fake/rules", json={"do": told}, trust_env=False, verify=certificates())
     assert response.status_code == 400
     assert response.json()["error"]
 
@@ -99,7 +100,7 @@ def test_a_body_that_is_no_json_is_refused_as_each_provider_words_it(fake: Servi
 
 
 def test_thousands_of_jobs_are_in_flight_at_once_on_timers_alone():
-    with fake_provider(latency=Span(least=0, most=1)) as fake, httpx2.Client(trust_env=False) as client:
+    with fake_provider(latency=Span(least=0, most=1)) as fake, httpx2.Client(trust_env=False, verify=certificates()) as client:
         headers = {"Authorization": f"Bearer {fake.key}"}
         for _ in range(1000):
             client.post(fake.url + MODEL, json={"input": {"x-fake-latency": 60}}, headers=headers)
@@ -138,12 +139,13 @@ def test_the_command_serves_until_it_is_told_to_stop_and_goes_on_with_its_log(tm
             str(log),
             environment=_environment(tmp_path),
             log=tmp_path / "said",
+            by_fork=True,
         )
         url = running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]
         headers = {"Authorization": "Bearer fake-key", "Prefer": "wait"}
         body = {"input": {"x-fake-latency": 0.01}}
-        assert httpx2.post(url + MODEL, json=body, headers=headers, trust_env=False).json()["status"] == "succeeded"
-        assert httpx2.get(f"{url}/__fake/ledger", trust_env=False).json()["count"] == expected
+        assert httpx2.post(url + MODEL, json=body, headers=headers, trust_env=False, verify=certificates()).json()["status"] == "succeeded"
+        assert httpx2.get(f"{url}/__fake/ledger", trust_env=False, verify=certificates()).json()["count"] == expected
         running.process.terminate()
         assert running.end() == 0
     assert Counter(json.loads(line)["dialect"] for line in log.read_text().splitlines()) == {"replicate": 2}
