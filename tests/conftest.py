@@ -21,8 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grimoire")
     told = "How many random interleavings the model of the engine tries, others each time (default: the same few)."
     group.addoption("--model-examples", type=int, default=0, metavar="N", help=told)
-    told = "How often each pair of acts on a cast is raced, in tests/casts/test_raced_transitions.py (default: 10)."
-    group.addoption("--rounds", type=int, default=10, metavar="N", help=told)
+    told = "How often each pair of acts on a cast is raced, in tests/casts/test_raced_transitions.py (default: 5)."
+    group.addoption("--rounds", type=int, default=5, metavar="N", help=told)
 
 
 @pytest.fixture(scope="session")

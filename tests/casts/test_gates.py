@@ -228,8 +228,8 @@ def test_a_limit_that_is_lifted_lets_all_go_on(one_at_once, clock):
 def test_two_initiators_share_the_room_whatever_the_number_of_their_casts(clock):
     four = tool("four.at.once", max_in_flight=4)
     pinned = version({"key": "one", "tool": four})
-    many, few = casts_of(pinned, *["ada"] * 200), casts_of(pinned, *["bob"] * 6)
-    hands = {each.pk: looked(each) for each in [*many[:50], *few]}
+    many, few = casts_of(pinned, *["ada"] * 60), casts_of(pinned, *["bob"] * 6)
+    hands = {each.pk: looked(each) for each in [*many[:12], *few]}
     ended = []
     for _ in range(8):
         running = [hand for hand in hands.values() if hand.calls]
@@ -237,7 +237,7 @@ def test_two_initiators_share_the_room_whatever_the_number_of_their_casts(clock)
         hand = min(running, key=lambda hand: hand.generation("one").started_at)
         hand.answer("one", {})
         ended.append(hand.cast.initiator_id)
-        hands.update({each.pk: looked(each) for each in [*many[:50], *few] if Wakeup.objects.filter(pk=each.pk).exists() and is_due(each)})
+        hands.update({each.pk: looked(each) for each in [*many[:12], *few] if Wakeup.objects.filter(pk=each.pk).exists() and is_due(each)})
         if len(ended) >= 4:
             live = Generation.objects.live().values_list("cast__initiator__username", flat=True)
             assert sorted(live) == ["ada", "ada", "bob", "bob"]
