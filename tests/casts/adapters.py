@@ -1,7 +1,10 @@
 """Adapters for the conductor's tests: real code at the tool boundary, which waits, fails or dies as its inputs say."""
 
 import asyncio
+import os
+import signal
 import threading
+import time
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -130,6 +133,18 @@ class Job(Adapter):
         if self.polls[job_id] < 2:
             return Progress(percent=50, stage="painting", poll_after=0.05)
         return Result(output={"job": job_id})
+
+
+class Poison(Adapter):
+    """Takes its process down."""
+
+    key: ClassVar[str] = "test.poison"
+
+    def run(self, request: Request) -> Result:
+        if request.inputs.get("deadly"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(request.inputs.get("seconds", 0))
+        return Result(output={})
 
 
 ALL = (Echo, AsyncEcho, AsyncGate, ThreadGate, Keeps, Raises, Job)

@@ -8,7 +8,8 @@ from decimal import Decimal
 from casts.conductor import calls
 from casts.conductor.lanes import Place
 from generations.tools.contract import Cost, Result
-from tests.generations.test_isolation import Alone, offered, request
+from tests.generations.alone import Alone
+from tests.generations.test_isolation import offered, request
 
 __all__ = ["offered"]
 

@@ -20,7 +20,7 @@ from generations.tools import registry
 from generations.tools.contract import Adapter
 from spells.models import SpellVersion
 from spells.plan import plan_of
-from tests.generations.test_isolation import Alone
+from tests.generations.alone import Alone
 from tests.offering import offer
 
 from . import adapters

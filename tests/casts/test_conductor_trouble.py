@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import threading
 import time
 from decimal import Decimal
@@ -217,22 +216,10 @@ def test_a_conductor_that_hung_past_its_lease_goes_on_with_the_calls_that_it_had
     assert first >= 1
 
 
-class Poison(Adapter):
-    """Takes its process down."""
-
-    key: ClassVar[str] = "test.poison"
-
-    def run(self, request: Request) -> Result:
-        if request.inputs.get("deadly"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(request.inputs.get("seconds", 0))
-        return Result(output={})
-
-
 @pytest.mark.timeout(240)
 def test_a_call_that_kills_its_worker_fails_in_the_end_and_its_neighbours_succeed(database_url, tmp_path, monkeypatch):
-    offer(Poison, folder=tmp_path, monkeypatch=monkeypatch)
-    values = {"tool": tool(Poison.key, backoff_seconds=0.1, max_backoff_seconds=0.2), "max_attempts": 2}
+    offer(adapters.Poison, folder=tmp_path, monkeypatch=monkeypatch)
+    values = {"tool": tool(adapters.Poison.key, backoff_seconds=0.1, max_backoff_seconds=0.2), "max_attempts": 2}
     poison = cast({"key": "one", **values, "params": {"deadly": True}}, slug="poison")
     neighbours = [cast({"key": "one", **values, "params": {"seconds": 1}}, slug=f"n{n}") for n in range(3)]
     environment = {**os.environ, "DATABASE_URL": database_url, "GRIMOIRE_LEASE_SECONDS": "2"}

@@ -13,7 +13,7 @@ from .scenes import user, version
 
 pytestmark = pytest.mark.django_db
 
-BACKLOG = 100_000
+BACKLOG = 30_000
 
 
 def started_by(name: str, *, priority: Priority = Priority.INTERACTIVE, number: int = 1) -> list[Cast]:

@@ -10,7 +10,7 @@ from generations.models import Generation
 from generations.tools import registry
 from generations.tools.contract import Submitted
 from tests.collector import Collector, Span
-from tests.generations.test_isolation import Alone
+from tests.generations.alone import Alone
 from tests.generations.test_tracing import collector
 from tests.offering import offer
 

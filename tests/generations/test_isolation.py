@@ -1,8 +1,6 @@
 import asyncio
-import atexit
 import os
 import signal
-import sys
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -13,56 +11,10 @@ import pytest
 from generations import isolation
 from generations.artifacts import StoredArtifact, Workbench
 from generations.tools import registry
-from generations.tools.contract import Adapter, Cost, RemoteFile, Request, Result, ToolError
+from generations.tools.contract import Cost, Request, ToolError
 from tests.offering import offer
 
-
-class Alone(Adapter):
-    """Does in its process what its inputs say."""
-
-    key = "test.alone"
-    isolated = True
-
-    def run(self, request: Request) -> Result:
-        match request.inputs["do"]:
-            case "hang":
-                Path(request.inputs["pid_file"]).write_text(str(os.getpid()))
-                signal.pause()
-            case "die":
-                os.kill(os.getpid(), signal.SIGSEGV)
-            case "raise":
-                raise ZeroDivisionError("by zero")
-            case "refuse":
-                raise ToolError("No.", code="refused", permanent=True, details={"why": object()})
-            case "keep":
-                sys.stdout.write("noise on standard output\n")
-                return Result(output={"file": request.keep(b"made here", mime_type="text/plain")})
-            case "leave":
-                return Result(output={"file": RemoteFile(url="data:text/plain,made%20there")}, cost=Cost(usd=Decimal(2)))
-            case "fork" | "fork away" | "fork and die":
-                self.fork(request)
-            case "end badly":
-                atexit.register(os._exit, 3)
-        return Result(output={"pid": os.getpid()})
-
-    def fork(self, request: Request) -> None:
-        """Leave a process behind that has all pipes of this one, for as long as it is let."""
-        grandchild = os.fork()
-        if not grandchild:
-            if request.inputs["do"] == "fork away":
-                os.setsid()
-            signal.pause()
-            os._exit(0)
-        Path(request.inputs["pid_file"]).write_text(str(grandchild))
-        if request.inputs["do"] == "fork and die":
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def file_headers(self, request: Request) -> dict[str, str]:
-        """Asked for before files are fetched: what takes long here takes long in the keeping of files."""
-        if request.inputs.get("die"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(request.inputs.get("seconds", 0.0))
-        return {}
+from .alone import Alone
 
 
 @pytest.fixture(autouse=True)
@@ -89,10 +41,6 @@ def request(*, timeout_seconds: float = 30, **inputs) -> Request:
 
 def run(asked: Request):
     return asyncio.run(isolation.run(adapter_key="test.alone", request=asked))
-
-
-def test_a_call_is_made_in_another_process():
-    assert run(request(do="tell")).output["pid"] != os.getpid()
 
 
 def test_what_the_child_stores_is_on_the_parents_workbench_and_its_prints_do_no_harm():
@@ -151,10 +99,10 @@ def test_what_a_call_cost_is_known_of_a_child_that_died_over_its_files():
     assert (told.value.code, told.value.ambiguous, told.value.cost) == ("output_not_kept", False, Cost(usd=Decimal(2)))
 
 
-def test_the_time_of_a_call_begins_when_its_process_does():
+def test_a_call_is_made_in_another_process_and_its_time_begins_there():
     begun = time.monotonic()
-    assert run(request(do="tell", timeout_seconds=0.5)).output["pid"] != os.getpid()
-    assert time.monotonic() - begun > 0.5
+    assert run(request(do="tell", timeout_seconds=0.25)).output["pid"] != os.getpid()
+    assert time.monotonic() - begun > 0.25
 
 
 def test_a_child_that_does_not_begin_is_not_waited_for(monkeypatch):
