@@ -11,6 +11,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -75,15 +76,16 @@ def start(*arguments: str, environment: Mapping[str, str], folder: Path, stdout:
     return Forked(process)
 
 
-def run(*arguments: str, environment: Mapping[str, str], folder: Path, outputs: Path, seconds: float = 100) -> Ended:
-    """Run it to its end. What it writes is kept in the folder `outputs`."""
-    stdout, stderr = outputs / "stdout", outputs / "stderr"
-    process = start(*arguments, environment=environment, folder=folder, stdout=stdout, stderr=stderr)
-    try:
-        code = process.wait(seconds)
-    finally:
-        process.kill()
-    return Ended(code, stdout.read_text(), stderr.read_text())
+def run(*arguments: str, environment: Mapping[str, str], folder: Path, seconds: float = 100) -> Ended:
+    """Run it to its end."""
+    with tempfile.TemporaryDirectory() as outputs:
+        stdout, stderr = Path(outputs, "stdout"), Path(outputs, "stderr")
+        process = start(*arguments, environment=environment, folder=folder, stdout=stdout, stderr=stderr)
+        try:
+            code = process.wait(seconds)
+        finally:
+            process.kill()
+        return Ended(code, stdout.read_text(), stderr.read_text())
 
 
 def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:

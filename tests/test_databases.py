@@ -58,7 +58,7 @@ class Suite:
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, list[str]]:
         """Return the exit code and the lines of the terminal, those of errors before the others."""
-        ended = forked.run(*COMMAND, *arguments, environment=self.environment(**environment), folder=self.folder, outputs=self.folder)
+        ended = forked.run(*COMMAND, *arguments, environment=self.environment(**environment), folder=self.folder)
         return ended.returncode, f"{ended.stderr}{ended.stdout}".splitlines()
 
     def environment(self, **variables: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ import re
 import stat
 import subprocess
 import sys
-import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,7 @@ def run(folder: Path, *command: str, **variables: str) -> subprocess.CompletedPr
 
 def read(folder: Path, code: str, **variables: str) -> Ended:
     """Run code in a process in the checkout that reads these settings, and none from the shell."""
-    with tempfile.TemporaryDirectory() as outputs:
-        return forked.run("-c", code, environment=environment(folder, **variables), folder=ROOT, outputs=Path(outputs))
+    return forked.run("-c", code, environment=environment(folder, **variables), folder=ROOT)
 
 
 def values(folder: Path, *names: str, first: str = "", **variables: str) -> list[Any]:

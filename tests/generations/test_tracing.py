@@ -1,8 +1,6 @@
 """Places in traces, and spans: nothing at all without a collector, and of strangers only what is well formed."""
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -10,7 +8,9 @@ import pytest
 from django.conf import settings as django_settings
 
 from generations import tracing
+from tests import forked
 from tests.collector import Collector, collect
+from tests.forked import Ended
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -80,17 +80,10 @@ def test_without_a_collector_nothing_is_made_and_nothing_of_it_is_loaded(setting
     assert not tracing.is_on()
 
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, **environment: str) -> Ended:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(django_settings.BASE_DIR),
-        env={**variables, "DJANGO_SETTINGS_MODULE": "config.settings", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    variables |= {"DJANGO_SETTINGS_MODULE": "config.settings", **environment}
+    return forked.run("-c", code, environment=variables, folder=Path(django_settings.BASE_DIR))
 
 
 def test_the_packages_are_not_loaded_unless_they_are_needed():
