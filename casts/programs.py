@@ -22,6 +22,8 @@ from generations.tools.http_client import certificates
 CANARY_SECONDS = 30.0
 # Forks of the cluster and threads of the conductors have connections of their own; a pool is for the web alone.
 WITHOUT_POOL = {"GRIMOIRE_DATABASE_POOL": "false"}
+# Whoever starts these programs has had the same settings checked, and would hear of them once more from each.
+UNCHECKED = "--skip-checks"
 GRACEFUL_SECONDS = 5  # an open event stream would hold the web process for ever
 BACKLOG = 2048
 
@@ -89,7 +91,7 @@ def cluster(*, workers: int, environment: Mapping[str, str]) -> Program:
     """Return django-q2's cluster. One with a single worker may be busy with one task for as long as tasks may take."""
     return Program(
         name="cluster",
-        command=[*manage_py(), "qcluster"],
+        command=[*manage_py(), "qcluster", UNCHECKED],
         probe=ClusterProbe,
         silence_seconds=120 if workers > 1 else settings.Q_CLUSTER["timeout"] + 60,
         environment={**environment, **WITHOUT_POOL, "GRIMOIRE_CLUSTER_WORKERS": str(workers)},
@@ -99,7 +101,7 @@ def cluster(*, workers: int, environment: Mapping[str, str]) -> Program:
 def conductor(*, number: int, environment: Mapping[str, str]) -> Program:
     return Program(
         name=f"conductor {number}",
-        command=[*manage_py(), "conduct"],
+        command=[*manage_py(), "conduct", UNCHECKED],
         probe=ConductorProbe,
         silence_seconds=60,
         environment={**environment, **WITHOUT_POOL},

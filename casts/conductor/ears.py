@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from django.db import connection
 
 from casts.doorbell import CHANNEL
@@ -25,6 +24,8 @@ def connection_parameters() -> dict[str, Any]:
 
 async def listen(*, parameters: dict[str, Any], hear: Callable[[list[UUID]], None]) -> None:
     """Hear of casts that rang, until cancelled. A lost connection is made again; after it, everything may have rung."""
+    import psycopg  # noqa: PLC0415 - takes its time, which a conductor on SQLite need not
+
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(**parameters, autocommit=True) as heard:
