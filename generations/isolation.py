@@ -9,6 +9,7 @@ for that. A child that outlives its time is killed, with all that it started; so
 
 import asyncio
 import ctypes
+import gc
 import inspect
 import json
 import logging
@@ -325,3 +326,4 @@ def main() -> None:
         order = json.load(sys.stdin)
         structlog.contextvars.bind_contextvars(**{name: order["ids"][name] for name in ("cast_id", "generation_id")})
         tell(answer(order, tell))
+    gc.freeze()  # the parent waits for the end, which would look through all that there is for garbage
