@@ -1,5 +1,6 @@
 import io
 import json
+import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -349,6 +350,24 @@ def test_a_canary_without_row_and_result_was_thrown_away(db: None):
     sent = canary.send(now=database_now())
     OrmQ.objects.all().delete()
     assert canary.is_discarded(sent)
+
+
+# serve and demo: what is refused before anything is started
+
+
+def test_serve_refuses_a_taken_port(db: None):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert refusal("serve", "--port", str(port)) == f"Port {port} of 127.0.0.1 cannot be used: Address already in use."
+
+
+def test_serve_refuses_other_machines_without_a_public_address(db: None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("GRIMOIRE_PUBLIC_URL", raising=False)
+    assert "GRIMOIRE_PUBLIC_URL=https://" in refusal("serve", "--host", "0.0.0.0", "--port", "0")
+
+
+def test_demo_with_providers_takes_no_seed():
+    assert "takes no seed" in refusal("demo", "--providers", "--seed", "3")
 
 
 # qcluster

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from knox.models import AuthToken
 
 from casts import demo, demo_provider, programs
+from casts.casting import Order, place
 from casts.clock import database_now
 from casts.demo import Client, DemoError
 from casts.programs import AddressError, Site
@@ -14,6 +15,8 @@ from generations.fakeprovider.prices import PRICES
 from spells.documents import document_of, from_data, save_draft
 from spells.models import Spell, SpellVersion, Tool
 from spells.naming import version_named
+
+from .test_conductor import conducting, ended, wait_for
 
 
 def prepare() -> demo.Prepared:
@@ -68,6 +71,22 @@ def test_preparing_refuses_a_user_of_that_name_who_is_no_superuser():
     with pytest.raises(DemoError, match="no active superuser"):
         prepare()
     assert not Tool.objects.exists(), "something was written all the same"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_keys_the_examples_with_providers_fail_and_say_which_is_missing(monkeypatch: pytest.MonkeyPatch):
+    keys = ("REPLICATE_API_TOKEN", "OPENAI_API_KEY")
+    for name in keys:
+        monkeypatch.delenv(name, raising=False)
+    admin = prepare().admin
+    spells = ("picture-book", "product-photo", "prompt-comparison", "translated-summary")
+    casts = [place(order=Order(spell=spell, inputs={}), user=admin, now=database_now()).cast for spell in spells]
+    with conducting():
+        wait_for(lambda: all([ended(cast) for cast in casts]), what="the casts end")
+    for cast in casts:
+        assert cast.error is not None
+        assert (cast.status, cast.error["code"]) == ("failed", "secret_missing")
+        assert any(name in cast.error["message"] for name in keys)
 
 
 @pytest.mark.django_db

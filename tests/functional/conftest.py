@@ -9,18 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.databases import database_under_test
+from tests.databases import FOLDER, database_under_test
+from tests.functional.prepared import prepared_once
 from tests.functional.provider import Provider, provide
 from tests.functional.site import Site, own_database
-
-PREPARE = """
-from casts import demo, installation
-from casts.clock import database_now
-from spells.models import Tool
-installation.migrate()
-demo.prepare(now=database_now())
-Tool.objects.filter(category="web").update(config={"allow_private_addresses": True})  # the provider is this machine
-"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,14 +28,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A Grimoire with its tables, tools, example spells, and an API key of its admin. Tests get copies of it."""
-    folder = tmp_path_factory.mktemp("prepared")
-    with database_url(folder, name=f"prepared_{uuid4().hex}") as url:
-        site = Site(folder, database_url=url)
-        site.run("shell", "--no-imports", "-c", PREPARE)
-        site.run("import_spell", str(Path(__file__).parent / "errands.yaml"), "--publish")
-        site.key = site.run("create_api_key", "admin").splitlines()[-1]
+def prepared() -> Iterator[Site]:
+    """The Grimoire of which tests get copies. All workers share it."""
+    folder = Path(os.environ[FOLDER], f"prepared-{database_under_test()}")
+    with prepared_once(folder, server_url=None if database_under_test() == "sqlite" else os.environ["DATABASE_URL"]) as site:
         yield site
 
 

@@ -3,11 +3,12 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,6 +84,7 @@ class Site:
         self.folder = folder
         self.key = key
         self.url = ""
+        self.host = ""  # the name under which it is asked, if that is not its address
         self._started: list[Running] = []
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("GRIMOIRE_", "DJANGO_"))}
         self.environment |= {
@@ -126,6 +128,16 @@ class Site:
             running.end()
         wait_for("its processes are gone", lambda: not self.processes())
 
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement on its database, and return the rows. A command to do that would take a second to start."""
+        url = self.environment["DATABASE_URL"]
+        if url.startswith("sqlite:"):
+            with closing(sqlite3.connect(self.folder / "grimoire.sqlite3", timeout=LONG)) as file, file:
+                return file.execute(statement).fetchall()
+        with psycopg.connect(url) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
     # The API
 
     def get(self, path: str) -> Any:
@@ -158,7 +170,7 @@ class Site:
         return Counter((each["step"], each["item"]) for each in self.generations(cast_id) if each["status"] == status)
 
     def _answer(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {self.key}"}
+        headers = {"Authorization": f"Bearer {self.key}", **({"Host": self.host} if self.host else {})}
         response = httpx2.request(
             method, f"{self.url}/api/v1/{path}", headers=headers, timeout=LONG, trust_env=False, verify=certificates(), **options
         )
@@ -169,12 +181,22 @@ class Site:
 @contextmanager
 def own_database(server_url: str, *, name: str, template: str = "template0") -> Iterator[str]:
     """Yield the DATABASE_URL of a new database on a PostgreSQL server."""
+    url = make_database(server_url, name=name, template=template)
+    try:
+        yield url
+    finally:
+        drop_database(url)
+
+
+def make_database(server_url: str, *, name: str, template: str = "template0") -> str:
+    """Make a database on a PostgreSQL server, and return its DATABASE_URL."""
     parts = urlsplit(server_url)
     with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        connection.execute(made)
-    try:
-        yield parts._replace(path=f"/{name}").geturl()
-    finally:
-        with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    return parts._replace(path=f"/{name}").geturl()
+
+
+def drop_database(url: str) -> None:
+    parts = urlsplit(url)
+    with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(parts.path.removeprefix("/"))))

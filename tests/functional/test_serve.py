@@ -1,13 +1,12 @@
 import os
 import signal
-import socket
 import time
 from collections import Counter
 
 import pytest
 
 from tests.functional.provider import Provider
-from tests.functional.site import Site
+from tests.functional.site import Running, Site
 from tests.processes import wait_for
 
 
@@ -17,13 +16,33 @@ def errands(*, files: int = 0, calls: int = 0) -> Counter[tuple[str, int]]:
 
 
 @pytest.mark.sqlite
-def test_serve_casts_and_ends_by_sigterm_with_all_its_processes(site: Site, provider: Provider):
-    serving = site.serve()
+def test_serve_wants_the_tables(empty_site: Site):
+    assert "migrations are not applied. Run `manage.py migrate`" in empty_site.run("serve", code=1)
+
+
+@pytest.mark.sqlite
+def test_serve_casts_starts_again_what_was_killed_and_ends_by_sigterm_with_all_its_processes(site: Site, provider: Provider):
+    # One migration is missing, and nobody but this name is allowed: under it the probe asks, and so do we.
+    site.sql("DROP TABLE django_session")
+    site.sql("DELETE FROM django_migrations WHERE app = 'sessions'")
+    site.environment["DJANGO_ALLOWED_HOSTS"] = ".example.org,grimoire.example.org"
+    site.host = "grimoire.example.org"
+    serving = site.serve("--migrate")
+    assert site.sql("SELECT * FROM django_session") == []
     assert len(site.processes()) >= 8  # serve, web, a conductor, and at least five of a cluster
     cast_id = site.cast("errands", files=provider.urls(free=3, held=0))
     cast = site.wait_for_end(cast_id)
     assert cast["status"] == "succeeded", cast
     assert site.places(cast_id) == errands(files=3)
+
+    killed = {program: site.leaders(program) for program in ("uvicorn", "conduct")}
+    for name, program in (("web", "uvicorn"), ("conductor 1", "conduct")):
+        os.kill(killed[program][0], signal.SIGKILL)
+        serving.says(f"{name} was ended by SIGKILL; it starts again")
+    cast_id = site.cast("errands", files=provider.urls(free=1, held=0))  # waits in the socket until there is a web process
+    assert site.wait_for_end(cast_id)["status"] == "succeeded"
+    wait_for("others of both", lambda: all(site.leaders(program) not in ([], before) for program, before in killed.items()))
+
     said = site.run("doctor", "--wait", "60")
     assert "✗" not in said
     assert "conductors: " in said
@@ -56,15 +75,29 @@ def test_after_a_kill_of_everything_serve_finishes_what_was_cast(site: Site, pro
     serving = site.serve()
     cast_id = site.cast("errands", files=provider.urls(free=2, held=3))
     wait_for("calls are in flight", lambda: provider.holds(3))
-    site.kill_all()
+    serving.tell(signal.SIGKILL)
+    serving.end()
+    wait_for("its processes died with it", lambda: site.processes() == [])
     provider.gate.set()
     serving = site.serve()
     cast = site.wait_for_end(cast_id)
     assert cast["status"] == "succeeded", cast
     assert site.places(cast_id) == errands(files=5)
     assert provider.asked.count("/held/0") == 2  # once before the kill and once after
+    ends_at_once_by_a_second_signal(site, serving)
+
+
+def ends_at_once_by_a_second_signal(site: Site, serving: Running) -> None:
+    [conductor] = site.leaders("conduct")
+    os.kill(conductor, signal.SIGSTOP)  # deaf to SIGTERM: it would be waited for
     serving.tell(signal.SIGTERM)
+    serving.says("Stopping")
+    told_at = time.monotonic()
+    wait_for("it can be no echo of the first", lambda: time.monotonic() > told_at + 1.5)
+    serving.tell(signal.SIGINT)
     assert serving.end() == 0
+    assert time.monotonic() - told_at < 25, "it waited for its whole grace"
+    assert site.processes() == []
 
 
 @pytest.mark.postgresql
@@ -98,65 +131,6 @@ def test_after_a_kill_a_call_that_may_have_been_billed_is_not_made_again(site: S
     assert "✗ unknown calls: may have been billed" in site.run("doctor", "--wait", "60", code=1)
     serving.tell(signal.SIGTERM)
     assert serving.end() == 0
-
-
-@pytest.mark.sqlite
-def test_a_kill_of_serve_alone_leaves_no_process(site: Site):
-    serving = site.serve()
-    serving.tell(signal.SIGKILL)
-    serving.end()
-    wait_for("its processes died with it", lambda: site.processes() == [])
-
-
-@pytest.mark.sqlite
-def test_serve_starts_again_what_was_killed(site: Site, provider: Provider):
-    serving = site.serve()
-    killed = {program: site.leaders(program) for program in ("uvicorn", "conduct")}
-    for name, program in (("web", "uvicorn"), ("conductor 1", "conduct")):
-        os.kill(killed[program][0], signal.SIGKILL)
-        serving.says(f"{name} was ended by SIGKILL; it starts again")
-    cast_id = site.cast("errands", files=provider.urls(free=1, held=0))  # waits in the socket until there is a web process
-    assert site.wait_for_end(cast_id)["status"] == "succeeded"
-    wait_for("others of both", lambda: all(site.leaders(program) not in ([], before) for program, before in killed.items()))
-    serving.tell(signal.SIGTERM)
-    assert serving.end() == 0
-
-
-@pytest.mark.sqlite
-def test_a_second_signal_ends_serve_at_once(site: Site):
-    serving = site.serve()
-    [conductor] = site.leaders("conduct")
-    os.kill(conductor, signal.SIGSTOP)  # deaf to SIGTERM: it would be waited for
-    serving.tell(signal.SIGTERM)
-    serving.says("Stopping")
-    told_at = time.monotonic()
-    wait_for("it can be no echo of the first", lambda: time.monotonic() > told_at + 1.5)
-    serving.tell(signal.SIGINT)
-    assert serving.end() == 0
-    assert time.monotonic() - told_at < 25, "it waited for its whole grace"
-    assert site.processes() == []
-
-
-@pytest.mark.sqlite
-def test_serve_wants_the_tables_and_makes_them_when_told_to(empty_site: Site):
-    assert "migrations are not applied. Run `manage.py migrate`" in empty_site.run("serve", code=1)
-    # the probe asks under a name that is allowed
-    empty_site.environment["DJANGO_ALLOWED_HOSTS"] = ".example.org,grimoire.example.org"
-    serving = empty_site.serve("--migrate")
-    serving.tell(signal.SIGTERM)
-    assert serving.end() == 0
-
-
-@pytest.mark.sqlite
-def test_serve_refuses_a_taken_port(site: Site):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert f"Port {port} of 127.0.0.1 cannot be used: Address already in use" in site.run("serve", "--port", str(port), code=1)
-
-
-@pytest.mark.sqlite
-def test_serve_refuses_other_machines_without_a_public_address(site: Site):
-    assert "GRIMOIRE_PUBLIC_URL=https://" in site.run("serve", "--host", "0.0.0.0", "--port", "0", code=1)
 
 
 @pytest.mark.postgresql

@@ -12,6 +12,7 @@ from tests.functional.provider import Provider
 from tests.functional.site import Site
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+OTHER = "0af7651916cd43dd8448eb211c80319c"
 UPSTREAM = "00f067aa0ba902b7"
 SECRETS = ("hunter2-key", "hunter2-body", "hunter2-query", "hunter2-signature")
 
@@ -98,31 +99,32 @@ def check_logs(said: str, *, cast_id: str, generation_id: str, key: str) -> None
 
 
 @pytest.mark.sqlite
-def test_providers_are_told_of_the_trace_only_if_a_setting_says_so(site: Site, provider: Provider, collector: Collector):
+def test_only_sampled_traces_leave_spans_and_providers_are_told_only_if_a_setting_says_so(
+    site: Site, provider: Provider, collector: Collector
+):
     site.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-    serving = site.serve()
     inputs = {"files": provider.urls(free=1, held=0)}
-    cast_id, _ = start(site, traceparent=f"00-{TRACE}-{UPSTREAM}-01", inputs=inputs)
-    site.wait_for_end(cast_id)
-    stop(serving)
-    assert [headers.get("traceparent") for headers in provider.headers] == [None]
-    site.environment |= {"GRIMOIRE_TRACE_PROVIDERS": "true"}
     serving = site.serve()
-    cast_id, _ = start(site, traceparent=f"00-{TRACE}-{UPSTREAM}-01", inputs=inputs)
-    site.wait_for_end(cast_id)
-    stop(serving)
-    assert provider.headers[-1]["traceparent"].startswith(f"00-{TRACE}-")
-    assert provider.headers[-1]["traceparent"][36:52] in {span.span_id for span in collector.spans if span.name == "GET"}
-
-
-@pytest.mark.sqlite
-def test_a_trace_that_is_not_sampled_or_no_trace_at_all_leaves_no_span(site: Site, provider: Provider, collector: Collector):
-    site.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-    serving = site.serve()
-    cast_id, _ = start(site, traceparent=f"00-{TRACE}-{UPSTREAM}-00", inputs={"files": provider.urls(free=1, held=0)})
-    assert site.wait_for_end(cast_id)["status"] == "succeeded"
+    unsampled, _ = start(site, traceparent=f"00-{TRACE}-{UPSTREAM}-00", inputs=inputs)
+    assert site.wait_for_end(unsampled)["status"] == "succeeded"
     odd, _ = start(site, traceparent=f"ff-{TRACE}-{UPSTREAM}-01' OR 1=1", inputs={})
     site.wait_for_end(odd)
+    told, _ = start(site, traceparent=f"00-{OTHER}-{UPSTREAM}-01", inputs=inputs)
+    site.wait_for_end(told)
     stop(serving)
+    assert [headers.get("traceparent") for headers in provider.headers] == [None, None]
     assert [span for span in collector.spans if span.trace_id == TRACE] == []
-    assert only([span for span in collector.named("cast ") if span.attributes["grimoire.cast_id"] == odd]).trace_id != TRACE
+    traces = {span.attributes["grimoire.cast_id"]: span.trace_id for span in collector.named("cast ")}
+    assert set(traces) == {odd, told}
+    assert traces[told] == OTHER
+
+    # The same for a cast of the terminal: it begins a trace of its own.
+    site.environment |= {"GRIMOIRE_TRACE_PROVIDERS": "true"}
+    conductor = site.start("conduct")
+    said = site.run("cast", "errands", f"files={json.dumps(inputs['files'])}", "--watch")
+    stop(conductor)
+    parent = provider.headers[-1]["traceparent"]
+    call = only([span for span in collector.named("GET") if span.span_id == parent[36:52]])
+    cast = only([span for span in collector.named("cast ") if span.attributes["grimoire.cast_id"] in said])
+    assert parent[3:35] == call.trace_id == cast.trace_id
+    assert cast.trace_id not in (TRACE, OTHER)
