@@ -82,7 +82,7 @@ def test_without_keys_the_examples_with_providers_fail_and_say_which_is_missing(
     spells = ("picture-book", "product-photo", "prompt-comparison", "translated-summary")
     casts = [place(order=Order(spell=spell, inputs={}), user=admin, now=database_now()).cast for spell in spells]
     with conducting():
-        wait_for(lambda: all([ended(cast) for cast in casts]), what="the casts end")
+        wait_for(lambda: all(ended(cast) for cast in casts), what="the casts end")
     for cast in casts:
         assert cast.error is not None
         assert (cast.status, cast.error["code"]) == ("failed", "secret_missing")
