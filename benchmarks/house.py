@@ -26,13 +26,12 @@ class House:
     """The site, the fake provider, and what they can be asked."""
 
     def __init__(self, site: Site, *, database_url: str) -> None:
-        """Take a site whose database is made and empty."""
+        """Take a site whose database has its tables."""
         self.site = site
         self.fake_url = ""
         self._database_url = database_url
         site.environment |= dict.fromkeys(KEYS, DEFAULT_KEY)
         site.environment |= {"REPLICATE_WEBHOOK_SECRET": Settings().webhook_secret, "GRIMOIRE_LEASE_SECONDS": "30"}
-        site.run("migrate", "--verbosity", "0")
 
     def provide(self, *options: str) -> None:
         """Start the fake provider."""
@@ -127,17 +126,19 @@ class Memory:
 
 
 @contextmanager
-def house(*, database_url: str = "") -> Iterator[House]:
-    """Yield a house of its own; with a `database_url`, in a new database of that server."""
+def house(*, database_url: str = "", template: str = "") -> Iterator[House]:
+    """Yield a house of its own; with a `database_url`, in a new database of that server; with a `template`, in a copy of that one."""
     folder = temporary_folder("grimoire-benchmark-")
     try:
         if not database_url:
             with PostgresServer(fsync=True) as server, house(database_url=server.url()) as built:
                 yield built
             return
-        with own_database(database_url, name=f"benchmark_{os.getpid()}_{time.monotonic_ns()}") as url:
+        with own_database(database_url, name=f"benchmark_{os.getpid()}_{time.monotonic_ns()}", template=template or "template0") as url:
             site = Site(folder, database_url=url)
             try:
+                if not template:
+                    site.run("migrate", "--verbosity", "0")
                 yield House(site, database_url=url)
             finally:
                 site.kill_all()

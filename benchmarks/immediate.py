@@ -17,9 +17,8 @@ def run(built: House, *, calls: int, seconds: float, conductors: int, limit: flo
     """Make the calls, print the figures, and return what does not hold."""
     built.provide("--answer-latency", f"{seconds}")
     config = {"base_url": f"{built.fake_url}/openai/v1"}
-    built.order("prepare", tool="openai.chat", config=config, pricing=PRICING, params=PARAMS)
     # All are due when the conductors come: how fast casts can be ordered is not what is measured.
-    built.order("start", calls)
+    built.order("prepare", tool="openai.chat", config=config, pricing=PRICING, params=PARAMS, casts=calls)
     with built.serve(conductors=conductors) as memory:
         built.wait_for_casts(calls, seconds=seconds + LONGEST_FACTOR * max(1, calls / 100))
     by_status = built.counts("SELECT status, count(*) FROM casts_cast GROUP BY status")

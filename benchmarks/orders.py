@@ -15,8 +15,10 @@ USER = "benchmark"
 SPELL = "benchmark"
 
 
-def prepare(*, tool: str, config: dict[str, Any], pricing: dict[str, str], params: dict[str, Any], max_attempts: int = 3) -> None:
-    """Make the user, point the tool at the fake provider, and publish a spell of one step, whose input is a number."""
+def prepare(
+    *, tool: str, config: dict[str, Any], pricing: dict[str, str], params: dict[str, Any], max_attempts: int = 3, casts: int = 0
+) -> None:
+    """Make the user, point the tool at the fake provider, publish a spell of one step, whose input is a number, and start `casts`."""
     user = get_user_model().objects.create_user(USER)
     sync_tools()
     row = Tool.objects.get(slug=tool)
@@ -25,6 +27,7 @@ def prepare(*, tool: str, config: dict[str, Any], pricing: dict[str, str], param
     step = {"key": "call", "tool": tool, "params": params}
     document = from_data({"slug": SPELL, "inputs": {"number": {"type": "integer"}}, "steps": [step]})
     publish(version_id=save_draft(document=document, owner=user, now=database_now()).pk, now=database_now())
+    start(casts)
 
 
 def start(casts: int) -> None:

@@ -24,10 +24,10 @@ def alive(*, marked: str | None = None, group: int | None = None) -> list[int]:
     return found
 
 
-def wait_for(what: str, look: Callable[[], T], *, seconds: float = 60.0) -> T:
-    """Look until something true is seen, and return it."""
+def wait_for(what: str, look: Callable[[], T], *, seconds: float = 60.0, pause: float = 0.05) -> T:
+    """Look until something true is seen, and return it. `pause` is for looks that cost whoever is looked at."""
     give_up_at = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < give_up_at, f"not after {seconds:.0f} s: {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return seen

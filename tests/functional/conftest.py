@@ -51,11 +51,10 @@ def empty_site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def site(tmp_path: Path, prepared: Site) -> Iterator[Site]:
     """A Grimoire that is ready to serve."""
-    template = prepared.environment["DATABASE_URL"].rpartition("/")[2]
     if database_under_test() == "sqlite":
         for file in prepared.folder.glob("grimoire.sqlite3*"):
             shutil.copy(file, tmp_path)
-    with database_url(tmp_path, name=f"site_{uuid4().hex}", template=template) as url:
+    with database_url(tmp_path, name=f"site_{uuid4().hex}", template=prepared.database) as url:
         yield from watched(Site(tmp_path, database_url=url, key=prepared.key))
 
 

@@ -94,6 +94,11 @@ class Site:
             "GRIMOIRE_LEASE_SECONDS": "3",
         }
 
+    @property
+    def database(self) -> str:
+        """Return the name of its database."""
+        return self.environment["DATABASE_URL"].rpartition("/")[2]
+
     def start(self, *arguments: str, program: tuple[str, ...] = ("manage.py",)) -> Running:
         running = Running(*program, *arguments, environment=self.environment, log=self.folder / f"output-{len(self._started)}.log")
         self._started.append(running)
@@ -152,7 +157,7 @@ class Site:
             cast: dict[str, Any] = self.get(f"casts/{cast_id}/")
             return cast if cast["status"] in ENDED else None
 
-        cast = wait_for("the end of the cast", look, seconds=LONG)
+        cast = wait_for("the end of the cast", look, seconds=LONG, pause=0.3)
         assert cast
         return cast
 

@@ -1,21 +1,27 @@
 """Small forms of the load runs: they work, and what they hold holds."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from benchmarks import deferred, immediate
-from benchmarks.house import house
+from benchmarks.house import House, house
+from tests.functional.site import Site
 
 pytestmark = pytest.mark.postgresql
 
 
-def test_immediate_calls_are_made_at_once_and_billed_once():
-    with house(database_url=os.environ["DATABASE_URL"]) as built:
-        assert immediate.run(built, calls=40, seconds=2, conductors=2, limit=60) == []
+@pytest.fixture
+def built(prepared: Site) -> Iterator[House]:
+    with house(database_url=os.environ["DATABASE_URL"], template=prepared.database) as built:
+        yield built
 
 
-def test_jobs_whose_webhooks_get_lost_all_end_and_are_billed_once():
+def test_immediate_calls_are_made_at_once_and_billed_once(built: House):
+    assert immediate.run(built, calls=40, seconds=2, conductors=2, limit=60) == []
+
+
+def test_jobs_whose_webhooks_get_lost_all_end_and_are_billed_once(built: House):
     load = deferred.Load(casts=40, latency="0.5..3", fail=0.2, lose=0.2, double=0.2, seconds=300)
-    with house(database_url=os.environ["DATABASE_URL"]) as built:
-        assert deferred.run(built, load) == []
+    assert deferred.run(built, load) == []

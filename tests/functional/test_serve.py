@@ -109,6 +109,9 @@ def test_a_killed_cluster_starts_again_and_finishes_what_it_conducted(site: Site
     os.killpg(cluster, signal.SIGKILL)
     provider.gate.set()
     serving.says("cluster was ended by SIGKILL; it starts again")
+    # The test does not wait until the killed one is taken for dead, nor for the schedule: another cast knocks.
+    site.sql("UPDATE casts_conductorprocess SET alive_until = grimoire_now()")
+    site.cast("errands")
     cast = site.wait_for_end(cast_id)
     assert cast["status"] == "succeeded", cast
     assert site.places(cast_id) == errands(files=5)
@@ -125,7 +128,7 @@ def test_after_a_kill_a_call_that_may_have_been_billed_is_not_made_again(site: S
     site.kill_all()
     provider.gate.set()
     serving = site.serve()
-    wait_for("the call is accounted for", lambda: site.places(cast_id, status="unknown") == Counter([("call", 0)]), seconds=120)
+    wait_for("the call is accounted for", lambda: site.places(cast_id, status="unknown") == Counter([("call", 0)]), seconds=120, pause=0.3)
     assert site.get(f"casts/{cast_id}/")["status"] == "waiting"
     assert provider.asked == ["/held/0"]
     assert "✗ unknown calls: may have been billed" in site.run("doctor", "--wait", "60", code=1)

@@ -16,7 +16,7 @@ from tests.functional.provider import Provider
 from tests.functional.site import LONG, Site
 from tests.processes import wait_for
 
-MANY = 300
+MANY = 150
 # What one idle stream may take of memory, with what its request left behind. A thread for each would show in their number.
 STREAM_BYTES = 256 * 1024
 
@@ -30,26 +30,6 @@ def follow(site: Site, cast_id: str, *, last: str = "") -> Iterator[httpx2.Respo
     url = f"{site.url}/api/v1/casts/{cast_id}/events/"
     with httpx2.Client(timeout=LONG, trust_env=False) as client, client.stream("GET", url, headers=headers) as response:
         yield response
-
-
-@pytest.mark.postgresql
-def test_a_cast_is_followed_from_its_snapshot_to_its_end(site: Site, provider: Provider):
-    serving = site.serve()
-    cast_id = site.cast("errands", files=provider.urls(free=2, held=1))
-    wait_for("a call is in flight", lambda: provider.holds(1))
-    reader, heard = Reader(), list[Event]()
-    with follow(site, cast_id) as response:
-        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
-        for piece in response.iter_bytes():
-            heard += reader.read(piece)
-            provider.gate.set()
-    assert [heard[0].name, heard[-1].name] == ["snapshot", "end"]
-    assert {event.name for event in heard} >= {"generation", "status", "cast"}
-    assert heard[-1].data == site.get(f"casts/{cast_id}/")
-    with follow(site, cast_id, last=reader.last_id) as again:
-        assert (again.status_code, again.read()) == (204, b"")
-    serving.tell(signal.SIGTERM)
-    assert serving.end() == 0
 
 
 @pytest.mark.sqlite
@@ -105,10 +85,30 @@ async def idle_streams(site: Site, cast_id: str, count: int) -> list[Connection]
     return await asyncio.gather(*(one() for _ in range(count)))
 
 
+def is_followed_from_its_snapshot_to_its_end(site: Site, provider: Provider) -> None:
+    cast_id = site.cast("errands", files=provider.urls(free=2, held=1))
+    wait_for("a call is in flight", lambda: provider.holds(1))
+    reader, heard = Reader(), list[Event]()
+    with follow(site, cast_id) as response:
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        for piece in response.iter_bytes():
+            heard += reader.read(piece)
+            provider.gate.set()
+    assert [heard[0].name, heard[-1].name] == ["snapshot", "end"]
+    assert {event.name for event in heard} >= {"generation", "status", "cast"}
+    assert heard[-1].data == site.get(f"casts/{cast_id}/")
+    with follow(site, cast_id, last=reader.last_id) as again:
+        assert (again.status_code, again.read()) == (204, b"")
+
+
 @pytest.mark.postgresql
-def test_many_idle_streams_take_little_memory_and_no_threads(site: Site, provider: Provider):
+def test_a_cast_is_followed_to_its_end_and_many_idle_streams_take_little_memory_and_no_threads(site: Site, provider: Provider):
     site.environment |= {"GRIMOIRE_MAX_STREAMS_PER_USER": str(MANY)}
     serving = site.serve()
+    is_followed_from_its_snapshot_to_its_end(site, provider)
+    provider.gate.clear()
+    provider.asked.clear()
+
     [web] = site.leaders("uvicorn")
     cast_id = site.cast("errands", files=provider.urls(free=0, held=1))
     wait_for("a call is in flight", lambda: provider.holds(1))
