@@ -11,7 +11,6 @@ from pathlib import Path
 
 # Where files on their way in stand: beside the others, so that a rename takes them to their place.
 INCOMING = "incoming"
-LOCK = ".lock"
 _HALF = re.compile(r"[0-9a-f]{2}")
 _WHOLE = re.compile(r"[0-9a-f]{64}")
 FILES_AT_ONCE = 200
@@ -49,14 +48,11 @@ def _opened(folder: Path) -> Iterator[int]:
 def locked(top: Path, *, alone: bool = False) -> Iterator[None]:
     """Keep files from being removed while somebody looks at them; `alone`, remove some while nobody does.
 
-    A lock between processes of one machine, and of several where their file system passes such locks on.
+    A lock on the folder, between processes of one machine, and of several where their file system passes such locks on.
     """
-    handle = os.open(top / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    with _opened(top) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
-    finally:
-        os.close(handle)
 
 
 def touch(path: Path) -> bool:

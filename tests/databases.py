@@ -87,6 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in (
         ("sqlite", "for SQLite only"),
         ("postgresql", "for PostgreSQL only"),
+        ("both_databases", "runs on both, although the other tests of its module are for one"),
         ("each_database", "asks for no database fixture, but reaches the database all the same: runs on both"),
         ("faults", "injects faults into real processes"),
     ):
@@ -178,15 +179,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what is for the other database, and on PostgreSQL what needs none and ran before."""
     database = database_under_test()
     other = {"sqlite": "postgresql", "postgresql": "sqlite"}[database]
-    kept = [
-        item
-        for item in items
-        if not item.get_closest_marker(other) and (database == "sqlite" or config.option.db == "postgresql" or needs_database(item))
-    ]
+    everything = database == "sqlite" or config.option.db == "postgresql"
+    kept = [item for item in items if not is_left_out(item, other) and (everything or needs_database(item))]
     if len(kept) < len(items):
         here = set(kept)
         config.hook.pytest_deselected(items=[item for item in items if item not in here])
         items[:] = kept
+
+
+def is_left_out(item: pytest.Item, other: str) -> bool:
+    return item.get_closest_marker(other) is not None and item.get_closest_marker("both_databases") is None
 
 
 def needs_database(item: pytest.Item) -> bool:

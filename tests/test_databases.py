@@ -37,6 +37,9 @@ def test_database(db): note("database")
 def test_each(): note("each")
 @pytest.mark.sqlite
 def test_sqlite(db): note("sqlite")
+@pytest.mark.both_databases
+@pytest.mark.sqlite
+def test_both(db): note("both")
 @pytest.mark.postgresql
 def test_postgresql(): note("postgresql")
 """
@@ -84,11 +87,11 @@ def suite(tmp_path: Path) -> Suite:
 def test_a_run_covers_both_databases_and_sums_up(suite: Suite):
     code, lines = suite.run()
     assert code == 0, lines
-    assert suite.seen_on("sqlite") == ["database", "each", "plain", "sqlite"]
-    assert suite.seen_on("postgresql") == ["database", "each", "postgresql"]
-    assert lines[-1] == "7 passed, 0 failed"
+    assert suite.seen_on("sqlite") == ["both", "database", "each", "plain", "sqlite"]
+    assert suite.seen_on("postgresql") == ["both", "database", "each", "postgresql"]
+    assert lines[-1] == "9 passed, 0 failed"
+    assert any("5 passed" in line for line in lines[:-1])
     assert any("4 passed" in line for line in lines[:-1])
-    assert any("3 passed" in line for line in lines[:-1])
     urls = {seen["GRIMOIRE_TEST_DB"]: seen["DATABASE_URL"] for seen in suite.seen()}
     assert urls["sqlite"].startswith("sqlite:///")
     assert urls["postgresql"].startswith("postgresql://")
@@ -97,8 +100,8 @@ def test_a_run_covers_both_databases_and_sums_up(suite: Suite):
 def test_one_database_can_be_chosen_and_then_runs_every_test_of_it(suite: Suite):
     assert suite.run("--db=sqlite")[0] == 0
     assert suite.run("--db=postgresql", DATABASE_URL=SERVER)[0] == 0
-    assert suite.seen_on("sqlite") == ["database", "each", "plain", "sqlite"]
-    assert suite.seen_on("postgresql") == ["database", "each", "plain", "postgresql"]
+    assert suite.seen_on("sqlite") == ["both", "database", "each", "plain", "sqlite"]
+    assert suite.seen_on("postgresql") == ["both", "database", "each", "plain", "postgresql"]
 
 
 def test_neither_the_shell_nor_the_data_of_the_checkout_reaches_a_test(suite: Suite):

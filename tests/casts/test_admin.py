@@ -33,7 +33,7 @@ from .factories import (
 )
 from .scenes import Hand, billed, cast, tool
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]  # pages are the same on each database; what they ask of it is marked
 
 SCRIPT = "<script>alert(1)</script>"
 VIEW = "casts.view_cast"
@@ -83,12 +83,14 @@ def test_the_list_shows_a_running_cast_as_waiting_unless_a_worker_has_a_call_of_
     assert listed(client, status="running") == {busy.pk}
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("status", [CastStatus.QUEUED, CastStatus.PAUSED, CastStatus.SUCCEEDED, CastStatus.FAILED, CastStatus.CANCELLED])
 def test_the_list_is_filtered_by_status(status):
     rows = {each: CastFactory.create(status=each) for each in CastStatus}
     assert listed(superuser(), status=status.value) == {rows[status].pk}
 
 
+@pytest.mark.both_databases
 def test_the_list_is_filtered_by_what_is_stuck():
     now = database_now()
     late, long_ago = now + timedelta(hours=1), now - timedelta(minutes=2)
@@ -105,6 +107,7 @@ def test_the_list_is_filtered_by_what_is_stuck():
     assert listed(client, stuck="any") == {stranded.pk, overdue.pk, expired.pk}
 
 
+@pytest.mark.both_databases
 def test_the_list_is_filtered_by_spell_initiator_and_age():
     one = CastFactory.create(version=published(slug="one"), initiator=UserFactory.create(username="Ada"))
     two = CastFactory.create(version=published(slug="two"), initiator=UserFactory.create(username="bob"))
@@ -119,6 +122,7 @@ def test_the_list_is_filtered_by_spell_initiator_and_age():
     assert str(old.pk) in {str(pk) for pk in listed(client, initiator="bob")}
 
 
+@pytest.mark.both_databases
 def test_filters_by_word_suggest_words_and_keep_the_other_filters():
     CastFactory.create(version=published(slug="some-spell"), initiator=UserFactory.create(username=SCRIPT))
     text = page(superuser(), "casts_cast_changelist", status="queued")
@@ -128,6 +132,7 @@ def test_filters_by_word_suggest_words_and_keep_the_other_filters():
     assert "&lt;script&gt;" in text
 
 
+@pytest.mark.both_databases
 def test_search_finds_ids_beginnings_of_ids_spells_and_idempotency_keys():
     row = CastFactory.create(version=published(slug="lighthouse-story"), idempotency_key="order-7731")
     other = CastFactory.create(id="01890a5d-ac96-774b-bcce-b302099a8057", version=published(slug="other"))
@@ -144,6 +149,7 @@ def test_search_finds_ids_beginnings_of_ids_spells_and_idempotency_keys():
     assert listed(client, q="order-773") == set()
 
 
+@pytest.mark.both_databases
 def test_the_list_takes_as_many_queries_for_fifty_casts_as_for_one():
     client = superuser()
 
@@ -499,6 +505,7 @@ def fan_out(count, *, status=GenerationStatus.SUCCEEDED, output=None, **more):
     return row, made
 
 
+@pytest.mark.both_databases
 def test_a_large_fan_out_stays_small_and_takes_no_more_queries():
     client = superuser()
     small, _ = fan_out(1)
@@ -523,6 +530,7 @@ def test_a_large_fan_out_shows_first_what_somebody_must_look_at():
     assert shown == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 123, 250]
 
 
+@pytest.mark.both_databases
 def test_the_items_of_one_step_are_shown_by_page():
     row, _ = fan_out(120)
     client = superuser()
@@ -736,6 +744,7 @@ def test_settling_what_was_settled_meanwhile_changes_nothing():
 # What stands around casts
 
 
+@pytest.mark.both_databases
 def test_wakeups_events_and_notifications_link_to_their_cast_and_are_found_by_it():
     row = WakeupFactory.create().cast
     other = WakeupFactory.create(cast__id="01890a5d-ac96-774b-bcce-b302099a8057").cast

@@ -13,7 +13,7 @@ from tests.operators import operator, page, queries_of, superuser
 
 from .factories import NOON, AlertFactory, AlertMailFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]  # pages are the same on each database; what they ask of it is marked
 
 
 def listed(**query) -> list[Alert]:
@@ -28,6 +28,7 @@ def finding() -> doctor.Finding:
     return doctor._examined("alerts", doctor._alerts)
 
 
+@pytest.mark.both_databases
 def test_open_alerts_stand_first_then_what_was_the_latest_first():
     rows = [over(), AlertFactory.create(), over(), AlertFactory.create(kind="no_conductor", subject="")]
     assert listed() == [rows[3], rows[1], rows[2], rows[0]]

@@ -151,7 +151,7 @@ def test_two_providers_of_one_adapter_may_number_their_deliveries_alike():
 def test_fifty_webhooks_at_once_settle_once_and_are_all_answered():
     hand = submitted()
     generation = hand.generation("one")
-    answers = at_once(lambda n: send(generation, DONE, X_Delivery=f"delivery-{n % 10}"))
+    answers = at_once(lambda n: send(generation, DONE, X_Delivery=f"delivery-{n % 10}"), crowd=50)
     assert Counter(answer.status_code for answer in answers) == {200: 50}
     assert Counter(answer.json()["repeated"] for answer in answers) == {False: 10, True: 40}
     at_once(lambda _: do_errands(), crowd=4)

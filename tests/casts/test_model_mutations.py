@@ -304,6 +304,7 @@ def start_calls_of_unknown_price_together(patch):
 
 
 @pytest.mark.django_db
+@pytest.mark.sqlite  # what is judged is the model
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_model_finds_an_engine_that_would(name, stage, monkeypatch, pytestconfig):  # noqa: F811

@@ -10,7 +10,7 @@ from tests.operators import messages_of, operator, page, queries_of, superuser
 
 from .factories import NOON, SECRET, CastFactory, DeliveryFactory, NotificationFactory, SubscriptionFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]  # pages are the same on each database; what they ask of it is marked
 
 
 def given_up(**values) -> Notification:

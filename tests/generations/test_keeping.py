@@ -2,18 +2,17 @@
 
 import asyncio
 import base64
-import itertools
 import json
 import math
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import FileSystemStorage
 from uuid_utils.compat import uuid7
 
-from generations import keeping, remote_files
+from generations import artifacts, keeping, remote_files
 from generations.artifacts import Incoming, Workbench, open_stored, store
 from generations.embedded import NotEmbedded, read_data_uri
 from generations.tools.contract import Adapter, Cost, Progress, RemoteFile, Request, Result, ToolError
@@ -545,11 +544,16 @@ def test_bytes_that_are_not_kept_leave_nothing(artifact_folder):
 
 
 def test_bytes_that_somebody_brings_at_the_same_time_are_stored_once(artifact_folder, monkeypatch):
-    exists, looks = FileSystemStorage.exists, itertools.count()
     store(b"same", mime_type="text/plain")
-    monkeypatch.setattr(FileSystemStorage, "exists", lambda *arguments: next(looks) > 0 and exists(*arguments))
+    looked: list[Path] = []
+
+    def not_there_yet(path: Path) -> bool:
+        looked.append(path)
+        return False
+
+    monkeypatch.setattr(artifacts, "touch", not_there_yet)
     again = store(b"same", mime_type="text/plain")
-    assert next(looks) > 2
+    assert looked == [artifact_folder / artifacts.path_of(again.sha256)]
     assert [path.name for path in stored_files(artifact_folder)] == [again.sha256]
 
 

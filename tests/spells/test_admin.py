@@ -15,7 +15,7 @@ from spells.tool_spells import version_for
 from tests.factories import SpellFactory, StepFactory, ToolFactory, UserFactory, published
 from tests.operators import messages_of, operator, page, queries_of, superuser
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]  # pages are the same on each database; what they ask of it is marked
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -124,6 +124,7 @@ def test_the_list_of_spells_tells_what_is_published_and_drafted():
     assert version.number == 2
 
 
+@pytest.mark.both_databases
 def test_spells_are_found_by_slug_name_and_owner():
     SpellFactory.create(slug="lighthouse", name="Of the sea", owner=UserFactory.create(username="ada"))
     client = superuser()
@@ -142,6 +143,7 @@ def test_lists_take_as_many_queries_for_many_rows_as_for_one(name):
     assert queries_of(client, f"spells_{name}_changelist") == few
 
 
+@pytest.mark.both_databases
 def test_the_page_of_a_spell_lists_its_versions_and_no_end_of_them():
     for _ in range(25):
         version = published(slug="often")
@@ -195,6 +197,7 @@ def test_a_version_with_many_steps_takes_no_more_queries():
     assert queries_of(client, "spells_spellversion_change", large.pk) <= few + 1
 
 
+@pytest.mark.both_databases
 def test_versions_are_filtered_by_state_and_spell_and_found_by_name_and_number():
     published(slug="one")
     published(slug="one")
