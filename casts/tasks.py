@@ -30,7 +30,7 @@ def continue_casts() -> None:
     others = ConductorProcess.objects.alive().claiming().filter(kind=ConductorKind.TASK).count()
     if others >= max(1, settings.Q_CLUSTER["workers"] - 1):
         return
-    pace = Pace.for_database(shift=SHIFT_SECONDS, overtime=OVERTIME_SECONDS)
+    pace = Pace.of_settings(shift=SHIFT_SECONDS, overtime=OVERTIME_SECONDS)
     asyncio.run(Conductor(kind=ConductorKind.TASK, pace=pace, must_end=shifts.is_over).run())
     tracing.flush()  # a fork ends without Python's exit
     if is_any_due():

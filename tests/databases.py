@@ -26,6 +26,7 @@ DATABASE = "GRIMOIRE_TEST_DB"  # `sqlite` or `postgresql`, in the children
 FOLDER = "GRIMOIRE_TEST_FOLDER"  # of the run: data, settings, reports
 POSTGRES_SCHEMES = ("postgres://", "postgresql://", "pgsql://")
 DATABASES = ("sqlite", "postgresql")
+PROCESS_FOLDERS = {"functional", "faults"}
 DATABASE_FIXTURES = {
     "db",
     "transactional_db",
@@ -175,8 +176,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         (Path(os.environ[FOLDER]) / f"{os.environ[DATABASE]}.json").write_text(json.dumps(report))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for the other database, and on PostgreSQL what needs none and ran before."""
+    """Leave out what is for the other database, and on PostgreSQL what needs none and ran before. Begin with what takes longest."""
     database = database_under_test()
     other = {"sqlite": "postgresql", "postgresql": "sqlite"}[database]
     everything = database == "sqlite" or config.option.db == "postgresql"
@@ -185,6 +187,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         here = set(kept)
         config.hook.pytest_deselected(items=[item for item in items if item not in here])
         items[:] = kept
+    # They wait for processes: one worker does that while the others work, and at the end no worker is left alone with them.
+    items.sort(key=lambda item: PROCESS_FOLDERS.isdisjoint(item.path.parts))
 
 
 def is_left_out(item: pytest.Item, other: str) -> bool:

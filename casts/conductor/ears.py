@@ -1,4 +1,4 @@
-"""The ears of a conductor: PostgreSQL's NOTIFY. A hint only; what is missed is found by polling."""
+"""The ears of a conductor: PostgreSQL's NOTIFY, and on SQLite a look at whether anybody wrote. Hints only; what is missed is found by polling."""
 
 import asyncio
 import json
@@ -7,13 +7,24 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from casts.doorbell import CHANNEL
+
+from .database import DatabaseThread
 
 logger = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 2.0
+LOOK_SECONDS = 0.05
+
+
+async def hear_all(*, database: DatabaseThread, hear: Callable[[list[UUID]], None]) -> None:
+    """Tell of casts that rang, until cancelled; of none by name when any may have."""
+    if connection.vendor == "postgresql":
+        await listen(parameters=await database.run(connection_parameters), hear=hear)
+    else:
+        await watch(database=database, hear=hear)
 
 
 def connection_parameters() -> dict[str, Any]:
@@ -36,6 +47,26 @@ async def listen(*, parameters: dict[str, Any], hear: Callable[[list[UUID]], Non
         except psycopg.Error as error:
             logger.warning("The conductor does not hear notifications and polls instead: %s", error)
         await asyncio.sleep(RECONNECT_SECONDS)
+
+
+async def watch(*, database: DatabaseThread, hear: Callable[[list[UUID]], None]) -> None:
+    """Look whether anybody wrote to the SQLite file, until cancelled. Twenty looks a second cost less than one poll."""
+    seen = None
+    while True:
+        try:
+            written = await database.run(_writes)
+        except (DatabaseError, InterfaceError):
+            logger.warning("The conductor does not see who writes to the database and polls instead.", exc_info=True)
+            written = None
+        if written != seen:
+            seen = written
+            hear([])
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _writes() -> tuple[int, int]:
+    writes: tuple[int, int] = connection.writes()  # type: ignore[attr-defined] # of config.sqlite
+    return writes
 
 
 def _cast_ids(payload: str) -> list[UUID]:

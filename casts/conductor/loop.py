@@ -15,7 +15,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 
 from casts import engine
 from casts.clock import database_now
@@ -62,12 +62,9 @@ class Pace:
     linger: float = 5.0
 
     @classmethod
-    def for_database(cls, **values: float | None) -> "Pace":
-        """Return the pace that suits the settings and the database: SQLite cannot notify, so it is asked often, and cheaply."""
-        defaults: dict[str, float | None] = {"lease": settings.LEASE_SECONDS}
-        if connection.vendor == "sqlite":
-            defaults |= {"poll": 0.05, "bells": 0.3}
-        return cls(**{**defaults, **values})  # type: ignore[arg-type]
+    def of_settings(cls, **values: float | None) -> "Pace":
+        """Return the pace that suits the settings."""
+        return cls(**{"lease": settings.LEASE_SECONDS, **values})  # type: ignore[arg-type]
 
 
 class Conductor:
@@ -84,7 +81,7 @@ class Conductor:
         must_end: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take how many calls may be at work at once on the loop, on threads and in processes. `must_end` is asked each second."""
-        self.pace = pace or Pace.for_database()
+        self.pace = pace or Pace.of_settings()
         self.ready = asyncio.Event()
         self._kind = kind
         self._must_end = must_end
@@ -128,10 +125,8 @@ class Conductor:
         )
         keeper.start()
         self.ready.set()
-        helpers = [asyncio.create_task(self._tick())]
-        if connection.vendor == "postgresql":
-            parameters = await self._database.run(ears.connection_parameters)
-            helpers.append(asyncio.create_task(ears.listen(parameters=parameters, hear=self._heard)))
+        hearing = ears.hear_all(database=self._database, hear=self._heard)
+        helpers = [asyncio.create_task(self._tick()), asyncio.create_task(hearing)]
         try:
             await self._conduct()
         finally:
@@ -209,6 +204,8 @@ class Conductor:
         ours = [self._held.look_in(cast_id) for cast_id in cast_ids]
         if not ours or not all(ours):
             self._poll_at = 0.0
+        if not ours:  # whatever has rung
+            self._bells_at = 0.0
         self._errands.ask()
         self._wake.set()
 

@@ -44,6 +44,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection.create_function("grimoire_now", 1, now_text)
         return connection
 
+    def writes(self) -> tuple[int, int]:
+        """Return what differs once somebody has written: the version of the file as others made it, and our own changes."""
+        self.ensure_connection()
+        # On the driver's own connection, as below.
+        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
+        return version, self.connection.total_changes
+
     def _start_transaction_under_autocommit(self) -> None:
         # On the driver's own connection: these are not queries of the program, whose number tests count.
         assert self.connection is not None

@@ -52,7 +52,6 @@ def test_a_webhook_continues_its_cast():
     assert Callback.objects.get().outcome == "applied"
 
 
-@pytest.mark.postgresql
 def test_a_webhook_is_heard_and_needs_no_poll():
     """With polls ten minutes apart, only the doorbell can be what continues the cast."""
     with conducting(poll=600.0, bells=600.0):
@@ -70,7 +69,7 @@ def test_a_webhook_that_came_while_nobody_conducted_is_applied_by_the_next_shift
     with conducting():
         wait_for(lambda: is_submitted(one), what="the job is submitted")
     send(Generation.objects.get(), DONE)
-    pace = Pace.for_database(shift=60.0, linger=1.0)
+    pace = Pace.of_settings(shift=60.0, linger=1.0)
     asyncio.run(Conductor(kind=ConductorKind.TASK, pace=pace).run())
     assert ended(one)
     assert one.status == "succeeded"

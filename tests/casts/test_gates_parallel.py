@@ -114,7 +114,7 @@ def test_workers_that_race_within_a_minute_start_no_more_than_allowed(gate, cloc
 def conduct(conductors: int) -> None:
     """Conduct in as many threads until nothing is due for a while."""
     with ThreadPoolExecutor(conductors) as pool:
-        pace = Pace.for_database(shift=60.0, linger=20.0)
+        pace = Pace.of_settings(shift=60.0, linger=20.0)
         for running in [pool.submit(asyncio.run, Conductor(kind=ConductorKind.TASK, pace=pace).run()) for _ in range(conductors)]:
             running.result(100)
 

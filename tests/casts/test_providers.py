@@ -52,7 +52,7 @@ def step(slug: str, **values: Any) -> dict[str, Any]:
 
 def conducted(started: Cast) -> Cast:
     """Conduct in this thread until nothing is due for a while."""
-    asyncio.run(Conductor(kind=ConductorKind.TASK, pace=Pace.for_database(shift=60.0, linger=2.0)).run())
+    asyncio.run(Conductor(kind=ConductorKind.TASK, pace=Pace.of_settings(shift=60.0, linger=2.0)).run())
     started.refresh_from_db()
     return started
 

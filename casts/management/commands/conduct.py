@@ -64,7 +64,7 @@ examples:
             leave_at_once(0)
 
     async def _conduct(self, *, threads: int, coroutines: int, grace: float) -> None:
-        conductor = Conductor(pace=Pace.for_database(grace=grace), threads=threads, coroutines=coroutines)
+        conductor = Conductor(pace=Pace.of_settings(grace=grace), threads=threads, coroutines=coroutines)
         loop = asyncio.get_running_loop()
 
         asked_at: list[float] = []
