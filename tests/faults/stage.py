@@ -143,10 +143,10 @@ class Stage(Site):
         }
         return self._billed(adapter, Replicate, config, recovery=recovery, pricing=JOB_PRICES, **values)
 
-    def _billed(self, slug: str, adapter: type[Any], config: Mapping[str, Any], **values: Any) -> Tool:
+    def _billed(self, key: str, adapter: type[Any], config: Mapping[str, Any], **values: Any) -> Tool:
         defaults = {"effects": Effects.BILLED, "backoff_seconds": 0.1, "max_backoff_seconds": 0.5, "run_timeout_seconds": 30}
         schema = adapter.definitions[0].input_schema
-        return scenes.tool(values.pop("slug", slug), adapter=slug, config=config, input_schema=schema, **{**defaults, **values})
+        return scenes.tool(values.pop("slug", key), adapter=key, config=config, input_schema=schema, **{**defaults, **values})
 
     def play(self, *steps: dict[str, Any], **options: Any) -> UUID:
         """Start a cast of these steps, and return its id."""

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from knox.models import AuthToken
 from pytest_django import DjangoDbBlocker
 
@@ -138,6 +139,7 @@ def test_thousands_of_casts_under_kills_and_restarts_lose_nothing_and_call_nothi
         orders = [clients.submit(order, number) for number in range(casts)]
         havoc.rage(until=lambda: ended(stage) >= 0.95 * casts or (all(each.done() for each in orders) and _is_stuck(stage, casts)))
         ids = {each.result() for each in orders}
+    connection.close()  # of before the last restart
     unknown: Counter[str] = Counter()
 
     def over() -> bool:

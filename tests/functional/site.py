@@ -122,7 +122,7 @@ class Site:
 
     def leaders(self, command: str) -> list[int]:
         """Return those among them that lead a session and have this word in their command: one for each program."""
-        return [pid for pid in self.processes() if os.getsid(pid) == pid and command in Path(f"/proc/{pid}/cmdline").read_text()]
+        return [pid for pid in self.processes() if os.getsid(pid) == pid and command in words_of(pid)]
 
     def kill_all(self) -> None:
         """Kill all its processes, and wait until they are gone."""
@@ -181,6 +181,15 @@ class Site:
         )
         assert response.is_success, response.text
         return response
+
+
+def words_of(pid: int) -> list[str]:
+    """Return the words of a process's command, programs without their folders. None when it is gone."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [Path(word).name for word in command.split("\0")]
 
 
 @contextmanager
