@@ -21,7 +21,7 @@ from .stage import Stage
 
 PROGRAMS = {"worker": "conduct", "cluster": "qcluster", "web": "uvicorn"}
 # Seconds between two blows.
-PAUSE = (2.0, 5.0)
+PAUSE = (5.0, 15.0)
 START_SECONDS = 60.0
 
 
