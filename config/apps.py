@@ -2,7 +2,7 @@ import django.contrib.admin.apps as admin_apps  # a module: AppConfig classes th
 from django.apps import AppConfig
 from django.conf import settings
 
-from config.logs import configure_structlog
+from config.logs import configure_structlog, tell_of_uncaught
 
 
 class ConfigConfig(AppConfig):
@@ -13,6 +13,7 @@ class ConfigConfig(AppConfig):
         from config import checks  # noqa: F401, PLC0415 - its import registers them, which needs the settings
 
         configure_structlog(is_traced=bool(settings.TRACES_ENDPOINT))
+        tell_of_uncaught(form=settings.LOG_FORMAT)
 
 
 class GrimoireAdminConfig(admin_apps.AdminConfig):

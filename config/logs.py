@@ -4,9 +4,12 @@ Whoever works on behalf of a request, a cast or a generation binds its id once, 
 line written meanwhile carries it. Lines of libraries take the same way as ours.
 """
 
+import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -66,7 +69,7 @@ _shared: list[Processor] = [
     _add_trace,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
-    structlog.stdlib.ExtraAdder(allow={"status_code", "cast_id", "generation_id"}),
+    structlog.stdlib.ExtraAdder(allow={"status_code", "cast_id", "generation_id", "thread_name"}),
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     structlog.processors.StackInfoRenderer(),
     structlog.processors.format_exc_info,  # without local variables, which may be secrets
@@ -81,9 +84,14 @@ def renderers(*, for_terminal: bool) -> list[Processor]:
     return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _mask_event, last]
 
 
+def is_for_terminal(form: str) -> bool:
+    """Tell whether a person reads along: `form` is `json`, `console`, or `auto`."""
+    return sys.stderr.isatty() if form == "auto" else form == "console"
+
+
 def configuration(*, level: str, form: str) -> dict[str, Any]:
     """Return Django's LOGGING: everything to standard error. `form` is `json`, `console`, or `auto`: whichever fits the stream."""
-    for_terminal = sys.stderr.isatty() if form == "auto" else form == "console"
+    for_terminal = is_for_terminal(form)
     quiet = {"handlers": [], "propagate": True}
     return {
         "version": 1,
@@ -117,3 +125,31 @@ def configure_structlog(*, is_traced: bool = False) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def tell_of_uncaught(*, form: str) -> None:
+    """Log what ends the process or a thread of it, as any other line. For a person at a terminal Python's own words stay. Idempotent.
+
+    Whoever told Python already whom to tell keeps being told. An interruption, and an exit, is no accident.
+    """
+    if is_for_terminal(form):
+        return
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _tell_of_the_last
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _tell_of_the_last_of_a_thread
+
+
+def _tell_of_the_last(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, Exception):
+        logging.getLogger(__name__).critical("uncaught", exc_info=(kind, error, trace))
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _tell_of_the_last_of_a_thread(last: threading.ExceptHookArgs) -> None:
+    if issubclass(last.exc_type, SystemExit):
+        return
+    error = last.exc_value if last.exc_value is not None else last.exc_type()
+    named = {"thread_name": last.thread.name if last.thread is not None else "of no name"}
+    logging.getLogger(__name__).critical("uncaught in thread", exc_info=(last.exc_type, error, last.exc_traceback), extra=named)

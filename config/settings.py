@@ -227,9 +227,9 @@ TRACES_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
 # Whether providers are told in which trace they are called.
 TRACE_PROVIDERS = env.bool("GRIMOIRE_TRACE_PROVIDERS", default=False)
 
+LOG_FORMAT = env.str("GRIMOIRE_LOG_FORMAT", default="auto", validate=validate.OneOf(["auto", "json", "console"]))
 LOGGING = logs.configuration(
-    level=env.str("GRIMOIRE_LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
-    form=env.str("GRIMOIRE_LOG_FORMAT", default="auto", validate=validate.OneOf(["auto", "json", "console"])),
+    level=env.str("GRIMOIRE_LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])), form=LOG_FORMAT
 )
 
 _workers = env.int("GRIMOIRE_CLUSTER_WORKERS", default=2, validate=validate.Range(min=1, max=64))

@@ -55,9 +55,10 @@ async def watch(*, database: DatabaseThread, hear: Callable[[list[UUID]], None])
     while True:
         try:
             written = await database.run(_writes)
-        except (DatabaseError, InterfaceError):
-            logger.warning("The conductor does not see who writes to the database and polls instead.", exc_info=True)
-            written = None
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The conductor does not see who writes to the database and polls instead: %s", error)
+            await asyncio.sleep(RECONNECT_SECONDS)
+            continue
         if written != seen:
             seen = written
             hear([])

@@ -313,7 +313,6 @@ class TestFiles:
     def test_the_file_of_a_pruned_cast_goes_and_one_that_another_shares_stays(self, artifact_folder: Path):
         stored = [store(data, mime_type="text/plain") for data in (b"its own", b"shared")]
         for each in stored:
-            Artifact.objects.all()
             ArtifactFactory.create(sha256=each.sha256, generation=ended_cast().generations.get())
             age_file(each.sha256)
         ArtifactFactory.create(sha256=stored[1].sha256, created_at=LATER)

@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -133,3 +135,47 @@ def test_django_and_django_q_write_no_lines_of_their_own():
     for name in ("django", "django.server", "django-q"):
         assert logging.getLogger(name).handlers == []
         assert logging.getLogger(name).propagate
+
+
+UNCAUGHT = """
+import logging.config, sys, threading
+from config import logs
+logging.config.dictConfig(logs.configuration(level="INFO", form=sys.argv[1]))
+logs.tell_of_uncaught(form=sys.argv[1])
+def fail(password="-".join(["hunter2"] * 2)):
+    raise ValueError("of two\\nlines")
+thread = threading.Thread(target=fail, name="painter")
+thread.start()
+thread.join()
+threading.Thread(target=sys.exit).start()
+fail()
+"""
+
+
+def died(form: str) -> str:
+    ended = subprocess.run([sys.executable, "-c", UNCAUGHT, form], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    return ended.stderr
+
+
+def test_what_ends_a_process_or_a_thread_is_a_line_of_json_too():
+    of_the_thread, of_the_process = (json.loads(line) for line in died("json").splitlines())
+    assert (of_the_thread["event"], of_the_thread["thread_name"]) == ("uncaught in thread", "painter")
+    assert (of_the_process["event"], of_the_process["level"]) == ("uncaught", "critical")
+    for line in (of_the_thread, of_the_process):
+        assert line["exception"].endswith("ValueError: of two\nlines")
+        assert "hunter2-hunter2" not in line["exception"]
+
+
+def test_a_person_at_a_terminal_gets_the_traceback_as_it_is():
+    told = died("console")
+    assert told.count("Traceback (most recent call last):") == 2
+    assert "uncaught" not in told
+
+
+def test_whoever_was_told_of_the_last_before_is_told_still(monkeypatch: pytest.MonkeyPatch):
+    told: list[object] = []
+    for module in (sys, logs.threading):
+        monkeypatch.setattr(module, "excepthook", told.append)
+    logs.tell_of_uncaught(form="json")
+    assert sys.excepthook == logs.threading.excepthook == told.append
