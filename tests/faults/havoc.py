@@ -22,26 +22,31 @@ from .stage import Stage
 PROGRAMS = {"worker": "conduct", "cluster": "qcluster", "web": "uvicorn"}
 # Seconds between two blows.
 PAUSE = (5.0, 15.0)
+# How many of the provider's kills make it forget its jobs and files.
+FORGETS = 0.25
 START_SECONDS = 60.0
 
 
 class MortalFake:
-    """A fake provider in a process that can be killed. It comes back at its old address, and knows what it has billed."""
+    """A fake provider in a process that can be killed. It comes back at its old address, and knows what it has billed and its jobs."""
 
     def __init__(self, folder: Path, *, seed: int) -> None:
         """Start it in a folder of its own."""
         folder.mkdir()
         self.log = folder / "billed.jsonl"
+        self._jobs = folder / "jobs.jsonl"
         self._site = Site(folder, database_url=f"sqlite:///{folder}/none.sqlite3")
         self._seed = seed
         self._port = 0
         self.serving = Serving(url=self._start(), settings=Settings(seed=seed), client=httpx2.Client(trust_env=False, timeout=30))
         self._port = int(self.serving.url.rpartition(":")[2])
 
-    def restart(self) -> None:
-        """Kill it by -9, and start it again."""
+    def restart(self, *, forgets: bool) -> None:
+        """Kill it by -9, and start it again. One that `forgets` knows of no job from before, and has none of their files."""
         self._running.tell(signal.SIGKILL)
         self._running.end()
+        if forgets:
+            self._jobs.unlink()
         self._start()
 
     def close(self) -> None:
@@ -50,7 +55,8 @@ class MortalFake:
 
     def _start(self) -> str:
         shares = ("--fail", "0.03", "--lose-webhooks", "0.1", "--double-webhooks", "0.1", "--late-webhooks", "0.05")
-        options = ("--latency", "0.5..5", "--late-seconds", "2..10", "--seed", str(self._seed), "--log", str(self.log), *shares)
+        options = ("--latency", "0.5..5", "--late-seconds", "2..10", "--seed", str(self._seed), "--log", str(self.log))
+        options += ("--jobs", str(self._jobs), *shares)
         self._running: Running = self._site.start("fakeprovider", "--port", str(self._port), *options)
         return str(self._running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1])
 
@@ -81,8 +87,9 @@ class Havoc:
         if kind in PROGRAMS:
             self._kill(kind)
         elif kind == "provider":
-            self._fake.restart()
-            self.blows[kind] += 1
+            forgets = self._random.random() < FORGETS
+            self._fake.restart(forgets=forgets)
+            self.blows["forgetful provider" if forgets else kind] += 1
         elif self._postgres is not None:
             self._postgres.restart("fast" if kind == "fast" else "immediate")
             self._stage.books.close()

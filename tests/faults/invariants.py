@@ -127,7 +127,7 @@ def _examine_money(account: Account, books: Books, *, casts: Sequence[Entry], bi
         if call.bill and call.row["effects"] == "pure":
             account.problems.append(f"Generation {name} is of a pure tool, and was billed.")
         if call.bill and call.is_forgotten:
-            account.orphaned["forgotten by a provider that was killed"] += 1
+            account.orphaned["forgotten by the provider"] += 1
         if call.is_unknown:
             account.billed_unknown += bool(call.bill)
             account.unknown.append(f"{name}, {'billed' if call.bill else 'not billed'}: {call.row['error']}")

@@ -31,7 +31,7 @@ class Figures:
 
     def row(self) -> str:
         """Return the line of the table."""
-        kills = ", ".join(f"{self.blows[kind]} {kind}" for kind in ("worker", "cluster", "web", "provider"))
+        kills = ", ".join(f"{self.blows[kind]} {kind}" for kind in ("worker", "cluster", "web", "provider", "forgetful provider"))
         restarts = ", ".join(f"{self.blows[kind]} {kind}" for kind in ("fast", "immediate") if self.blows[kind]) or "none"
         cells = [self.database, self.seed, _counted(self.ends), kills, restarts, self.lost, self.twice]
         cells += [_counted(self.unknown), _counted(self.orphaned), f"{self.seconds / 60:.1f}"]

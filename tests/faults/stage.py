@@ -57,6 +57,7 @@ class Stage(Site):
         self.books = Books(database_url)
         self.fake = fake
         self.shift = timedelta()
+        self._client = httpx2.Client(timeout=LONG, trust_env=False)
         self._log, self._since = log, log.stat().st_size if log.exists() else 0
         self.environment |= {
             "PYTHONPATH": os.pathsep.join([str(offered), str(ROOT)]),
@@ -240,11 +241,12 @@ class Stage(Site):
 
     def post(self, path: str, **options: Any) -> httpx2.Response:
         """Make a request to the web process."""
-        return httpx2.post(f"{self.url}{path}", timeout=LONG, trust_env=False, **options)
+        return self._client.post(f"{self.url}{path}", **options)
 
     def close(self) -> None:
         """Kill what is left of it."""
         self.kill_all()
+        self._client.close()
         self.books.close()
 
     def _row(self, table: str, id_: UUID) -> dict[str, Any]:

@@ -137,8 +137,11 @@ def test_thousands_of_casts_under_kills_and_restarts_lose_nothing_and_call_nothi
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         orders = [clients.submit(order, number) for number in range(casts)]
-        havoc.rage(until=lambda: ended(stage) >= 0.95 * casts or (all(each.done() for each in orders) and _is_stuck(stage, casts)))
-        ids = {each.result() for each in orders}
+        try:
+            havoc.rage(until=lambda: ended(stage) >= 0.95 * casts or (all(each.done() for each in orders) and _is_stuck(stage, casts)))
+            ids = {each.result() for each in orders}
+        finally:
+            clients.shutdown(wait=False, cancel_futures=True)  # after a Ctrl-C nobody waits for what was not ordered yet
     connection.close()  # of before the last restart
     unknown: Counter[str] = Counter()
 
