@@ -55,9 +55,9 @@ class MortalFake:
 
     def _start(self) -> str:
         shares = ("--fail", "0.03", "--lose-webhooks", "0.1", "--double-webhooks", "0.1", "--late-webhooks", "0.05")
-        options = ("--latency", "0.5..5", "--late-seconds", "2..10", "--seed", str(self._seed), "--log", str(self.log))
-        options += ("--jobs", str(self._jobs), *shares)
-        self._running: Running = self._site.start("fakeprovider", "--port", str(self._port), *options)
+        times = ("--latency", "0.5..5", "--late-seconds", "2..10", "--seed", str(self._seed))
+        files = ("--log", str(self.log), "--jobs", str(self._jobs))
+        self._running: Running = self._site.start("fakeprovider", "--port", str(self._port), *times, *files, *shares)
         return str(self._running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1])
 
 

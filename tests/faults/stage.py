@@ -22,7 +22,7 @@ from generations.tools.replicate import Replicate
 from spells.models import Effects, Recovery, Tool
 from tests.casts import scenes
 from tests.fakes import Serving
-from tests.functional.site import ROOT, Running, Site
+from tests.functional.site import ROOT, Running, Site, client
 from tests.processes import wait_for
 
 from .books import Books, bill_of, identity
@@ -57,7 +57,6 @@ class Stage(Site):
         self.books = Books(database_url)
         self.fake = fake
         self.shift = timedelta()
-        self._client = httpx2.Client(timeout=LONG, trust_env=False)
         self._log, self._since = log, log.stat().st_size if log.exists() else 0
         self.environment |= {
             "PYTHONPATH": os.pathsep.join([str(offered), str(ROOT)]),
@@ -241,12 +240,11 @@ class Stage(Site):
 
     def post(self, path: str, **options: Any) -> httpx2.Response:
         """Make a request to the web process."""
-        return self._client.post(f"{self.url}{path}", **options)
+        return client().post(f"{self.url}{path}", **options)
 
     def close(self) -> None:
         """Kill what is left of it."""
         self.kill_all()
-        self._client.close()
         self.books.close()
 
     def _row(self, table: str, id_: UUID) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,13 +18,18 @@ import httpx2
 import psycopg
 from psycopg import sql
 
-from generations.tools.http_client import certificates
 from tests import forked
 from tests.processes import alive, wait_for
 
 ROOT = Path(__file__).parents[2]
 LONG = 180.0  # seconds; other tests work beside these
 ENDED = ("succeeded", "failed", "cancelled")
+
+
+@cache
+def client() -> httpx2.Client:
+    """Return what asks processes of ours. It keeps no connection, which a kill would leave dead, and reads certificates once."""
+    return httpx2.Client(timeout=LONG, trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0))
 
 
 class Running:
@@ -176,9 +182,7 @@ class Site:
 
     def _answer(self, method: str, path: str, **options: Any) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {self.key}", **({"Host": self.host} if self.host else {})}
-        response = httpx2.request(
-            method, f"{self.url}/api/v1/{path}", headers=headers, timeout=LONG, trust_env=False, verify=certificates(), **options
-        )
+        response = client().request(method, f"{self.url}/api/v1/{path}", headers=headers, **options)
         assert response.is_success, response.text
         return response
 

@@ -1,6 +1,8 @@
 """Small forms of the load runs: they work, and what they hold holds."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -25,3 +27,11 @@ def test_immediate_calls_are_made_at_once_and_billed_once(built: House):
 def test_jobs_whose_webhooks_get_lost_all_end_and_are_billed_once(built: House):
     load = deferred.Load(casts=40, latency="0.5..3", fail=0.2, lose=0.2, double=0.2, seconds=300)
     assert deferred.run(built, load) == []
+
+
+@pytest.mark.parametrize("name", ["immediate", "deferred"])
+def test_they_start_as_the_programs_that_they_are(name: str):
+    asked = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60, env={"PATH": os.environ["PATH"]})
+    assert told.returncode == 0, told.stderr
+    assert f"usage: python -m benchmarks.{name}" in told.stdout
