@@ -3,6 +3,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -175,7 +176,8 @@ def test_a_person_at_a_terminal_gets_the_traceback_as_it_is():
 
 def test_whoever_was_told_of_the_last_before_is_told_still(monkeypatch: pytest.MonkeyPatch):
     told: list[object] = []
-    for module in (sys, logs.threading):
+    for module in (sys, threading):
         monkeypatch.setattr(module, "excepthook", told.append)
     logs.tell_of_uncaught(form="json")
-    assert sys.excepthook == logs.threading.excepthook == told.append
+    hooks: list[object] = [sys.excepthook, threading.excepthook]
+    assert hooks == [told.append, told.append]
