@@ -6,6 +6,8 @@ first event after nothing at all would be no increase to Prometheus.
 """
 
 import re
+from collections.abc import Iterable
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -15,11 +17,11 @@ REGISTRY = CollectorRegistry()
 DURATION_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
-def _counter(name: str, told: str, *labels: str, known: tuple[str, ...] = ()) -> Counter:
-    """Return a counter; `known` are the values of its one label that are told from the beginning."""
+def _counter(name: str, told: str, *labels: str, known: Iterable[str | tuple[str, ...]] = ()) -> Counter:
+    """Return a counter; `known` are the values of its one label, or of all its labels, that are told from the beginning."""
     counter = Counter(name, told, labels, registry=REGISTRY)
     for value in known:
-        counter.labels(value)
+        counter.labels(*([value] if isinstance(value, str) else value))
     return counter
 
 
@@ -67,7 +69,13 @@ CALLBACKS_DONE = _counter(
     "outcome",
     known=("applied", "ignored", "unreadable"),
 )
-NOTIFICATIONS = _counter("grimoire_notifications", "Tries to deliver a notification, by channel and outcome.", "channel", "outcome")
+NOTIFICATIONS = _counter(
+    "grimoire_notifications",
+    "Tries to deliver a notification, by channel and outcome.",
+    "channel",
+    "outcome",
+    known=product(("webhook", "email"), ("delivered", "failed", "given_up")),
+)
 ALERT_MAILS = _counter(
     "grimoire_alert_mails",
     "Tries to send a mail to an operator, by outcome: sent, refused (tried again) or failed (given up).",
