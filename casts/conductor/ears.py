@@ -57,6 +57,7 @@ async def watch(*, database: DatabaseThread, hear: Callable[[list[UUID]], None])
             written = await database.run(_writes)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The conductor does not see who writes to the database and polls instead: %s", error)
+            seen = None  # another connection counts anew; after it, anybody may have written
             await asyncio.sleep(RECONNECT_SECONDS)
             continue
         if written != seen:
