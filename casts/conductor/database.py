@@ -8,6 +8,8 @@ from typing import ParamSpec, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 
+from casts.engine.retrying import is_conflict
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -29,10 +31,16 @@ def is_outage(error: Exception) -> bool:
     return False
 
 
+def may_be_split(error: Exception) -> bool:
+    """Tell whether parts of the set that a transaction could not do may still be done, each in a transaction of its own."""
+    return is_conflict(error) or not is_outage(error)
+
+
 def in_halves(things: Sequence[T], do: Callable[[Sequence[T]], R], *, spare: Callable[[T, Exception], None]) -> list[R]:
     """Do something with a set, in one transaction if that works, else in halves: one that cannot be done holds up no other.
 
-    That one is given to `spare`, with the reason. A database that cannot be reached is nobody's fault: its error is raised.
+    That one is given to `spare`, with the reason. A database that cannot be reached, or that refuses even one alone for
+    the sake of other transactions, is nobody's fault: its error is raised.
     """
     done: list[R] = []
     parts = [things]
@@ -41,12 +49,12 @@ def in_halves(things: Sequence[T], do: Callable[[Sequence[T]], R], *, spare: Cal
         try:
             done.append(do(some))
         except Exception as error:
-            if is_outage(error):
-                raise
-            if len(some) > 1:
+            if len(some) > 1 and may_be_split(error):
                 half = len(some) // 2
                 parts = [some[:half], some[half:], *parts]
                 continue
+            if is_outage(error):
+                raise
             spare(some[0], error)
     return done
 

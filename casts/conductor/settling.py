@@ -12,7 +12,7 @@ from generations.calls import Call, prepare
 from generations.models import Generation
 from generations.tools.contract import Request
 
-from .database import is_outage
+from .database import is_outage, may_be_split
 from .lanes import Lanes
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,9 @@ class Settled:
 def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes, waiting: int = 0, in_flight: Collection[UUID]) -> Settled:
     """Settle reports and advance claimed casts, in one transaction if that works, else in halves.
 
-    `waiting` is the number of other casts that are held until there is room. One cast that no transaction can advance is given up with the reason; its neighbours go on. A database that cannot
-    be reached is nobody's fault: its error is raised, and all is as it was.
+    `waiting` is the number of other casts that are held until there is room. One cast that no transaction can advance is
+    given up with the reason; its neighbours go on. A database that cannot be reached, or that refuses even one cast alone
+    for the sake of other transactions, is nobody's fault: its error is raised, and what is not settled is as it was.
     """
     settled = Settled()
     late: list[Report] = []
@@ -56,13 +57,13 @@ def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes,
             slots = lanes.reserve(waiting=waiting, beside=settled.turns)
             advanced = engine.settle_in_time(reports=of, claimed=some, slots=slots, in_flight=in_flight)
         except Exception as error:
+            if len(some) > 1 and may_be_split(error):
+                parts += _halves(some, of)
+                continue
             if is_outage(error):
                 CONTINUATIONS.labels("interrupted").inc(len(some))
                 SETTLEMENTS.labels("interrupted").inc(len(of))
                 raise
-            if len(some) > 1:
-                parts += _halves(some, of)
-                continue
             CONTINUATIONS.labels("failed").inc()
             _give_up(some[0], error)
             settled.gone.add(some[0].cast_id)

@@ -17,8 +17,15 @@ class LostUpdateError(Exception):
 
 
 TRIES = 6
-# serialization failure, deadlock, lock not available
-_TRANSIENT_STATES = {"40001", "40P01", "55P03"}
+# serialization failure, deadlock
+_CONFLICTS = {"40001", "40P01"}
+# the same, and lock not available
+_TRANSIENT_STATES = {*_CONFLICTS, "55P03"}
+
+
+def is_conflict(error: Exception) -> bool:
+    """Tell whether another transaction got in the way of this one: the more a transaction touches, the likelier that is."""
+    return getattr(error.__cause__, "sqlstate", None) in _CONFLICTS
 
 
 def is_transient(error: Exception) -> bool:

@@ -4,16 +4,19 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 from typing import cast as cast_to
 
 import pytest
+from django.db import OperationalError
 
 from casts import engine
 from casts.clock import database_now
 from casts.conductor import loop as conductor_loop
 from casts.conductor import settling
+from casts.conductor.database import in_halves
 from casts.models import Cast, Wakeup
 from generations.isolation import ROOT
 from generations.models import Generation
@@ -278,3 +281,56 @@ def test_a_large_fan_out_leaves_room_for_its_neighbours():
         engine.cancel(cast_id=large.pk, actor_id=None, now=database_now())
         wait_for(lambda: ended(large), what="the fan-out ends")
     assert large.status == "cancelled"
+
+
+class Refused(Exception):
+    """What psycopg raises, as far as it is looked at."""
+
+    def __init__(self, sqlstate: str) -> None:
+        self.sqlstate = sqlstate
+
+
+def refusal(sqlstate: str) -> OperationalError:
+    error = OperationalError("refused")
+    error.__cause__ = Refused(sqlstate)
+    return error
+
+
+def done_in_halves(things: list[int], *, at_most: int, sqlstate: str) -> tuple[list[list[int]], list[int]]:
+    """Return which sets were done, by a database that refuses any larger than `at_most`, and how large each try was."""
+    tries: list[int] = []
+
+    def do(some: Sequence[int]) -> list[int]:
+        tries.append(len(some))
+        if len(some) > at_most:
+            raise refusal(sqlstate)
+        return list(some)
+
+    def spare(one: int, error: Exception) -> None:
+        pytest.fail(f"{one} was given up: {error}")
+
+    return in_halves(things, do, spare=spare), tries
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+def test_a_set_that_is_in_the_way_of_others_is_done_in_smaller_ones(sqlstate):
+    done, tries = done_in_halves([1, 2, 3, 4, 5], at_most=2, sqlstate=sqlstate)
+    assert done == [[1, 2], [3], [4, 5]]
+    assert tries == [5, 2, 3, 1, 2]
+
+
+def test_one_alone_that_is_in_the_way_of_others_is_not_given_up():
+    with pytest.raises(OperationalError):
+        done_in_halves([1], at_most=0, sqlstate="40001")
+
+
+def test_a_database_that_cannot_be_reached_is_asked_once_for_a_set():
+    tries: list[int] = []
+
+    def do(some: Sequence[int]) -> None:
+        tries.append(len(some))
+        raise refusal("57P01")
+
+    with pytest.raises(OperationalError):
+        in_halves([1, 2, 3], do, spare=lambda one, error: pytest.fail(f"{one} was given up: {error}"))
+    assert tries == [3]
