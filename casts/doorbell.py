@@ -1,22 +1,27 @@
 """The doorbell: a hint that somebody should look at the wakeups soon. The wakeups are the truth; a lost hint costs time only.
 
 While a conductor takes casts it hears NOTIFY on PostgreSQL and polls on SQLite. When none is, the cluster of django-q2 is
-asked for a shift. Both happen after the commit: before it there is nothing to see, and a conductor that ends its shift
+asked for a shift, once: a thousand casts that are started while it is away do not fill its queue. Both happen after the commit: before it there is nothing to see, and a conductor that ends its shift
 takes its heartbeat away first and looks once more, so that one of the two sides always notices the other.
 """
 
 import json
 import logging
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Q
 
-from casts.models import ConductorProcess
+from casts.models import THE_REQUEST, ConductorProcess, ShiftRequest
+from casts.models.conductor import DatabaseNow
 
 CHANNEL = "grimoire_wakeups"
 TASK = "casts.tasks.continue_casts"
 # A message of PostgreSQL has room for 8,000 bytes, an id with its quotes and comma takes 40.
 MOST_NAMED = 190
+# A shift that has not begun by then may have been lost with its queue, and is asked for again.
+ASK_AGAIN_SECONDS = 20
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +69,19 @@ def ask_unless_claimed() -> bool:
     return True
 
 
+@transaction.atomic
 def ask_for_a_shift() -> None:
-    """Ask the cluster to conduct until nothing is due. Asking often does no harm."""
+    """Ask the cluster to conduct until nothing is due, unless a shift that was asked for just now has not begun yet."""
     from django_q.tasks import async_task  # noqa: PLC0415 - reads its settings at import, which commands without a cluster need not
 
+    not_since = DatabaseNow() - timedelta(seconds=ASK_AGAIN_SECONDS)
+    if not ShiftRequest.objects.filter(Q(asked_at__isnull=True) | Q(asked_at__lte=not_since)).update(asked_at=DatabaseNow()):
+        _, is_first = ShiftRequest.objects.get_or_create(pk=THE_REQUEST, defaults={"asked_at": DatabaseNow()})
+        if not is_first:
+            return
     async_task(TASK)
+
+
+def shift_begins() -> None:
+    """Take it that a shift which was asked for has begun. It looks at what is due after this, so that a ring before it is heard."""
+    ShiftRequest.objects.update(asked_at=None)

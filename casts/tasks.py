@@ -11,7 +11,7 @@ from casts.clock import database_now
 from casts.conductor import Conductor
 from casts.conductor.due import is_any_due
 from casts.conductor.loop import Pace
-from casts.doorbell import ask_for_a_shift
+from casts.doorbell import ask_for_a_shift, shift_begins
 from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import ConductorKind
@@ -27,6 +27,7 @@ PRUNING_SECONDS = 60.0
 
 def continue_casts() -> None:
     """Conduct until nothing is due or the shift is over. One worker of the cluster is left to the other tasks."""
+    shift_begins()
     others = ConductorProcess.objects.alive().claiming().filter(kind=ConductorKind.TASK).count()
     if others >= max(1, settings.Q_CLUSTER["workers"] - 1):
         return

@@ -17,6 +17,7 @@ from .notification import (
     NotificationKind,
     NotificationStatus,
 )
+from .shift import THE_REQUEST, ShiftRequest
 from .subscription import Subscription, SubscriptionChannel
 from .tally import Tally
 from .waiter import Waiter
@@ -29,6 +30,7 @@ __all__ = [
     "GENERATION_KINDS",
     "LIVE",
     "TERMINAL_KINDS",
+    "THE_REQUEST",
     "THE_WATCH",
     "Alert",
     "AlertKind",
@@ -52,6 +54,7 @@ __all__ = [
     "NotificationKind",
     "NotificationStatus",
     "Priority",
+    "ShiftRequest",
     "Subscription",
     "SubscriptionChannel",
     "Tally",

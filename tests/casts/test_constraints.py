@@ -15,6 +15,7 @@ from casts.models import (
     EventKind,
     FanOut,
     GateEvent,
+    ShiftRequest,
     SubscriptionChannel,
     Tally,
 )
@@ -109,6 +110,7 @@ VIOLATIONS: Violations = {
         partial(AlertMailFactory, outcome="failed", done_at=None),
     ],
     "alertwatch_is_one": [partial(AlertWatch.objects.create, pk=2, due_at=NOON)],
+    "shiftrequest_is_one": [partial(ShiftRequest.objects.create, pk=2)],
     "tally_is_unique_per_name_and_labels": [keep_a_tally_twice],
     "tally_is_not_negative": [partial(Tally.objects.create, name="grimoire_healed_total", labels="{}", value=-1)],
     "cast_status_is_known": [partial(CastFactory, status="resting")],

@@ -1,10 +1,16 @@
 import json
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
+from django_q.models import OrmQ
 
-from casts import doorbell
+from casts import doorbell, tasks
+from casts.clock import database_now
+from casts.models import ShiftRequest
+from casts.models.conductor import ConductorKind
 
 from .factories import ConductorProcessFactory
 from .scenes import cast
@@ -60,3 +66,49 @@ def test_the_longest_message_is_one_that_postgresql_takes(clock):
     assert 7_000 < len(ring.message()) < 8_000
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, %s)", [doorbell.CHANNEL, ring.message()])
+
+
+def asked_for() -> int:
+    return sum(each.task["func"] == doorbell.TASK for each in OrmQ.objects.all())
+
+
+@pytest.fixture
+def knocks(django_capture_on_commit_callbacks):
+    def knock(times: int = 1) -> None:
+        for _ in range(times):
+            with django_capture_on_commit_callbacks(execute=True):
+                doorbell.knock(cast_id=uuid4())
+            connection.run_on_commit.clear()  # as the commit does; here the test's own transaction goes on
+
+    return knock
+
+
+def test_casts_that_start_while_nobody_conducts_ask_the_cluster_for_one_shift(knocks):
+    knocks(5)
+    assert asked_for() == 1
+
+
+def test_a_ring_after_a_shift_has_begun_asks_for_another(knocks):
+    knocks()
+    doorbell.shift_begins()
+    knocks(2)
+    assert asked_for() == 2
+
+
+def test_a_shift_that_never_began_is_asked_for_again(knocks, clock):
+    knocks()
+    clock.advance(seconds=doorbell.ASK_AGAIN_SECONDS - 1)
+    knocks()
+    assert asked_for() == 1
+    clock.advance(seconds=2)
+    knocks(2)
+    assert asked_for() == 2
+
+
+def test_a_shift_takes_it_that_it_was_asked_for(knocks, monkeypatch):
+    knocks()
+    monkeypatch.setitem(settings.Q_CLUSTER, "workers", 1)
+    now = database_now()
+    ConductorProcessFactory.create(started_at=now, alive_until=now + timedelta(minutes=1), kind=ConductorKind.TASK)
+    tasks.continue_casts()  # there are enough of them: it goes at once
+    assert ShiftRequest.objects.get().asked_at is None

@@ -6,7 +6,7 @@ from django_q.models import OrmQ
 
 from casts import tasks
 from casts.conductor.lanes import Lanes
-from casts.doorbell import knock
+from casts.doorbell import knock, shift_begins
 from casts.models import Cast, ConductorProcess, Wakeup
 from casts.models.conductor import ConductorKind
 from generations.tools import registry
@@ -40,6 +40,11 @@ def draining(gate):
     assert last.status == "succeeded"
 
 
+def forget_what_was_asked_for():
+    OrmQ.objects.all().delete()
+    shift_begins()
+
+
 def test_casts_do_not_wait_for_the_last_call_of_a_shift_that_is_over(gate, settings):
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": 2}
     with draining(gate):
@@ -52,7 +57,7 @@ def test_casts_do_not_wait_for_the_last_call_of_a_shift_that_is_over(gate, setti
 
 def test_a_knock_asks_for_a_shift_while_the_only_conductor_drains(gate):
     with draining(gate):
-        OrmQ.objects.all().delete()
+        forget_what_was_asked_for()
         knock(cast_id=Cast.objects.get().pk)
         assert OrmQ.objects.count() == 1
 
@@ -60,7 +65,7 @@ def test_a_knock_asks_for_a_shift_while_the_only_conductor_drains(gate):
 def test_a_shift_that_is_over_asks_for_another_when_something_is_due(gate):
     for number in range(60):
         cast(using(adapters.AsyncGate, key="one"), slug=f"many-{number}")
-    OrmQ.objects.all().delete()
+    forget_what_was_asked_for()
     with conducting(kind=ConductorKind.TASK, shift=1.0, overtime=60.0, coroutines=2):
         wait_for(OrmQ.objects.exists, what="another shift is asked for")
         gate.open.set()
