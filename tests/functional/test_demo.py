@@ -42,10 +42,12 @@ def test_demo_shows_a_cast_and_serves_until_ctrl_c_which_can_also_come_in_the_mi
     assert showing.end() == 0, showing.said()
     assert empty_site.processes() == []
 
+    empty_site.sql("UPDATE auth_user SET username = 'somebody'")
     again = empty_site.start("demo", "--port", "0", "--theme", "a fox in the snow", "--seed", "3")
     again.says(r"started cast \S+ of illustrated-story@1\.")  # the same version
     again.tell(signal.SIGINT)
     assert again.end() == 130, again.said()
+    assert re.search(r"sign in as +admin with the password \S{12,}", again.said()), "there is a new one, whose password is not lost"
     assert empty_site.processes() == []
     [*_, (inputs,)] = empty_site.sql("SELECT inputs FROM casts_cast ORDER BY created_at")
     assert json.loads(inputs) == {"theme": "a fox in the snow", "seed": 3, "count": 3}

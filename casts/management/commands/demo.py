@@ -77,6 +77,7 @@ examples:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")  # a story may have letters that the terminal has not
+        self.has_told_password = False
         self.console = Console(file=self.stdout._out, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # a stream, whatever the stubs say
         logging.getLogger().setLevel(logging.WARNING)  # what the programs log goes to files
         inputs = {name: value for name, value in (("theme", theme), ("seed", seed)) if value is not None}
@@ -111,6 +112,8 @@ examples:
             supervisor = opened.enter_context(Supervisor(wanted, folder=settings.BASE_DIR, tell=self._say, logs=logs))
             pause = pausing(supervisor, asked)
             prepared = self._prepared(provider)  # while they start
+            if prepared.password is not None:
+                opened.callback(self._tell_password, prepared)  # also when it is stopped, or fails, before it tells where all is
             supervisor.wait_until_ready(seconds=START_SECONDS, is_stopped=lambda: asked.count > 0)
             watched = self._cast(prepared, site=site, inputs=inputs, folder=folder, pause=pause)
             self._tell_where(site=site, prepared=prepared, watched=watched, logs=logs)
@@ -153,12 +156,19 @@ examples:
         self._pair("the admin", f"{site.url}/admin/")
         self._pair("the API", f"{site.url}/api/v1/docs/")
         self._pair("the logs", str(logs))
+        self._tell_password(prepared)
+        self._say("")
+
+    def _tell_password(self, prepared: Prepared) -> None:
+        """Tell how to sign in, once."""
+        if self.has_told_password:
+            return
+        self.has_told_password = True
         self._pair("sign in as", f"{demo.ADMIN} with the password {prepared.password or 'that was shown the first time'}")
         if prepared.password is None:
             self._pair("", f"(another one: manage.py changepassword {demo.ADMIN})")
         else:
             self._pair("", "(it is kept nowhere and not shown again)")
-        self._say("")
 
     def _text(self, name: str, text: str) -> None:
         """Print a text beside its name, in lines that fit the terminal."""
