@@ -29,7 +29,7 @@ class House:
         """Take a site whose database has its tables."""
         self.site = site
         self.fake_url = ""
-        self._database_url = database_url
+        self.database_url = database_url
         site.environment |= dict.fromkeys(KEYS, DEFAULT_KEY)
         site.environment |= {"REPLICATE_WEBHOOK_SECRET": Settings().webhook_secret, "GRIMOIRE_LEASE_SECONDS": "30"}
 
@@ -38,11 +38,11 @@ class House:
         running = self.site.start("fakeprovider", "--port", "0", "--log", str(self.site.folder / "billed.jsonl"), *options)
         self.fake_url = running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]
 
-    def order(self, name: str, *arguments: Any, **options: Any) -> None:
-        """Run a function of `benchmarks.orders` inside Grimoire."""
+    def order(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Run a function of `benchmarks.orders` inside Grimoire, and return what it returns, by way of JSON."""
         told = json.dumps([arguments, options])
-        code = f"import json; from benchmarks import orders; a, o = json.loads({told!r}); orders.{name}(*a, **o)"
-        self.site.run("shell", "--no-imports", "-c", code)
+        code = f"import json; from benchmarks import orders; a, o = json.loads({told!r}); print(json.dumps(orders.{name}(*a, **o)))"
+        return json.loads(self.site.run("shell", "--no-imports", "-c", code).splitlines()[-1])
 
     def serve(self, *, conductors: int) -> "Memory":
         """Serve, and return the memory of the conductors, which is looked at from now on."""
@@ -54,7 +54,7 @@ class House:
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query on Grimoire's database."""
-        with psycopg.connect(self._database_url) as connection:
+        with psycopg.connect(self.database_url) as connection:
             return connection.execute(query.encode()).fetchall()
 
     def counts(self, query: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import deferred, immediate
+from benchmarks import deferred, history, immediate
 from benchmarks.house import House, house
 from tests.functional.site import Site
 
@@ -29,7 +29,11 @@ def test_jobs_whose_webhooks_get_lost_all_end_and_are_billed_once(built: House):
     assert deferred.run(built, load) == []
 
 
-@pytest.mark.parametrize("name", ["immediate", "deferred"])
+def test_claims_are_measured_beside_a_history_which_is_pruned(built: House):
+    assert history.run(built, casts=[0, 300], prune=100, claims=20, limit=1_000.0) == []
+
+
+@pytest.mark.parametrize("name", ["immediate", "deferred", "history"])
 def test_they_start_as_the_programs_that_they_are(name: str):
     asked = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
     told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60, env={"PATH": os.environ["PATH"]})
