@@ -16,11 +16,11 @@ def parse(text: str | bytes, *, format: Format) -> Document:  # noqa: A002 - the
     return from_data(load(text, format=format))
 
 
-def load(text: str | bytes, *, format: Format) -> Any:  # noqa: A002 - as above
+def load(text: str | bytes, *, format: Format, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:  # noqa: A002 - as above
     """Read the JSON data of a document from text, whatever form it has. Raises DocumentError, as `parse` does."""
     data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
-    if len(data) > MAX_DOCUMENT_BYTES:
-        raise DocumentError([Problem("", f"is larger than the {MAX_DOCUMENT_BYTES:,} bytes that are allowed")])
+    if len(data) > max_bytes:
+        raise DocumentError([Problem("", f"is larger than the {max_bytes:,} bytes that are allowed")])
     decoded = _decoded(data)
     return yaml_text.load(decoded) if format == "yaml" else _load_json(decoded)
 
