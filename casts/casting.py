@@ -82,8 +82,8 @@ def _place(*, order: Order, user: User, now: datetime, idempotency_key: str | No
     if order.callback is not None:
         order.callback.check()
     with transaction.atomic():
-        version = _version_of_tool(order.tool, now) if order.tool else _version_of_spell(order.spell, user)
-        _check_references(order.inputs, user, now)
+        version = version_of_tool(order.tool, now) if order.tool else version_of_spell(order.spell, user)
+        check_references(order.inputs, user, now)
         started = engine.start(
             version=version,
             initiator_id=user.pk,
@@ -98,7 +98,7 @@ def _place(*, order: Order, user: User, now: datetime, idempotency_key: str | No
     return started
 
 
-def _version_of_spell(named: str, user: User) -> SpellVersion:
+def version_of_spell(named: str, user: User) -> SpellVersion:
     match = _SPELL.match(named)
     if match is None:
         raise UnknownSpellError([Problem("spell", f"{shown(named)} is no name of a spell, like illustrated-story or illustrated-story@3")])
@@ -117,15 +117,18 @@ def _version_of_spell(named: str, user: User) -> SpellVersion:
     return version
 
 
-def _version_of_tool(slug: str, now: datetime) -> SpellVersion:
+def version_of_tool(slug: str, now: datetime) -> SpellVersion:
     tool = Tool.objects.get(slug=slug)
     if not tool.enabled:
         raise ToolDisabledError(f"The tool {slug} is disabled.")
     return version_for(tool=tool, now=now)
 
 
-def _check_references(inputs: Mapping[str, Any], user: User, now: datetime) -> None:
-    """Refuse inputs with artefacts that `user` does not have. A stranger's looks like a missing one. Those named are in use from now on."""
+def check_references(inputs: Mapping[str, Any], user: User, now: datetime) -> None:
+    """Refuse inputs with artefacts that `user` does not have. A stranger's looks like a missing one. Those named are in use from now on.
+
+    Raises InvalidInputsError.
+    """
     problems = schemas.check_json(inputs, path="inputs")  # bounds what is looked up
     if not problems:
         named = list(_references(inputs))

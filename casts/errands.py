@@ -13,15 +13,16 @@ from django.db import connection, models
 
 from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
-from casts.models import AlertMail, AlertWatch, Notification
+from casts.models import AlertMail, AlertWatch, Cook, Notification
 from generations.models import Callback, Cancellation
 
 LEASE_SECONDS = 60.0
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 300.0
 
-MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation, Notification, AlertMail, AlertWatch)
+MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation, Cook, Notification, AlertMail, AlertWatch)
 
+_DUE = "SELECT 1 FROM {} WHERE due_at <= (SELECT grimoire_now())"
 _COLUMNS = {"id": "bigint", "attempts": "bigint"}
 
 
@@ -55,6 +56,12 @@ def _claim(model: type[models.Model], *, limit: int, lease_seconds: float) -> li
         {"limit": limit, "lease": lease_seconds},
     )
     return sorted((Errand(id=id_, attempts=attempts) for id_, attempts in rows), key=lambda errand: errand.id)
+
+
+def due(kinds: Sequence[type[models.Model]]) -> list[type[models.Model]]:
+    """Return those of these models of which an errand is due. One query that reads only."""
+    asked = (f"SELECT {number} WHERE EXISTS ({_DUE.format(each._meta.db_table)})" for number, each in enumerate(kinds))
+    return [kinds[number] for (number,) in sql.fetch(" UNION ALL ".join(asked), {})] if kinds else []
 
 
 def is_any_due(*kinds: type[models.Model], within_seconds: float = 0.0) -> bool:

@@ -1,7 +1,8 @@
 """What is kept no longer: casts that ended long ago, with all that hangs on them, and what nobody needs any more beside them.
 
 A cast goes as a whole or not at all. It stays, however old, while something of it is open: a call of which nobody knows
-what became, a message that is yet to be sent, news that are yet to be applied. An artefact stays while casts are given it.
+what became, a message that is yet to be sent, news that are yet to be applied. Casts of pieces stay with their cook. An
+artefact stays while casts are given it.
 """
 
 import time
@@ -15,7 +16,20 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from casts.engine.retrying import in_one_transaction
-from casts.models import Alert, AlertMail, Cast, CastEvent, Delivery, FanOut, Gate, GateEvent, Notification, Subscription, Waiter
+from casts.models import (
+    Alert,
+    AlertMail,
+    Cast,
+    CastEvent,
+    Delivery,
+    FanOut,
+    Gate,
+    GateEvent,
+    Notification,
+    PieceAttempt,
+    Subscription,
+    Waiter,
+)
 from generations import sweeping
 from generations.models import Artifact, Callback, Cancellation, Generation
 from generations.models.generation import BLOCKING
@@ -87,7 +101,7 @@ def prune(
 @in_one_transaction
 def _prune_casts(*, before: datetime, after: Place | None) -> tuple[Pruned, Place | None]:
     """Remove the next casts in the order in which they ended. Returns the last one's place, or None when there are no more."""
-    candidates = Cast.objects.select_for_update(skip_locked=True).filter(finished_at__lt=before).order_by("finished_at", "pk")
+    candidates = _of_no_piece(before).select_for_update(skip_locked=True, of=("self",)).order_by("finished_at", "pk")
     if after is not None:
         candidates = candidates.filter(Q(finished_at__gt=after[0]) | Q(finished_at=after[0], pk__gt=after[1]))
     found = list(candidates.values_list("finished_at", "pk", "cost_usd")[:CASTS_AT_ONCE])
@@ -109,6 +123,11 @@ def _prune_casts(*, before: datetime, after: Place | None) -> tuple[Pruned, Plac
     ended, last, _ = found[-1]
     assert ended is not None, "the query asks for those that have ended"
     return removed + _remove(gone, before=before), (ended, last)
+
+
+def _of_no_piece(before: datetime) -> QuerySet[Cast]:
+    """Return the casts that are old enough, without those of pieces: they stay as long as their cook does."""
+    return Cast.objects.filter(finished_at__lt=before).exclude(Exists(PieceAttempt.objects.filter(cast=OuterRef("pk"))))
 
 
 def _errands(cast_ids: Sequence[UUID]) -> list[tuple[QuerySet[Any], str]]:
@@ -195,7 +214,7 @@ def _would_go(*, before: datetime) -> Pruned:
         | Exists(Callback.objects.filter(generation__cast=mine, due_at__isnull=False))
         | Exists(Cancellation.objects.filter(generation__cast=mine, due_at__isnull=False))
     )
-    old = Cast.objects.filter(finished_at__lt=before)
+    old = _of_no_piece(before)
     going = old.exclude(is_open)
     of_generations = Generation.objects.filter(cast__in=going.values("pk"))
     artifacts = Artifact.objects.filter(_out_of_use(before), generation__in=of_generations.values("pk"))

@@ -21,6 +21,10 @@ IMPLIED = {
     "step_is_unique_with_its_version": {"spells_step_pkey", "spells_step.id"},
     "step_is_unique_with_its_tool": {"spells_step_pkey", "spells_step.id"},
     "cast_is_unique_with_its_version": {"casts_cast_pkey", "casts_cast.id"},
+    "collection_is_unique_with_its_version": {"casts_collection_pkey", "casts_collection.id"},
+    "collection_is_unique_with_its_owner": {"casts_collection_pkey", "casts_collection.id"},
+    "cook_is_unique_with_its_version": {"casts_cook_pkey", "casts_cook.id"},
+    "piece_is_unique_with_its_cook": {"casts_piece_pkey", "casts_piece.id"},
     "fanout_count_is_not_negative": {"count"},
 }
 

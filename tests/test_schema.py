@@ -50,11 +50,31 @@ COMPOSITE_FOREIGN_KEYS = {
     "generation_step_belongs_to_its_version": ForeignKey(
         "generations_generation", ("step_id", "version_id"), "spells_step", ("id", "version_id")
     ),
+    "cook_is_of_its_collections_version": ForeignKey(
+        "casts_cook", ("collection_id", "version_id"), "casts_collection", ("id", "version_id")
+    ),
+    "cook_is_of_its_collections_owner": ForeignKey("casts_cook", ("collection_id", "initiator_id"), "casts_collection", ("id", "owner_id")),
+    "pieceattempt_is_of_its_pieces_cook": ForeignKey("casts_pieceattempt", ("piece_id", "cook_id"), "casts_piece", ("id", "cook_id")),
+    "pieceattempt_is_of_its_cooks_version": ForeignKey("casts_pieceattempt", ("cook_id", "version_id"), "casts_cook", ("id", "version_id")),
+    "pieceattempt_is_of_its_casts_version": ForeignKey("casts_pieceattempt", ("cast_id", "version_id"), "casts_cast", ("id", "version_id")),
 }
 
 PARTIAL_INDEXES = {
     "alert_one_open_per_kind_and_subject": PartialIndex("casts_alert", ("kind", "subject"), unique=True, words=frozenset({"IS NULL"})),
     "alertmail_due": PartialIndex("casts_alertmail", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
+    "collection_idempotency_key_is_unique_per_owner": PartialIndex(
+        "casts_collection", ("owner_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
+    ),
+    "cook_due": PartialIndex("casts_cook", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
+    "cook_idempotency_key_is_unique_per_initiator": PartialIndex(
+        "casts_cook", ("initiator_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
+    ),
+    "piece_settled": PartialIndex("casts_piece", ("cook_id", "settled_at"), unique=False, words=frozenset({"IS NOT NULL"})),
+    "piece_traits_are_unique_per_cook": PartialIndex("casts_piece", ("cook_id", "trait_hash"), unique=True, words=frozenset({""})),
+    "pieceattempt_live": PartialIndex("casts_pieceattempt", ("cook_id",), unique=False, words=frozenset({"status", "live"})),
+    "pieceattempt_one_standing_per_piece": PartialIndex(
+        "casts_pieceattempt", ("piece_id",), unique=True, words=frozenset({"status", "live", "made"})
+    ),
     "castevent_reaped": PartialIndex("casts_castevent", ("at",), unique=False, words=frozenset({"reaped"})),
     "gate_to_ring": PartialIndex("casts_gate", ("ring_at",), unique=False, words=frozenset({"ring_at", "IS NOT NULL"})),
     "waiter_rung": PartialIndex("casts_waiter", ("gate_id", "rung_at"), unique=False, words=frozenset({"rung_at", "IS NOT NULL"})),

@@ -100,8 +100,9 @@ class Errands:
                 await self._database.run(errands.renew, line.kind.model, [errand for errand, _ in line.at_work.values()])
         if may_begin and time.monotonic() >= self.look_at:
             self.look_at = time.monotonic() + self._pause
-            for line in self._lines:
-                await self._begin(line)
+            lines = {line.kind.model: line for line in self._lines}
+            for model in await self._database.run(errands.due, list(lines)):
+                await self._begin(lines[model])
 
     async def hand_back(self) -> None:
         """Let go of what is not done: others may take it now."""

@@ -3,6 +3,7 @@
 from .alert_mails import AlertMails
 from .callbacks import Callbacks
 from .cancellations import Cancellations
+from .cooks import Cooks
 from .errands import Kind
 from .notifications import Notifications
 from .threads import Threads
@@ -14,6 +15,7 @@ def errand_kinds(*, threads: Threads) -> list[Kind]:
     return [
         Callbacks(threads=threads),
         Cancellations(threads=threads),
+        Cooks(),
         Notifications(threads=threads.mails),
         AlertMails(threads=threads.mails),
         Watch(),

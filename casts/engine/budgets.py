@@ -47,7 +47,7 @@ class Budgets:
 
     def _expected_of(self, tool: Tool) -> Decimal | None:
         if tool.pk not in self._expected:
-            self._expected[tool.pk] = Decimal(0) if _is_free(tool.pricing) else _mean_cost(tool)
+            self._expected[tool.pk] = expected_cost(tool)
         return self._expected[tool.pk]
 
 
@@ -56,6 +56,11 @@ def _at_work(turn: Turn) -> list[Tool]:
     open_attempts = (attempt for attempt in turn.state.standing() if attempt.status in BLOCKING and attempt.booked_at is None)
     tools = (turn.state.tool_of(attempt) for attempt in open_attempts)
     return [tool for tool in tools if tool.effects == Effects.BILLED]
+
+
+def expected_cost(tool: Tool) -> Decimal | None:
+    """Return what a call of a tool is expected to cost, in US dollars, by its last ones; None when none has told its cost yet."""
+    return Decimal(0) if _is_free(tool.pricing) else _mean_cost(tool)
 
 
 def _is_free(pricing: Mapping[str, str]) -> bool:

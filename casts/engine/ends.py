@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Wakeup
+from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Priority, Wakeup
 
-from . import measuring
+from . import measuring, pieces
 from .retrying import LostUpdateError
 from .turns import End, Turn
 
@@ -32,6 +32,7 @@ def note(*, ended: Sequence[tuple[Cast, End]], now: datetime) -> None:
     CastEvent.objects.bulk_create([_event(cast, end, now) for cast, end in ended])
     for cast, end in ended:
         measuring.note_end(cast=cast, status=end.status, error=end.error, now=now)
+    pieces.tell_later(cast_ids=[cast.pk for cast, _ in ended if cast.priority == Priority.BATCH])
 
 
 def _end(*, turn: Turn, now: datetime) -> None:

@@ -1,7 +1,8 @@
 """What a change of casts has to tell, and to whom: rows of the outbox, in the transaction of the change itself.
 
 Everybody finds the ends of their casts, and what needs them, in their inbox. Beyond that, whoever subscribed is told:
-who that is for a whole set is one query, and what they are told is one insert.
+who that is for a whole set is one query, and what they are told is one insert. Of the casts of a batch, of which there
+may be thousands, people are told only what needs them; programs are told all.
 """
 
 from collections import defaultdict
@@ -15,7 +16,7 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from casts.doorbell import knock
-from casts.models import CAST_KINDS, Cast, CastStatus, Notification, NotificationChannel, NotificationKind, Subscription
+from casts.models import CAST_KINDS, Cast, CastStatus, Notification, NotificationChannel, NotificationKind, Priority, Subscription
 from generations.models import ENDED, Generation, GenerationStatus
 
 from .state import Attempt, CastState
@@ -143,10 +144,15 @@ def tell(*, notices: Collection[Notice], now: datetime) -> None:
     subscribers = _subscribers(notices)
     rows: list[Notification] = []
     for notice in notices:
-        if notice.kind in CAST_KINDS:
+        tells_people = notice.cast.priority != Priority.BATCH or notice.kind == NotificationKind.WAITING
+        if notice.kind in CAST_KINDS and tells_people:
             rows.append(_in_inbox(notice, now))
         theirs = [*subscribers[notice.cast.pk], *subscribers[notice.cast.initiator_id]]
-        sent = [_to_send(notice, each, now) for each in theirs if notice.kind in each.kinds]
+        sent = [
+            _to_send(notice, each, now)
+            for each in theirs
+            if notice.kind in each.kinds and (tells_people or each.channel == NotificationChannel.WEBHOOK)
+        ]
         if sent:
             knock(cast_id=notice.cast.pk)
             rows += sent

@@ -71,10 +71,11 @@ def start(
         NotPublishedError, ToolDisabledError, InvalidInputsError: nothing was written.
         IdempotencyKeyReusedError: the key belongs to another request.
     """
+    check_castable(version)
     cast = Cast(
         version=version,
         initiator_id=initiator_id,
-        inputs=_checked(version=version, inputs=inputs),
+        inputs=complete_inputs(version=version, inputs=inputs),
         idempotency_key=idempotency_key,
         request_digest=request_digest,
         max_cost_usd=max_cost_usd,
@@ -94,8 +95,8 @@ def start(
     return Started(cast=cast, created=True)
 
 
-def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs with their defaults. Raises when the version cannot be cast, or not with these."""
+def check_castable(version: SpellVersion) -> None:
+    """Raise NotPublishedError or ToolDisabledError when the version cannot be cast at present."""
     if not version.is_published:
         raise NotPublishedError(f"Version {version.number} of {version.spell.slug} is not published.")
     disabled = (
@@ -103,6 +104,10 @@ def _checked(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, A
     )
     if disabled is not None:
         raise ToolDisabledError(f"The tool {disabled} is disabled.")
+
+
+def complete_inputs(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs with their defaults. Raises InvalidInputsError when they do not fit the version."""
     problems = schemas.check_json(inputs, path="inputs")
     if problems:
         raise InvalidInputsError(problems)

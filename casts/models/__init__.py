@@ -2,7 +2,9 @@
 
 from .alert import THE_WATCH, Alert, AlertKind, AlertMail, AlertMailOutcome, AlertWatch
 from .cast import ENDED, LIVE, Cast, CastQuerySet, CastStatus, Priority
+from .collection import Collection
 from .conductor import ConductorProcess
+from .cook import ENDED_COOKS, TENDED_COOKS, Cook, CookStatus, OnPieceFailure
 from .delivery import Delivery
 from .event import CastEvent, EventKind
 from .fanout import FanOut
@@ -17,6 +19,7 @@ from .notification import (
     NotificationKind,
     NotificationStatus,
 )
+from .piece import SETTLED_PIECES, STANDING_ATTEMPTS, AttemptStatus, Piece, PieceAttempt, PieceStatus
 from .shift import THE_REQUEST, ShiftRequest
 from .subscription import Subscription, SubscriptionChannel
 from .tally import Tally
@@ -26,9 +29,13 @@ from .wakeup import Wakeup
 __all__ = [
     "CAST_KINDS",
     "ENDED",
+    "ENDED_COOKS",
     "EVENT_KINDS",
     "GENERATION_KINDS",
     "LIVE",
+    "SETTLED_PIECES",
+    "STANDING_ATTEMPTS",
+    "TENDED_COOKS",
     "TERMINAL_KINDS",
     "THE_REQUEST",
     "THE_WATCH",
@@ -37,12 +44,16 @@ __all__ = [
     "AlertMail",
     "AlertMailOutcome",
     "AlertWatch",
+    "AttemptStatus",
     "BreakerState",
     "Cast",
     "CastEvent",
     "CastQuerySet",
     "CastStatus",
+    "Collection",
     "ConductorProcess",
+    "Cook",
+    "CookStatus",
     "Delivery",
     "EventKind",
     "FanOut",
@@ -53,6 +64,10 @@ __all__ = [
     "NotificationChannel",
     "NotificationKind",
     "NotificationStatus",
+    "OnPieceFailure",
+    "Piece",
+    "PieceAttempt",
+    "PieceStatus",
     "Priority",
     "ShiftRequest",
     "Subscription",

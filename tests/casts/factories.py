@@ -14,15 +14,23 @@ from casts.models import (
     AlertKind,
     AlertMail,
     AlertMailOutcome,
+    AttemptStatus,
     Cast,
     CastEvent,
     CastStatus,
+    Collection,
     ConductorProcess,
+    Cook,
+    CookStatus,
     Delivery,
     EventKind,
     FanOut,
     Gate,
     Notification,
+    Piece,
+    PieceAttempt,
+    PieceStatus,
+    Priority,
     Subscription,
     SubscriptionChannel,
     Waiter,
@@ -261,3 +269,58 @@ class CallbackFactory(DjangoModelFactory[Callback]):
     addressed_to = LazyAttribute(lambda callback: callback.generation.pk if callback.generation else uuid4())
     due_at = LazyAttribute(lambda callback: callback.received_at if callback.outcome == CallbackOutcome.RECEIVED else None)
     applied_at = LazyAttribute(lambda callback: None if callback.outcome == CallbackOutcome.RECEIVED else callback.received_at)
+
+
+class CollectionFactory(DjangoModelFactory[Collection]):
+    """A list of three texts."""
+
+    class Meta:
+        model = Collection
+
+    owner = SubFactory(UserFactory)
+    name = Sequence(lambda n: f"Portraits {n}")
+    version = SubFactory(SpellVersionFactory)
+    items = LazyAttribute(lambda row: ["a fox", "an owl", "a hare"] if row.trait_tree is None else None)
+    trait_tree = None
+    target_supply = 3
+    created_at = NOON
+
+
+class CookFactory(DjangoModelFactory[Cook]):
+    class Meta:
+        model = Cook
+
+    collection = SubFactory(CollectionFactory)
+    version = SelfAttribute("collection.version")
+    initiator = SelfAttribute("collection.owner")
+    status = CookStatus.RUNNING
+    reason = LazyAttribute(lambda cook: "" if cook.status in (CookStatus.RUNNING, CookStatus.FINISHED) else "By hand.")
+    wanted = 3
+    created_at = NOON
+    finished_at = LazyAttribute(lambda cook: NOON if cook.status in (CookStatus.STOPPED, CookStatus.FINISHED) else None)
+    due_at = LazyAttribute(lambda cook: NOON if cook.status in (CookStatus.RUNNING, CookStatus.STOPPING) else None)
+
+
+class PieceFactory(DjangoModelFactory[Piece]):
+    class Meta:
+        model = Piece
+
+    cook = SubFactory(CookFactory)
+    index = Sequence(lambda n: n)
+    status = PieceStatus.PENDING
+    error = LazyAttribute(lambda piece: ERROR if piece.status == PieceStatus.FAILED else None)
+    settled_at = LazyAttribute(lambda piece: NOON if piece.status in (PieceStatus.MADE, PieceStatus.FAILED) else None)
+
+
+class PieceAttemptFactory(DjangoModelFactory[PieceAttempt]):
+    class Meta:
+        model = PieceAttempt
+
+    piece = SubFactory(PieceFactory)
+    cook = SelfAttribute("piece.cook")
+    version = SelfAttribute("cook.version")
+    number = 1
+    cast = LazyAttribute(lambda row: CastFactory.create(version=row.version, initiator=row.cook.initiator, priority=Priority.BATCH))
+    status = AttemptStatus.LIVE
+    created_at = NOON
+    ended_at = LazyAttribute(lambda row: None if row.status == AttemptStatus.LIVE else NOON)

@@ -9,12 +9,15 @@ from casts.models import (
     GENERATION_KINDS,
     LIVE,
     AlertWatch,
+    AttemptStatus,
     BreakerState,
     Cast,
     CastStatus,
+    CookStatus,
     EventKind,
     FanOut,
     GateEvent,
+    PieceStatus,
     ShiftRequest,
     SubscriptionChannel,
     Tally,
@@ -28,12 +31,16 @@ from tests.casts.factories import (
     AlertMailFactory,
     CastEventFactory,
     CastFactory,
+    CollectionFactory,
     ConductorProcessFactory,
+    CookFactory,
     DeliveryFactory,
     FanOutFactory,
     GateFactory,
     GenerationFactory,
     NotificationFactory,
+    PieceAttemptFactory,
+    PieceFactory,
     SubscriptionFactory,
     WaiterFactory,
     WakeupFactory,
@@ -90,9 +97,113 @@ def note_a_try_twice() -> None:
     DeliveryFactory.create(notification=first.notification, attempt=first.attempt)
 
 
+def write_the_same_collection_again() -> None:
+    CollectionFactory.create().save(force_insert=True)
+
+
+def keep_a_collection_twice() -> None:
+    ada = UserFactory()
+    CollectionFactory.create_batch(2, owner=ada, idempotency_key="again")
+
+
+def write_the_same_cook_again() -> None:
+    CookFactory.create().save(force_insert=True)
+
+
+def begin_a_cook_twice() -> None:
+    collection = CollectionFactory.create()
+    CookFactory.create_batch(2, collection=collection, idempotency_key="again")
+
+
+def write_the_same_piece_again() -> None:
+    PieceFactory.create().save(force_insert=True)
+
+
+def make_a_piece_twice() -> None:
+    first = PieceFactory.create()
+    PieceFactory.create(cook=first.cook, index=first.index)
+
+
+def give_two_pieces_the_same_traits() -> None:
+    first = PieceFactory.create(trait_hash="a" * 64)
+    PieceFactory.create(cook=first.cook, trait_hash=first.trait_hash)
+
+
+def number_two_attempts_alike() -> None:
+    first = PieceAttemptFactory.create(status=AttemptStatus.FAILED)
+    PieceAttemptFactory.create(piece=first.piece, status=AttemptStatus.FAILED)
+
+
+def cast_a_piece_that_is_at_work() -> None:
+    first = PieceAttemptFactory.create()
+    PieceAttemptFactory.create(piece=first.piece, number=2)
+
+
+def cast_a_piece_that_is_made() -> None:
+    first = PieceAttemptFactory.create(status=AttemptStatus.MADE)
+    PieceAttemptFactory.create(piece=first.piece, number=2)
+
+
 by_webhook = partial(NotificationFactory, channel=NotificationChannel.WEBHOOK)
 
 VIOLATIONS: Violations = {
+    "collection_is_unique_with_its_version": [write_the_same_collection_again],
+    "collection_is_unique_with_its_owner": [write_the_same_collection_again],
+    "collection_idempotency_key_is_unique_per_owner": [keep_a_collection_twice],
+    "collection_idempotency_key_is_not_empty": [partial(CollectionFactory, idempotency_key="")],
+    "collection_has_a_name": [partial(CollectionFactory, name="")],
+    "collection_has_a_tree_or_items": [
+        partial(CollectionFactory, trait_tree={"categories": []}, items=[]),
+        partial(CollectionFactory, trait_tree=None, items=None),
+    ],
+    "collection_seed_is_not_negative": [partial(CollectionFactory, seed=-1)],
+    "collection_supplies_at_least_one": [partial(CollectionFactory, target_supply=0)],
+    "cook_is_unique_with_its_version": [write_the_same_cook_again],
+    "cook_is_of_its_collections_version": [lambda: CookFactory(version=SpellVersionFactory.create())],
+    "cook_is_of_its_collections_owner": [lambda: CookFactory(initiator=UserFactory.create())],
+    "cook_idempotency_key_is_unique_per_initiator": [begin_a_cook_twice],
+    "cook_idempotency_key_is_not_empty": [partial(CookFactory, idempotency_key="")],
+    "cook_status_is_known": [partial(CookFactory, status="burnt")],
+    "cook_on_failure_is_known": [partial(CookFactory, on_failure="weep")],
+    "cook_is_due_while_it_goes_on": [
+        partial(CookFactory, due_at=None),
+        partial(CookFactory, status=CookStatus.STOPPING, due_at=None),
+    ],
+    "cook_finished_iff_ended": [
+        partial(CookFactory, finished_at=NOON),
+        partial(CookFactory, status=CookStatus.FINISHED, finished_at=None),
+    ],
+    "cook_that_does_not_go_on_has_a_reason": [
+        partial(CookFactory, status=CookStatus.PAUSED, reason=""),
+        partial(CookFactory, status=CookStatus.STOPPING, reason=""),
+    ],
+    "cook_wants_at_least_one": [partial(CookFactory, wanted=0)],
+    "cook_parallel_is_bounded": [partial(CookFactory, max_parallel=0), partial(CookFactory, max_parallel=101)],
+    "cook_attempts_are_bounded": [partial(CookFactory, max_attempts=0), partial(CookFactory, max_attempts=11)],
+    "cook_stops_after_at_least_one_failure": [partial(CookFactory, failures_to_stop=0)],
+    "cook_budget_is_not_negative": [partial(CookFactory, budget_usd=Decimal(-1))],
+    "cook_quote_is_not_negative": [partial(CookFactory, quote_usd=Decimal(-1))],
+    "piece_is_unique_with_its_cook": [write_the_same_piece_again],
+    "piece_index_is_unique_per_cook": [make_a_piece_twice],
+    "piece_traits_are_unique_per_cook": [give_two_pieces_the_same_traits],
+    "piece_status_is_known": [partial(PieceFactory, status="burnt")],
+    "piece_trait_hash_is_whole": [partial(PieceFactory, trait_hash="abc")],
+    "piece_settled_iff_made_or_failed": [
+        partial(PieceFactory, settled_at=NOON),
+        partial(PieceFactory, status=PieceStatus.MADE, settled_at=None),
+    ],
+    "piece_error_iff_failed": [partial(PieceFactory, error=ERROR), partial(PieceFactory, status=PieceStatus.FAILED, error=None)],
+    "pieceattempt_is_of_its_pieces_cook": [lambda: PieceAttemptFactory(cook=CookFactory.create())],
+    "pieceattempt_is_of_its_cooks_version": [lambda: PieceAttemptFactory(version=SpellVersionFactory.create())],
+    "pieceattempt_is_of_its_casts_version": [lambda: PieceAttemptFactory(cast=CastFactory.create())],
+    "pieceattempt_number_is_unique_per_piece": [number_two_attempts_alike],
+    "pieceattempt_one_standing_per_piece": [cast_a_piece_that_is_at_work, cast_a_piece_that_is_made],
+    "pieceattempt_status_is_known": [partial(PieceAttemptFactory, status="burnt")],
+    "pieceattempt_numbers_begin_at_one": [partial(PieceAttemptFactory, number=0)],
+    "pieceattempt_ended_unless_live": [
+        partial(PieceAttemptFactory, ended_at=NOON),
+        partial(PieceAttemptFactory, status=AttemptStatus.FAILED, ended_at=None),
+    ],
     "alert_kind_is_known": [partial(AlertFactory, kind="boredom")],
     "alert_one_open_per_kind_and_subject": [open_an_alert_twice],
     "alert_closes_after_calm": [

@@ -1,0 +1,192 @@
+"""The beginning of a cook, with all of its pieces, and more pieces for one that is there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+
+from casts import engine
+from casts.casting import check_references
+from casts.doorbell import knock
+from casts.engine import IdempotencyKeyReusedError, InvalidInputsError
+from casts.engine.retrying import in_one_transaction
+from casts.models import Collection, Cook, CookStatus, OnPieceFailure, Piece
+from spells.expressions import ExpressionError
+from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path
+
+from . import quotes
+from .dealing import deal
+from .digests import digest_of
+from .recipes import Recipe
+from .refusals import CookRefusedError
+
+# Pieces in one cook, and rows in one statement.
+MAX_PIECES = 10_000
+ROWS_AT_ONCE = 500
+# Of so many pieces of a trait tree the inputs are checked before anything is spent: the rest differ from them by traits alone.
+CHECKED_PIECES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How a cook is to go. `pieces` is how many; None means as many as the collection's target."""
+
+    pieces: int | None = None
+    max_parallel: int = 4
+    budget_usd: Decimal | None = None
+    on_failure: OnPieceFailure = OnPieceFailure.REPLACE
+    max_attempts: int = 3
+    failures_to_stop: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A cook, and whether it is new: a repeated request gets the first one's."""
+
+    cook: Cook
+    created: bool
+
+
+def begin(*, collection: Collection, wish: Wish, now: datetime, idempotency_key: str | None = None) -> Begun:
+    """Begin a cook of a collection for its owner, or return the one that the same request began before.
+
+    All pieces are drawn, and their inputs tried, before anything is written; then the cook and its pieces are written at
+    once, and conductors do the rest.
+
+    Raises:
+        ProblemsError: there cannot be as many pieces, or their inputs do not fit the spell.
+        IdempotencyKeyReusedError: the key belongs to another request.
+    """
+    digest = digest_of(collection=collection.pk, **_said(wish))
+    earlier = _earlier(collection=collection, key=idempotency_key, digest=digest)
+    if earlier is not None:
+        return Begun(cook=earlier, created=False)
+    wanted = wish.pieces if wish.pieces is not None else collection.target_supply
+    _check_number(wanted)
+    pieces = deal(collection=collection, first=0, count=wanted)
+    check_pieces(collection=collection, pieces=pieces, now=now)
+    cook = Cook(
+        collection=collection,
+        version_id=collection.version_id,
+        initiator_id=collection.owner_id,
+        wanted=wanted,
+        max_parallel=wish.max_parallel,
+        budget_usd=wish.budget_usd,
+        quote_usd=quotes.of_version(collection.version).total(pieces=wanted),
+        on_failure=wish.on_failure,
+        max_attempts=wish.max_attempts,
+        failures_to_stop=wish.failures_to_stop,
+        idempotency_key=idempotency_key,
+        request_digest=digest,
+        created_at=now,
+        due_at=now,
+    )
+    try:
+        with transaction.atomic():
+            cook.save(force_insert=True)
+            _insert(cook=cook, pieces=pieces)
+            knock()
+    except IntegrityError:
+        earlier = _earlier(collection=collection, key=idempotency_key, digest=digest)
+        if earlier is None:
+            raise
+        return Begun(cook=earlier, created=False)
+    return Begun(cook=cook, created=True)
+
+
+@in_one_transaction
+def extend(*, cook_id: int, pieces: int, now: datetime) -> Cook:
+    """Have a cook make more: `pieces` in all, so that asking again changes nothing. One that had finished goes on.
+
+    Raises:
+        CookRefusedError: it was stopped, or has more pieces already.
+        ProblemsError: there cannot be as many.
+    """
+    cook = Cook.objects.select_for_update(no_key=True).get(pk=cook_id)
+    if cook.status in (CookStatus.STOPPING, CookStatus.STOPPED):
+        raise CookRefusedError("extended", cook.status)
+    if pieces < cook.wanted:
+        raise ProblemsError([Problem("pieces", f"the cook has {cook.wanted:,} pieces already: ask for more")])
+    if pieces == cook.wanted:
+        return cook
+    _check_number(pieces)
+    taken = set(cook.pieces.exclude(trait_hash="").values_list("trait_hash", flat=True))
+    more = deal(collection=cook.collection, first=cook.wanted, count=pieces - cook.wanted, taken=taken)
+    check_pieces(collection=cook.collection, pieces=more, now=now)
+    _insert(cook=cook, pieces=more)
+    cook.wanted = pieces
+    cook.quote_usd = quotes.of_version(cook.version).total(pieces=pieces)
+    if cook.status == CookStatus.FINISHED:
+        cook.status, cook.finished_at = CookStatus.RUNNING, None
+    if cook.status == CookStatus.RUNNING:
+        cook.due_at = now
+    cook.save(update_fields=["wanted", "quote_usd", "status", "finished_at", "due_at"])
+    knock()
+    return cook
+
+
+def check_pieces(*, collection: Collection, pieces: Sequence[Piece], now: datetime) -> None:
+    """Try the inputs of pieces: of each item of a list, of the first ones of a trait tree.
+
+    Raises:
+        ProblemsError: they do not fit the spell. Each problem names its piece.
+        ToolDisabledError, NotPublishedError: the version cannot be cast at present.
+    """
+    engine.check_castable(collection.version)
+    recipe = _recipe(collection)
+    problems: list[Problem] = []
+    for piece in pieces if collection.items is not None else pieces[:CHECKED_PIECES]:
+        place = join_path("pieces", piece.index)
+        try:
+            inputs = recipe.inputs_of(piece)
+            check_references(inputs, collection.owner, now)
+            engine.complete_inputs(version=collection.version, inputs=inputs)
+        except ExpressionError as error:
+            problems.append(Problem(f"{place}.{error.path}", str(error)))
+        except InvalidInputsError as error:
+            problems += [Problem(f"{place}.{each.path}", each.message) for each in error.problems]
+        if len(problems) >= MAX_PROBLEMS:
+            break
+    if problems:
+        raise ProblemsError(problems[:MAX_PROBLEMS])
+
+
+def _recipe(collection: Collection) -> Recipe:
+    try:
+        return Recipe.of(collection)
+    except ExpressionError as error:
+        raise ProblemsError([Problem(error.path, str(error))]) from error
+
+
+def _check_number(pieces: int) -> None:
+    if not 1 <= pieces <= MAX_PIECES:
+        raise ProblemsError([Problem("pieces", f"must be from 1 to {MAX_PIECES:,}")])
+
+
+def _insert(*, cook: Cook, pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        piece.cook = cook
+    Piece.objects.bulk_create(pieces, batch_size=ROWS_AT_ONCE)
+
+
+def _said(wish: Wish) -> dict[str, object]:
+    budget = None if wish.budget_usd is None else f"{wish.budget_usd.normalize():f}"
+    return {
+        "pieces": wish.pieces,
+        "max_parallel": wish.max_parallel,
+        "budget_usd": budget,
+        "on_failure": str(wish.on_failure),
+        "max_attempts": wish.max_attempts,
+        "failures_to_stop": wish.failures_to_stop,
+    }
+
+
+def _earlier(*, collection: Collection, key: str | None, digest: str) -> Cook | None:
+    if key is None:
+        return None
+    earlier = Cook.objects.filter(initiator=collection.owner_id, idempotency_key=key).first()
+    if earlier is not None and earlier.request_digest != digest:
+        raise IdempotencyKeyReusedError(f"The idempotency key {key} was used for another request.")
+    return earlier

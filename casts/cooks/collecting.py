@@ -1,0 +1,162 @@
+"""The making of a collection: all that its pieces are made of, checked before anything is written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from casts.casting import version_of_spell, version_of_tool
+from casts.engine import IdempotencyKeyReusedError
+from casts.models import Collection
+from casts.models.collection import MAX_NAME_CHARACTERS
+from spells.expressions import ExpressionError
+from spells.models import SpellVersion
+from spells.problems import MAX_PROBLEMS, Problem, ProblemsError
+from spells.schemas import MAX_INTEGER, check_json
+
+from .beginning import MAX_PIECES
+from .digests import digest_of
+from .recipes import Recipe
+from .traits import TraitTreeError, read_tree, tree_document
+
+MAX_DESCRIPTION_CHARACTERS = 10_000
+# Of the whole list, as JSON.
+MAX_ITEMS_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a collection is to be. `spell` is a slug, or a slug and a number like `portrait@3`; or else `tool` is one.
+
+    Either `trait_tree` or `items` is given. `inputs` are JSON with expressions; without any, each item is the inputs.
+    `target_supply` is how many pieces there are to be; None: each item of the list, or one hundred.
+    """
+
+    name: str
+    description: str = ""
+    spell: str = ""
+    tool: str = ""
+    inputs: Mapping[str, Any]
+    trait_tree: Any = None
+    items: Sequence[Any] | None = None
+    seed: int = 0
+    target_supply: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A collection, and whether it is new: a repeated request gets the first one's."""
+
+    collection: Collection
+    created: bool
+
+
+def keep(*, plan: Plan, owner: User, now: datetime, idempotency_key: str | None = None) -> Kept:
+    """Make a collection of `owner`, or return the one that the same request made before.
+
+    Raises:
+        ProblemsError: something in it is to be mended; nothing was written.
+        NotPublishedError, ToolDisabledError, Tool.DoesNotExist: there is nothing to cast.
+        IdempotencyKeyReusedError: the key belongs to another request.
+    """
+    digest = digest_of(**_said(plan))
+    earlier = _earlier(owner=owner, key=idempotency_key, digest=digest)
+    if earlier is not None:
+        return Kept(collection=earlier, created=False)
+    try:
+        with transaction.atomic():
+            collection = collection_of(plan=plan, owner=owner, now=now)
+            collection.idempotency_key, collection.request_digest = idempotency_key, digest
+            collection.save(force_insert=True)
+    except IntegrityError:
+        earlier = _earlier(owner=owner, key=idempotency_key, digest=digest)
+        if earlier is None:
+            raise
+        return Kept(collection=earlier, created=False)
+    return Kept(collection=collection, created=True)
+
+
+def collection_of(*, plan: Plan, owner: User, now: datetime) -> Collection:
+    """Return the unsaved collection of a plan. Raises as `keep` does."""
+    problems = list(_problems(plan))
+    if problems:
+        raise ProblemsError(problems[:MAX_PROBLEMS])
+    version = _version(plan, owner=owner, now=now)
+    tree = None
+    if plan.items is None:
+        try:
+            tree = tree_document(read_tree(plan.trait_tree))
+        except TraitTreeError as error:
+            raise TraitTreeError([Problem(_below("trait_tree", each.path), each.message) for each in error.problems]) from error
+    try:
+        Recipe(inputs=plan.inputs, seed=plan.seed)
+    except ExpressionError as error:
+        raise ProblemsError([Problem(error.path, str(error))]) from error
+    supply = plan.target_supply if plan.target_supply is not None else len(plan.items) if plan.items is not None else 100
+    return Collection(
+        owner=owner,
+        name=plan.name.strip(),
+        description=plan.description,
+        version=version,
+        inputs=dict(plan.inputs),
+        trait_tree=tree,
+        items=None if plan.items is None else list(plan.items),
+        seed=plan.seed,
+        target_supply=supply,
+        created_at=now,
+    )
+
+
+def _problems(plan: Plan) -> Iterator[Problem]:
+    name = plan.name.strip()
+    if not name or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
+        yield Problem("name", f"is one line of 1 to {MAX_NAME_CHARACTERS} characters")
+    if len(plan.description) > MAX_DESCRIPTION_CHARACTERS or "\0" in plan.description:
+        yield Problem("description", f"is text of at most {MAX_DESCRIPTION_CHARACTERS:,} characters")
+    if bool(plan.spell) == bool(plan.tool):
+        yield Problem("spell", "either `spell` or `tool` says what is cast")
+    if (plan.trait_tree is None) == (plan.items is None):
+        yield Problem("trait_tree", "either `trait_tree` or `items` says what pieces differ in")
+    if not 0 <= plan.seed <= MAX_INTEGER:
+        yield Problem("seed", f"is from 0 to {MAX_INTEGER}")
+    if plan.target_supply is not None and not 1 <= plan.target_supply <= MAX_PIECES:
+        yield Problem("target_supply", f"is from 1 to {MAX_PIECES:,}")
+    yield from check_json(plan.inputs, path="inputs")
+    if plan.items is not None:
+        if not 1 <= len(plan.items) <= MAX_PIECES:
+            yield Problem("items", f"has from 1 to {MAX_PIECES:,} items")
+        yield from check_json(list(plan.items), path="items", max_bytes=MAX_ITEMS_BYTES)
+
+
+def _below(path: str, rest: str) -> str:
+    return f"{path}.{rest}" if rest and not rest.startswith("[") else f"{path}{rest}"
+
+
+def _version(plan: Plan, *, owner: User, now: datetime) -> SpellVersion:
+    return version_of_tool(plan.tool, now) if plan.tool else version_of_spell(plan.spell, owner)
+
+
+def _said(plan: Plan) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "description": plan.description,
+        "spell": plan.spell,
+        "tool": plan.tool,
+        "inputs": dict(plan.inputs),
+        "trait_tree": plan.trait_tree,
+        "items": None if plan.items is None else list(plan.items),
+        "seed": plan.seed,
+        "target_supply": plan.target_supply,
+    }
+
+
+def _earlier(*, owner: User, key: str | None, digest: str) -> Collection | None:
+    if key is None:
+        return None
+    earlier = Collection.objects.filter(owner=owner, idempotency_key=key).first()
+    if earlier is not None and earlier.request_digest != digest:
+        raise IdempotencyKeyReusedError(f"The idempotency key {key} was used for another request.")
+    return earlier

@@ -1,0 +1,71 @@
+"""Which traits, or which item, each piece gets: the same for ever, and the same for no two pieces of a cook."""
+
+from collections.abc import Container, Iterable, Iterator
+
+from casts.models import Collection, Piece
+from spells.problems import Problem, ProblemsError
+
+from .drawing import Draw, DrawError, capacity, check_supply, draw, draw_distinct
+from .traits import TraitTree, read_tree
+
+# How many further draws of a piece are looked at for other traits than it has.
+MAX_REDRAWS = 200
+
+
+class SupplyError(ProblemsError):
+    """The collection cannot supply as many pieces as were asked for."""
+
+    def __init__(self, message: str) -> None:
+        """Take what is wrong, and what to do."""
+        super().__init__([Problem("pieces", message)])
+
+
+def supply_of(collection: Collection) -> int | None:
+    """Return how many pieces there can be at most; None for more than anybody asks for."""
+    return len(collection.items) if collection.items is not None else capacity(read_tree(collection.trait_tree))
+
+
+def deal(*, collection: Collection, first: int, count: int, taken: Iterable[str] = ()) -> list[Piece]:
+    """Return `count` unsaved pieces from index `first` on, without a cook. `taken` are the hashes of those that are there.
+
+    Raises SupplyError when there cannot be as many.
+    """
+    if collection.items is not None:
+        if first + count > len(collection.items):
+            raise SupplyError(f"The list has {len(collection.items):,} items, and {first + count:,} pieces are asked for.")
+        return [Piece(index=index, item=collection.items[index]) for index in range(first, first + count)]
+    tree = read_tree(collection.trait_tree)
+    try:
+        check_supply(tree, pieces=first + count)
+        return list(_drawn(tree=tree, seed=collection.seed, first=first, count=count, taken=set(taken)))
+    except DrawError as error:
+        raise SupplyError(str(error)) from error
+
+
+def _drawn(*, tree: TraitTree, seed: int, first: int, count: int, taken: set[str]) -> Iterator[Piece]:
+    for index in range(first, first + count):
+        drawn = draw_distinct(tree, seed=seed, index=index, taken=taken)
+        taken.add(drawn.hash)
+        piece = Piece(index=index)
+        _put(drawn, piece)
+        yield piece
+
+
+def redraw(piece: Piece, *, tree: TraitTree, seed: int, taken: Container[str]) -> None:
+    """Give a piece the next draw of its index that no piece has, in place. `taken` are the hashes of all, its own among them.
+
+    Raises SupplyError when none of its next draws is free.
+    """
+    try:
+        for number in range(piece.redraw + 1, piece.redraw + 1 + MAX_REDRAWS):
+            drawn = draw(tree, seed=seed, index=piece.index, redraw=number)
+            if drawn.hash not in taken:
+                _put(drawn, piece)
+                return
+    except DrawError as error:
+        raise SupplyError(str(error)) from error
+    raise SupplyError(f"{MAX_REDRAWS} draws for piece {piece.index} gave only traits that pieces have already.")
+
+
+def _put(drawn: Draw, piece: Piece) -> None:
+    piece.traits, piece.prompts, piece.trait_hash, piece.redraw = drawn.traits, drawn.prompts, drawn.hash, drawn.redraw
