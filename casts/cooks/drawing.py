@@ -37,8 +37,8 @@ class _TooMuchWork(Exception):
 class Draw:
     """The traits of one piece.
 
-    `traits` maps the names of its categories to values, `prompts` those of all categories to what expressions read:
-    an empty text where the piece lacks the category. `redraw` is the number under which it was drawn.
+    `traits` maps the names of its categories to values, `prompts` those of all categories to their prompts: an empty
+    text where the piece lacks the category. `redraw` is the number under which it was drawn.
     """
 
     traits: dict[str, str]

@@ -27,7 +27,7 @@ class TraitTreeError(ProblemsError):
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """One value of a category. `prompt` is what expressions read; `weight` is its rarity, in millionths."""
+    """One value of a category. `prompt` is what models are told of it; `weight` is its rarity, in millionths."""
 
     value: str
     prompt: str

@@ -31,6 +31,16 @@ def test_the_numbers_of_a_key_are_those_that_the_docs_say() -> None:
     assert [numbers.below(2**64), numbers.below(1000)] == [first, second % 1000]
 
 
+def test_pieces_are_drawn_as_the_docs_say() -> None:
+    weights = {"a": 3, "b": 0.5, "c": 1}
+    tree = tree_of(category("Hat", **weights))
+    for index in range(50):
+        key = hashlib.sha256(f"grimoire draw 1\n5\n{index}\n2\nHat".encode()).digest()
+        left = int.from_bytes(hashlib.sha256(key + bytes(8)).digest()[:8], "big") % 4_500_000  # the first number is nearly always usable
+        hat = "a" if left < 3_000_000 else "b" if left < 3_500_000 else "c"
+        assert draw(tree, seed=5, index=index, redraw=2).traits == {"Hat": hat}
+
+
 def test_a_number_that_would_favour_the_low_ones_is_passed_over() -> None:
     bound = 2**63 + 1  # nearly half of all numbers are beyond its last multiple
     every = Numbers("key")
