@@ -22,8 +22,9 @@ LEASE_SECONDS = 30.0
 # thousand claims a second of this one cast, seven weeks' worth.
 EPOCH_STRIDE = 2**32
 
-# A suspect (see `shares`) is given up once it has taken so many holders along.
-MAX_LOST_CLAIMS = 3
+# A suspect (see `shares`) is given up once it has taken so many holders along: two beside a whole set, the rest alone. One
+# that is killed in the single look of an innocent cast happens where workers are killed every few seconds; three do not.
+MAX_LOST_CLAIMS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from casts import engine
 from casts.clock import database_now
+from casts.conductor.due import claim_due
 from casts.engine import Aborted, Release, Report, Via, changes
 from casts.engine.claims import lock, ring_all
 from casts.engine.retrying import LostUpdateError
@@ -85,6 +86,22 @@ def test_a_cast_whose_holders_vanished_twice_is_claimed_as_a_suspect_only(starte
     engine.release(releases=[Release(claim=suspect, due_at=database_now())])
     (cleared,) = engine.claim(limit=1)
     assert cleared.lost == 0
+
+
+def test_a_cast_that_takes_worker_after_worker_along_is_looked_at_alone_and_given_up_at_last(started, clock):
+    for lost in range(engine.MAX_LOST_CLAIMS):
+        neighbour = cast({"key": "one"}, slug=f"neighbour-{lost}")
+        claimed = claim_due(limit=50, lease_seconds=30.0)
+        assert {claim.cast_id: claim.lost for claim in claimed} == (
+            {started.pk: lost} if lost >= 2 else {started.pk: lost, neighbour.pk: 0}
+        )
+        Cast.objects.filter(pk=neighbour.pk).delete()
+        clock.advance(seconds=31)  # its holder vanished
+    neighbour = cast({"key": "one"}, slug="neighbour")
+    assert [claim.cast_id for claim in claim_due(limit=50, lease_seconds=30.0)] == [neighbour.pk]
+    started.refresh_from_db()
+    assert (started.status, started.error["code"]) == ("failed", "engine_error")
+    assert started.error["message"] == "Looking at this cast ended 5 workers, one after the other."
 
 
 # Ring and release
