@@ -64,7 +64,7 @@ def begin(*, collection: Collection, wish: Wish, now: datetime, idempotency_key:
     if earlier is not None:
         return Begun(cook=earlier, created=False)
     wanted = wish.pieces if wish.pieces is not None else collection.target_supply
-    _check_number(wanted)
+    check_number(wanted)
     pieces = deal(collection=collection, first=0, count=wanted)
     check_pieces(collection=collection, pieces=pieces, now=now)
     cook = Cook(
@@ -111,7 +111,7 @@ def extend(*, cook_id: int, pieces: int, now: datetime) -> Cook:
         raise ProblemsError([Problem("pieces", f"the cook has {cook.wanted:,} pieces already: ask for more")])
     if pieces == cook.wanted:
         return cook
-    _check_number(pieces)
+    check_number(pieces)
     taken = set(cook.pieces.exclude(trait_hash="").values_list("trait_hash", flat=True))
     more = deal(collection=cook.collection, first=cook.wanted, count=pieces - cook.wanted, taken=taken)
     check_pieces(collection=cook.collection, pieces=more, now=now)
@@ -160,7 +160,8 @@ def _recipe(collection: Collection) -> Recipe:
         raise ProblemsError([Problem(error.path, str(error))]) from error
 
 
-def _check_number(pieces: int) -> None:
+def check_number(pieces: int) -> None:
+    """Raise ProblemsError when a cook cannot have so many pieces, whatever it is of."""
     if not 1 <= pieces <= MAX_PIECES:
         raise ProblemsError([Problem("pieces", f"must be from 1 to {MAX_PIECES:,}")])
 

@@ -84,7 +84,7 @@ def collection_of(*, plan: Plan, owner: User, now: datetime) -> Collection:
     problems = list(_problems(plan))
     if problems:
         raise ProblemsError(problems[:MAX_PROBLEMS])
-    version = _version(plan, owner=owner, now=now)
+    version = version_of(plan, owner=owner, now=now)
     tree = None
     if plan.items is None:
         try:
@@ -135,7 +135,8 @@ def _below(path: str, rest: str) -> str:
     return f"{path}.{rest}" if rest and not rest.startswith("[") else f"{path}{rest}"
 
 
-def _version(plan: Plan, *, owner: User, now: datetime) -> SpellVersion:
+def version_of(plan: Plan, *, owner: User, now: datetime) -> SpellVersion:
+    """Return the version that a plan casts. Raises as `keep` does."""
     return version_of_tool(plan.tool, now) if plan.tool else version_of_spell(plan.spell, owner)
 
 

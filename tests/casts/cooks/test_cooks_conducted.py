@@ -1,0 +1,86 @@
+"""Cooks beside real conductors, and many who look at once."""
+
+from collections import Counter
+
+import pytest
+from django.db import connection
+
+from casts.clock import database_now
+from casts.cooks import scheduling, verbs
+from casts.cooks.beginning import Wish, begin
+from casts.cooks.collecting import Plan, keep
+from casts.models import Cast, Cook, CookStatus, Piece, PieceAttempt, PieceStatus
+from generations.tools import registry
+from tests.casts import adapters
+from tests.casts.scenes import tool, user, version
+from tests.casts.test_api_parallel import at_once
+from tests.casts.test_conductor import conduct, conducting, wait_for
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+
+
+@pytest.fixture(autouse=True)
+def gate(monkeypatch):
+    for each in adapters.ALL:
+        monkeypatch.setitem(registry.BUILT_IN, each.key, f"{each.__module__}:{each.__name__}")
+    registry.forget()
+    yield adapters.reset()
+    registry.forget()
+
+
+def cook(items: int, *, name: str = "ada", **wish) -> Cook:
+    step = {"key": "one", "tool": tool(adapters.AsyncEcho.key), "params": {"n": "{{ inputs.n | default(0) }}"}}
+    slug = f"numbers-of-{name}"
+    version(step, inputs={"n": {"type": "integer"}}, outputs={"n": "{{ steps.one.echo.n }}"}, slug=slug)
+    plan = Plan(name=name, spell=slug, inputs={"n": "{{ item }}"}, items=list(range(items)))
+    owner = user()
+    collection = keep(plan=plan, owner=owner, now=database_now()).collection
+    return begin(collection=collection, wish=Wish(**wish), now=database_now()).cook
+
+
+def has_ended(row: Cook) -> bool:
+    row.refresh_from_db()
+    return row.status == CookStatus.FINISHED
+
+
+def test_a_conductor_sees_a_cook_through_and_each_piece_has_what_is_its_own():
+    row = cook(30, max_parallel=5)
+    conduct()
+    assert has_ended(row)
+    assert Counter(row.pieces.values_list("status", flat=True)) == {PieceStatus.MADE: 30}
+    made = Cast.objects.filter(piece_attempt__cook=row).order_by("piece_attempt__piece__index")
+    assert [cast.outputs["n"] for cast in made] == list(range(30))
+
+
+def test_two_conductors_make_each_piece_once():
+    row = cook(40, max_parallel=8)
+    with conducting(), conducting():
+        wait_for(lambda: has_ended(row), what="the end of the cook")
+    assert (Cast.objects.count(), PieceAttempt.objects.count()) == (40, 40)
+
+
+def test_of_many_who_look_at_once_each_piece_is_cast_by_one():
+    row = cook(40, max_parallel=40)
+    at_once(lambda _: scheduling.tend(cook_id=row.pk), crowd=8)
+    assert PieceAttempt.objects.count() == Cast.objects.count() == 40
+    assert PieceAttempt.objects.values("piece").distinct().count() == 40
+
+
+def test_a_look_that_is_broken_off_leaves_nothing_half_done(monkeypatch):
+    row = cook(10, max_parallel=4)
+    monkeypatch.setattr(scheduling, "_conclude", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        scheduling.tend(cook_id=row.pk)
+    assert (Cast.objects.count(), PieceAttempt.objects.count()) == (0, 0)
+    assert set(Piece.objects.values_list("status", flat=True)) == {PieceStatus.PENDING}
+
+
+def test_a_cook_that_is_stopped_while_it_is_conducted_ends():
+    row = cook(500, max_parallel=10)
+    with conducting():
+        wait_for(lambda: row.pieces.filter(status=PieceStatus.MADE).count() > 10, what="some pieces")
+        verbs.stop(cook_id=row.pk, now=database_now())
+        wait_for(lambda: Cook.objects.get(pk=row.pk).status == CookStatus.STOPPED, what="the end of a stopped cook")
+    assert not PieceAttempt.objects.filter(status="live").exists()
+    assert not Cast.objects.live().exists()
+    connection.close()
