@@ -85,7 +85,7 @@ examples:
         except ProblemsError as error:
             raise CommandError("\n".join(["It cannot be cooked:", *(f"  {problem}" for problem in error.problems)])) from error
         except Tool.DoesNotExist as error:
-            raise CommandError("There is no such tool. `manage.py tools` lists them.") from error
+            raise CommandError("There is no such tool. `manage.py sync_tools` writes those that Grimoire knows.") from error
         except (CookRefusedError, NotPublishedError, ToolDisabledError) as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:
