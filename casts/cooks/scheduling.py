@@ -183,7 +183,8 @@ def _fill(look: _Look) -> None:
     owner = collection.owner
     recipe = Recipe.of(collection)
     funds = Funds(cook=cook, live=len(look.live))
-    for piece in _in_turn(cook, limit=min(room, BATCH)):
+    pieces = _in_turn(cook, limit=min(room, BATCH))
+    for piece in pieces:
         if not funds.admit_another():
             if not look.live:
                 look.pause(funds.told())
@@ -201,7 +202,8 @@ def _fill(look: _Look) -> None:
             look.live.append(attempt)
             look.changed[piece.pk] = piece
             funds.reserve_one()
-    look.may_be_more = cook.status == CookStatus.RUNNING and room > BATCH
+    else:
+        look.may_be_more = len(pieces) == BATCH < room
     _write_started(look)
 
 

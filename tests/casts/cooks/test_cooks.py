@@ -110,6 +110,15 @@ def test_a_cook_casts_each_of_its_pieces_once_and_never_more_at_a_time_than_it_m
     assert (row.due_at, len(seen), Cast.objects.count()) == (None, 6, 6)
 
 
+def test_a_cook_with_room_for_more_than_it_has_left_is_not_looked_at_again_and_again(clock):
+    row = look(cook(30, max_parallel=100))
+    assert (len(live(row)), row.due_at <= clock.now()) == (scheduling.BATCH, True), "the next look comes at once"
+    for _ in range(2):
+        row = look(row)
+        assert len(live(row)) == 30
+        assert row.due_at > clock.now()
+
+
 def test_its_casts_are_a_batch_of_its_owner_with_the_traits_of_their_pieces_put_in():
     row = look(cook(1))
     (attempt,) = PieceAttempt.objects.select_related("cast__wakeup", "piece")
