@@ -126,12 +126,15 @@ class Memory:
 
 
 @contextmanager
-def house(*, database_url: str = "", template: str = "") -> Iterator[House]:
-    """Yield a house of its own; with a `database_url`, in a new database of that server; with a `template`, in a copy of that one."""
+def house(*, database_url: str = "", template: str = "", options: Mapping[str, str] | None = None) -> Iterator[House]:
+    """Yield a house of its own, with these `options` of its server.
+
+    With a `database_url`, in a new database of that server; with a `template`, in a copy of that one.
+    """
     folder = temporary_folder("grimoire-benchmark-")
     try:
         if not database_url:
-            with PostgresServer(fsync=True) as server, house(database_url=server.url()) as built:
+            with PostgresServer(fsync=True, **(options or {})) as server, house(database_url=server.url()) as built:
                 yield built
             return
         with own_database(database_url, name=f"benchmark_{os.getpid()}_{time.monotonic_ns()}", template=template or "template0") as url:
