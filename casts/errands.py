@@ -22,7 +22,6 @@ LONGEST_WAIT_SECONDS = 300.0
 
 MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation, Cook, Notification, AlertMail, AlertWatch)
 
-_DUE = "SELECT 1 FROM {} WHERE due_at <= (SELECT grimoire_now())"
 _COLUMNS = {"id": "bigint", "attempts": "bigint"}
 
 
@@ -58,21 +57,19 @@ def _claim(model: type[models.Model], *, limit: int, lease_seconds: float) -> li
     return sorted((Errand(id=id_, attempts=attempts) for id_, attempts in rows), key=lambda errand: errand.id)
 
 
-def due(kinds: Sequence[type[models.Model]]) -> list[type[models.Model]]:
-    """Return those of these models of which an errand is due. One query that reads only."""
-    asked = (f"SELECT {number} WHERE EXISTS ({_DUE.format(each._meta.db_table)})" for number, each in enumerate(kinds))
-    return [kinds[number] for (number,) in sql.fetch(" UNION ALL ".join(asked), {})] if kinds else []
+def due(kinds: Sequence[type[models.Model]], *, within_seconds: float = 0.0) -> list[type[models.Model]]:
+    """Return those of these models of which an errand is due, or will be within so many seconds. One query that reads only."""
+    asked = (f"SELECT {number} WHERE EXISTS ({_due(each)})" for number, each in enumerate(kinds))
+    return [kinds[number] for (number,) in sql.fetch(" UNION ALL ".join(asked), {"within": within_seconds})] if kinds else []
 
 
 def is_any_due(*kinds: type[models.Model], within_seconds: float = 0.0) -> bool:
     """Tell whether an errand, of these models or of any, is due or will be within so many seconds. Reads only."""
-    return any(
-        sql.fetch(
-            f"SELECT 1 FROM {model._meta.db_table} WHERE due_at <= (SELECT {sql.now_plus('within')}) LIMIT 1",  # noqa: S608 - as above
-            {"within": within_seconds},
-        )
-        for model in kinds or MODELS
-    )
+    return bool(due(kinds or MODELS, within_seconds=within_seconds))
+
+
+def _due(model: type[models.Model]) -> str:
+    return f"SELECT 1 FROM {model._meta.db_table} WHERE due_at <= (SELECT {sql.now_plus('within')})"  # noqa: S608 - as above
 
 
 def renew(model: type[models.Model], errands: Sequence[Errand], *, lease_seconds: float = LEASE_SECONDS) -> None:

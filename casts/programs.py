@@ -20,6 +20,8 @@ from casts.supervisor import Program
 from generations.tools.http_client import certificates
 
 CANARY_SECONDS = 30.0
+POLL_SETTING = "GRIMOIRE_CLUSTER_POLL_SECONDS"
+RELAXED_POLL_SECONDS = "1"
 # Forks of the cluster and threads of the conductors have connections of their own; a pool is for the web alone.
 WITHOUT_POOL = {"GRIMOIRE_DATABASE_POOL": "false"}
 # Whoever starts these programs has had the same settings checked, and would hear of them once more from each.
@@ -87,14 +89,18 @@ def web(*, site: Site, environment: Mapping[str, str]) -> Program:
     )
 
 
-def cluster(*, workers: int, environment: Mapping[str, str]) -> Program:
-    """Return django-q2's cluster. One with a single worker may be busy with one task for as long as tasks may take."""
+def cluster(*, workers: int, conductors: int, environment: Mapping[str, str]) -> Program:
+    """Return django-q2's cluster. One with a single worker may be busy with one task for as long as tasks may take.
+
+    Beside `conductors` nobody waits for what is in its queue, and it looks there once a second.
+    """
+    pace = {POLL_SETTING: RELAXED_POLL_SECONDS} if conductors and POLL_SETTING not in os.environ else {}
     return Program(
         name="cluster",
         command=[*manage_py(), "qcluster", UNCHECKED],
         probe=ClusterProbe,
         silence_seconds=120 if workers > 1 else settings.Q_CLUSTER["timeout"] + 60,
-        environment={**environment, **WITHOUT_POOL, "GRIMOIRE_CLUSTER_WORKERS": str(workers)},
+        environment={**pace, **environment, **WITHOUT_POOL, "GRIMOIRE_CLUSTER_WORKERS": str(workers)},
     )
 
 
@@ -194,6 +200,6 @@ def whole_site(*, site: Site, workers: int, conductors: int, environment: Mappin
     """Return all programs of one machine."""
     return [
         web(site=site, environment=environment),
-        cluster(workers=workers, environment=environment),
+        cluster(workers=workers, conductors=conductors, environment=environment),
         *(conductor(number=number, environment=environment) for number in range(1, conductors + 1)),
     ]

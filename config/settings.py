@@ -239,7 +239,7 @@ Q_CLUSTER: dict[str, Any] = {
     "workers": _workers,
     "bulk": 8,
     "queue_limit": 2 * _workers,
-    "poll": 0.05,
+    "poll": env.float("GRIMOIRE_CLUSTER_POLL_SECONDS", default=0.05, validate=validate.Range(min=0.01, max=10)),
     "timeout": 600,
     "retry": 900,
     "max_attempts": 1,

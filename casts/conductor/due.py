@@ -14,14 +14,17 @@ def claim_due(*, limit: int, lease_seconds: float) -> list[Claim]:
 
     A suspect is looked at alone: if that takes this process down too, nobody else comes under suspicion by it.
     """
-    engine.tend_gates()
-    for suspect in engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True):
+    due = engine.look()
+    if due.gates:
+        engine.tend_gates()
+    for suspect in engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True) if due.suspects else ():
         if suspect.lost < engine.MAX_LOST_CLAIMS:
             return [suspect]
         told = {"cast_id": str(suspect.cast_id)}
         logger.error("Cast %s took %d workers along and is given up", suspect.cast_id, suspect.lost, extra=told)
         engine.give_up(claim=suspect, message=f"Looking at this cast ended {suspect.lost} workers, one after the other.")
-    return engine.claim(limit=limit, lease_seconds=lease_seconds)
+    # a ring at a gate makes casts due
+    return engine.claim(limit=limit, lease_seconds=lease_seconds) if due.casts or due.gates else []
 
 
 def is_any_due(*, within_seconds: float = 0.0) -> bool:

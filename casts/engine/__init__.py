@@ -5,7 +5,21 @@ It knows no tool and no HTTP. Who may write what, and in which order, is the pro
 
 from .advance import Advanced, advance, settle, settle_in_time
 from .breakers import close_breaker, learn_from_asking, open_breaker
-from .claims import LEASE_SECONDS, MAX_LOST_CLAIMS, Claim, Release, bells, claim, hand_back, is_any_due, latest_claims, release, renew, ring
+from .claims import (
+    LEASE_SECONDS,
+    MAX_LOST_CLAIMS,
+    Claim,
+    Release,
+    bells,
+    claim,
+    hand_back,
+    is_any_due,
+    latest_claims,
+    look,
+    release,
+    renew,
+    ring,
+)
 from .giveup import give_up
 from .late import receive, receive_all, take_late
 from .queues import ring as ring_gates
@@ -69,6 +83,7 @@ __all__ = [
     "keep_reported",
     "latest_claims",
     "learn_from_asking",
+    "look",
     "open_breaker",
     "pause",
     "reap",

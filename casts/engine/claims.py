@@ -7,6 +7,7 @@ Each function here is one statement over a set. Together they are the protocol o
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -58,6 +59,29 @@ def claim(*, limit: int, lease_seconds: float = LEASE_SECONDS, suspects: bool = 
     if limit <= 0 or (connection.vendor == "sqlite" and not is_any_due(suspects=suspects)):
         return []  # on SQLite a look must not take the write lock each time
     return _claim(limit=limit, lease_seconds=lease_seconds, suspects=suspects)
+
+
+class Due(NamedTuple):
+    """What waits for somebody just now: casts, casts under suspicion, and gates at which to ring."""
+
+    casts: bool
+    suspects: bool
+    gates: bool
+
+
+def look() -> Due:
+    """Tell what is due. One query that reads only: most looks find nothing."""
+    [(casts, suspects, gates)] = sql.fetch(
+        f"""
+        WITH clock AS MATERIALIZED (SELECT grimoire_now() AS at)
+        SELECT
+            EXISTS (SELECT 1 FROM casts_wakeup WHERE {shares.DUE} AND NOT ({shares.SUSPICION})),
+            EXISTS (SELECT 1 FROM casts_wakeup WHERE {shares.DUE} AND {shares.SUSPICION}),
+            EXISTS (SELECT 1 FROM casts_gate WHERE ring_at <= (SELECT at FROM clock))
+        """,
+        {},
+    )
+    return Due(casts=bool(casts), suspects=bool(suspects), gates=bool(gates))
 
 
 def is_any_due(*, within_seconds: float = 0.0, suspects: bool = False) -> bool:

@@ -19,7 +19,8 @@ KEEPS_A_PLACE_FROM = 10
 
 # A cast whose holders vanished twice in a row, before their first look at it was done, may be what made them vanish.
 SUSPICION = "claimed_until IS NOT NULL AND lost >= 1"
-_DUE = "due_at <= (SELECT at FROM clock) AND (claimed_until IS NULL OR claimed_until <= (SELECT at FROM clock))"
+# by a table `clock`
+DUE = "due_at <= (SELECT at FROM clock) AND (claimed_until IS NULL OR claimed_until <= (SELECT at FROM clock))"
 _LOCKED = "FOR UPDATE SKIP LOCKED"
 
 
@@ -27,7 +28,7 @@ def suspects() -> str:
     """Return SQL for a table `due` of the suspects that are due, locked. It asks for `clock` and the parameter `limit`."""
     return f"""
         due AS MATERIALIZED (
-            SELECT cast_id FROM casts_wakeup WHERE {_DUE} AND {SUSPICION}
+            SELECT cast_id FROM casts_wakeup WHERE {DUE} AND {SUSPICION}
             ORDER BY due_at LIMIT %(limit)s {sql.on_postgresql(_LOCKED)}
         )"""
 
@@ -40,7 +41,7 @@ def unsuspected() -> str:
         candidate AS (
             SELECT * FROM (
                 SELECT cast_id, priority, initiator_id, due_at FROM casts_wakeup
-                WHERE {_DUE} AND NOT ({SUSPICION}) ORDER BY due_at LIMIT 4 * %(limit)s
+                WHERE {DUE} AND NOT ({SUSPICION}) ORDER BY due_at LIMIT 4 * %(limit)s
             ) AS oldest
             UNION
             SELECT head.cast_id, head.priority, head.initiator_id, head.due_at
@@ -100,7 +101,7 @@ def _heads() -> str:
         FROM casts_wakeup AS own
         WHERE (own.priority, own.initiator_id) >= (queue.priority, queue.initiator_id)
           AND (own.priority, own.initiator_id, own.due_at) <= (queue.priority, queue.initiator_id, (SELECT at FROM clock))
-          AND {_DUE} AND NOT ({SUSPICION})
+          AND {DUE} AND NOT ({SUSPICION})
         ORDER BY own.priority, own.initiator_id, own.due_at LIMIT %(limit)s
         """
     if sql.is_postgresql():
@@ -113,5 +114,5 @@ def _untaken() -> str:
 
     On SQLite there is no other claim meanwhile.
     """
-    locked = f"SELECT 1 FROM casts_wakeup AS wakeup WHERE wakeup.cast_id = chosen.cast_id AND {_DUE} {_LOCKED}"
+    locked = f"SELECT 1 FROM casts_wakeup AS wakeup WHERE wakeup.cast_id = chosen.cast_id AND {DUE} {_LOCKED}"
     return sql.on_postgresql(f"CROSS JOIN LATERAL ({locked}) AS untaken")

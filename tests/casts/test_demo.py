@@ -189,7 +189,7 @@ def test_the_web_process_believes_a_proxy_only_where_there_is_one(settings):
 
 
 def test_forks_and_conductors_get_no_pool_and_a_single_worker_more_patience():
-    cluster, lone = (programs.cluster(workers=workers, environment={"A": "b"}) for workers in (2, 1))
+    cluster, lone = (programs.cluster(workers=workers, conductors=0, environment={"A": "b"}) for workers in (2, 1))
     assert cluster.environment["GRIMOIRE_DATABASE_POOL"] == "false"
     assert cluster.environment["A"] == "b"
     assert lone.silence_seconds > 600 > cluster.silence_seconds

@@ -29,7 +29,7 @@ def test_a_cluster_that_fell_silent_is_killed_and_starts_again(tmp_path: Path, m
     monkeypatch.setattr(programs, "CANARY_SECONDS", 0.5)
     said: list[str] = []
     environment = {"DATABASE_URL": url_of_the_test_database(), "GRIMOIRE_DATA_DIR": str(tmp_path), "DJANGO_SECRET_KEY": settings.SECRET_KEY}
-    cluster = programs.cluster(workers=2, environment=environment)
+    cluster = programs.cluster(workers=2, conductors=0, environment=environment)
     with Supervisor([cluster], folder=settings.BASE_DIR, tell=said.append, logs=tmp_path) as supervisor:
         supervisor.wait_until_ready(seconds=180, is_stopped=lambda: False)
         [child] = supervisor.children
@@ -62,7 +62,7 @@ def test_a_cluster_that_fell_silent_is_killed_and_starts_again(tmp_path: Path, m
 @pytest.mark.django_db(transaction=True)
 def test_the_doctor_notices_a_cluster_with_another_secret_key(tmp_path: Path):
     environment = {"DATABASE_URL": url_of_the_test_database(), "GRIMOIRE_DATA_DIR": str(tmp_path), "DJANGO_SECRET_KEY": "x1y2z" * 20}
-    cluster = programs.cluster(workers=1, environment=environment)
+    cluster = programs.cluster(workers=1, conductors=0, environment=environment)
     with Supervisor([cluster], folder=settings.BASE_DIR, tell=print, logs=tmp_path):
         sent = canary.send(now=database_now())
         wait_for("the canary is thrown away", lambda: canary.is_discarded(sent), seconds=120)
