@@ -13,12 +13,16 @@ from django_filters.rest_framework import (
     FilterSet,
     IsoDateTimeFilter,
     MultipleChoiceFilter,
+    NumberFilter,
     UUIDFilter,
 )
+from drf_spectacular.utils import extend_schema_field
 
-from casts.models import Cast, Notification, NotificationChannel, NotificationKind, NotificationStatus
+from casts.models import Cast, Cook, CookStatus, Notification, NotificationChannel, NotificationKind, NotificationStatus, Piece, PieceStatus
 from casts.progress import ShownStatus
 from spells.text_filter import text_filter
+
+MAX_ROW_ID = 2**63 - 1
 
 
 class UniversalTimeField(IsoDateTimeField):  # type: ignore[misc] # django-filter has no types
@@ -37,6 +41,13 @@ class UniversalTimeFilter(IsoDateTimeFilter):  # type: ignore[misc] # django-fil
     """Compares with a time in ISO 8601."""
 
     field_class = UniversalTimeField
+
+
+def row_filter(*, field_name: str, help_text: str) -> NumberFilter:
+    """Return a filter by the id of a row."""
+    schema = {"type": "integer", "minimum": 1, "maximum": MAX_ROW_ID, "description": help_text}
+    made = NumberFilter(field_name=field_name, min_value=1, max_value=MAX_ROW_ID, decimal_places=0, help_text=help_text)
+    return extend_schema_field(schema)(made)
 
 
 class CastFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
@@ -80,3 +91,25 @@ class NotificationFilter(FilterSet):  # type: ignore[misc] # django-filter has n
     def by_status(self, rows: Any, _name: str, status: str) -> QuerySet[Notification]:
         found: QuerySet[Notification] = rows.in_status(NotificationStatus(status))
         return found
+
+
+class CookFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
+    """Filters of cooks. Several of them must all hold; of several statuses, one must."""
+
+    status = MultipleChoiceFilter(choices=CookStatus.choices, help_text="Those in one of these statuses.")
+    collection = row_filter(field_name="collection_id", help_text="Those of one collection.")
+
+    class Meta:
+        model = Cook
+        fields: list[str] = []
+
+
+class PieceFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
+    """Filters of pieces. Several of them must all hold; of several statuses, one must."""
+
+    status = MultipleChoiceFilter(choices=PieceStatus.choices, help_text="Those in one of these statuses.")
+    cook = row_filter(field_name="cook_id", help_text="Those of one cook.")
+
+    class Meta:
+        model = Piece
+        fields: list[str] = []

@@ -5,6 +5,7 @@ from typing import Any
 from django.urls import URLPattern, path
 
 from casts.callback_views import AdapterCallbackView, CallbackView
+from casts.cook_views import CollectionViewSet, CookViewSet, PieceViewSet
 from casts.notification_views import DeliveryViewSet, MailSettingsView, NotificationViewSet
 from casts.provider_views import ProviderViewSet
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
@@ -13,6 +14,7 @@ from casts.webhook_views import WebhookViewSet
 from spells import urls as _converters  # noqa: F401 - registers the converter of tools' slugs
 
 VERBS = ("cancel", "pause", "resume", "retry", "skip")
+COOK_VERBS = ("pause", "resume", "stop", "extend")
 WEBHOOK_VERBS = ("enable", "disable", "rotate", "test")
 _WEBHOOK: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 
@@ -42,5 +44,15 @@ urlpatterns: list[URLPattern] = [
         path(f"webhooks/<int:pk>/{verb}/", WebhookViewSet.as_view({"post": verb}, detail=True), name=f"webhook-{verb}")
         for verb in WEBHOOK_VERBS
     ),
+    path("collections/", CollectionViewSet.as_view({"get": "list", "post": "create"}), name="collections"),
+    path("collections/preview/", CollectionViewSet.as_view({"post": "preview_draft"}), name="collections-preview"),
+    path("collections/<int:pk>/", CollectionViewSet.as_view({"get": "retrieve"}, detail=True), name="collection"),
+    path("collections/<int:pk>/preview/", CollectionViewSet.as_view({"post": "preview"}, detail=True), name="collection-preview"),
+    path("cooks/", CookViewSet.as_view({"get": "list", "post": "create"}), name="cooks"),
+    path("cooks/<int:pk>/", CookViewSet.as_view({"get": "retrieve"}, detail=True), name="cook"),
+    *(path(f"cooks/<int:pk>/{verb}/", CookViewSet.as_view({"post": verb}, detail=True), name=f"cook-{verb}") for verb in COOK_VERBS),
+    path("pieces/", PieceViewSet.as_view({"get": "list"}), name="pieces"),
+    path("pieces/<int:pk>/", PieceViewSet.as_view({"get": "retrieve"}, detail=True), name="piece"),
+    path("pieces/<int:pk>/regenerate/", PieceViewSet.as_view({"post": "regenerate"}, detail=True), name="piece-regenerate"),
     path("tools/<tool:slug>/run/", ToolRunViewSet.as_view({"post": "run"}), name="tool-run"),
 ]

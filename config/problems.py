@@ -20,6 +20,7 @@ from rest_framework import exceptions
 
 from casts import engine
 from casts.callbacks import DeliveryRefusedError, UnverifiableError
+from casts.cooks.refusals import CookRefusedError
 from casts.notifications.outbox import NotSentError
 from casts.notifications.subscriptions import EmailUnavailableError, TooManyWebhooksError, WebhookDisabledError
 from casts.streaming.seats import ProcessStreamsError, UserStreamsError
@@ -76,6 +77,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     ),
     engine.TransitionRefusedError: Kind(409, "transition-refused", "The cast's status forbids this", "status"),
     engine.NotSkippableError: Kind(409, "not-skippable", "There is nothing to skip there", "step"),
+    CookRefusedError: Kind(409, "cook-refused", "The status of the cook, or of the piece, forbids this", "status"),
     UserStreamsError: Kind(429, "too-many-streams", "You follow as many casts at once as you may"),
     ProcessStreamsError: Kind(503, "streams-full", "No more streams can be served here now"),
     TooManyWebhooksError: Kind(409, "too-many-webhooks", "The account has as many webhooks as it may"),

@@ -18,9 +18,12 @@ from tests.api import client_of
 from tests.casts.factories import (
     CastEventFactory,
     CastFactory,
+    CollectionFactory,
+    CookFactory,
     DeliveryFactory,
     GenerationFactory,
     NotificationFactory,
+    PieceFactory,
     SubscriptionFactory,
     WakeupFactory,
 )
@@ -47,6 +50,7 @@ KNOWN_PATHS = [
     {"include-path-regex": "/spells/", "parameters": {"slug": "story", "number": 1}},
     {"include-path-regex": "/tools/", "parameters": {"slug": "test.any"}},
     {"include-path-regex": "/(notifications|webhooks)/", "parameters": {"id": NUMBER, "notification_id": NUMBER}},
+    {"include-path-regex": "/(collections|cooks|pieces)/", "parameters": {"id": NUMBER}},
     {"include-path-regex": "/(casts|generations)/", "parameters": {"id": str(KNOWN), "cast_id": str(KNOWN)}},
 ]
 
@@ -100,6 +104,8 @@ def key(db: None, one_connection: None) -> str:
     WakeupFactory.create(cast=cast)
     CastEventFactory.create(cast=cast, actor=ada)
     GenerationFactory.create(id=KNOWN, cast=cast, step=version.steps.get(), status="succeeded")
+    cook = CookFactory.create(id=NUMBER, collection=CollectionFactory.create(id=NUMBER, owner=ada))
+    PieceFactory.create(id=NUMBER, cook=cook)
     mine = SubscriptionFactory.create(id=NUMBER, owner=ada)
     DeliveryFactory.create(notification=NotificationFactory.create(id=NUMBER, cast=cast, channel="webhook", subscription=mine))
     return client_of(ada).defaults["HTTP_AUTHORIZATION"]
