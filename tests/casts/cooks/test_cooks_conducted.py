@@ -33,7 +33,7 @@ def cook(items: int, *, name: str = "ada", **wish) -> Cook:
     slug = f"numbers-of-{name}"
     version(step, inputs={"n": {"type": "integer"}}, outputs={"n": "{{ steps.one.echo.n }}"}, slug=slug)
     plan = Plan(name=name, spell=slug, inputs={"n": "{{ item }}"}, items=list(range(items)))
-    owner = user()
+    owner = user(name)
     collection = keep(plan=plan, owner=owner, now=database_now()).collection
     return begin(collection=collection, wish=Wish(**wish), now=database_now()).cook
 
@@ -84,3 +84,25 @@ def test_a_cook_that_is_stopped_while_it_is_conducted_ends():
     assert not PieceAttempt.objects.filter(status="live").exists()
     assert not Cast.objects.live().exists()
     connection.close()
+
+
+def made(row: Cook) -> int:
+    return row.pieces.filter(status=PieceStatus.MADE).count()
+
+
+def test_two_cooks_of_two_users_side_by_side_each_get_their_share():
+    one, other = cook(60, name="ada", max_parallel=4), cook(60, name="bob", max_parallel=4)
+    with conducting(coroutines=4):
+        wait_for(lambda: has_ended(one) or has_ended(other), what="the end of one of two cooks")
+        behind = min(made(one), made(other))
+        wait_for(lambda: has_ended(one) and has_ended(other), what="the end of both")
+    assert behind >= 40
+
+
+def test_a_small_cook_is_not_kept_waiting_by_a_large_one_of_somebody_else():
+    large, small = cook(400, name="ada", max_parallel=100), cook(20, name="bob", max_parallel=4)
+    with conducting(coroutines=4):
+        wait_for(lambda: has_ended(small), what="the end of the small cook")
+        assert made(large) < 200
+        verbs.stop(cook_id=large.pk, now=database_now())
+        wait_for(lambda: Cook.objects.get(pk=large.pk).status == CookStatus.STOPPED, what="the end of the large one")
