@@ -23,6 +23,9 @@ MODELS = {
 }
 ORDER = (
     "Casts",
+    "Cooks",
+    "Collections",
+    "Pieces",
     "Alerts",
     "Alert mails",
     "Wakeups",

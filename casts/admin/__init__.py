@@ -2,6 +2,7 @@
 
 from .alert import AlertAdmin, AlertMailAdmin
 from .cast import CastAdmin
+from .cook import CollectionAdmin, CookAdmin, PieceAdmin
 from .gate import GateAdmin, ProviderAdmin
 from .notification import NotificationAdmin, SubscriptionAdmin
 from .records import CastEventAdmin, ConductorProcessAdmin, WakeupAdmin
@@ -11,9 +12,12 @@ __all__ = [
     "AlertMailAdmin",
     "CastAdmin",
     "CastEventAdmin",
+    "CollectionAdmin",
     "ConductorProcessAdmin",
+    "CookAdmin",
     "GateAdmin",
     "NotificationAdmin",
+    "PieceAdmin",
     "ProviderAdmin",
     "SubscriptionAdmin",
     "WakeupAdmin",

@@ -1,0 +1,286 @@
+"""Collections, cooks with their progress, and pieces as a gallery."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from casts.clock import database_now
+from casts.cooks import verbs
+from casts.cooks.progress import CookProgress, progress_of_all
+from casts.cooks.refusals import CookRefusedError
+from casts.management.cooking import told_of
+from casts.models import ENDED_COOKS, STANDING_ATTEMPTS, Collection, Cook, CookStatus, Piece, PieceAttempt, PieceStatus
+from generations.admin.generation import short_id
+from generations.admin.pictures import picture_of
+from spells.admin.filters import BegunFilter
+from spells.admin.formats import NOTHING, money, rough
+from spells.admin.json_html import json_html, visible
+from spells.admin.records import MAX_DIGITS, RecordAdmin
+
+LONGEST_REASON = 500
+SHOWN_PIECES = 24
+VERBS: Mapping[str, Callable[..., Cook]] = {"pause": verbs.pause, "resume": verbs.resume, "stop": verbs.stop}
+MAY = {CookStatus.RUNNING: ("pause", "stop"), CookStatus.PAUSED: ("resume", "stop")}
+# As what a badge looks.
+COOK_LOOKS = {
+    CookStatus.RUNNING: "running",
+    CookStatus.PAUSED: "waiting",
+    CookStatus.STOPPING: "waiting",
+    CookStatus.STOPPED: "cancelled",
+    CookStatus.FINISHED: "succeeded",
+}
+PIECE_LOOKS = {
+    PieceStatus.PENDING: "queued",
+    PieceStatus.COOKING: "running",
+    PieceStatus.MADE: "succeeded",
+    PieceStatus.FAILED: "failed",
+}
+
+
+def by_number(word: str) -> Q:
+    """Return the condition that a row has this id."""
+    return Q(pk=int(word)) if word.isascii() and word.isdecimal() and len(word) <= MAX_DIGITS else Q(pk__in=[])
+
+
+def bar(progress: CookProgress, look: str) -> SafeString:
+    return format_html(
+        '<progress class="is-{}" value="{}" max="{}">{} %</progress> <span class="quiet">{}/{}</span>',
+        *(look, progress.settled, progress.total, progress.percent, progress.settled, progress.total),
+    )
+
+
+@admin.register(Collection)
+class CollectionAdmin(RecordAdmin[Collection]):
+    """What pieces are made of."""
+
+    list_display = ("id", "name_shown", "spell_shown", "target_supply", "owner", "created_at")
+    list_display_links = ("id", "name_shown")
+    list_filter = (BegunFilter,)
+    list_select_related = ("version__spell", "owner")
+    search_fields = ("id",)
+    search_help_text = "By id, or by a part of the name."
+    ordering = ("-pk",)
+    unlisted = ("items", "trait_tree", "inputs", "description", "version__input_schema", "version__outputs")
+    fields = ("name_shown", "spell_shown", "owner", "description", "inputs_shown", "tree_shown", "seed", "target_supply", "created_at")
+    readonly_fields = ("name_shown", "spell_shown", "inputs_shown", "tree_shown")
+    empty_list = "No collections match. Keep one with: manage.py cook begin FILE"
+
+    def matches(self, word: str) -> Q:
+        return by_number(word) | Q(name__icontains=word)
+
+    @admin.display(description="name")
+    def name_shown(self, row: Collection) -> SafeString:
+        return format_html("<bdi>{}</bdi>", visible(row.name))
+
+    @admin.display(description="spell")
+    def spell_shown(self, row: Collection) -> str:
+        return f"{row.version.spell.slug}@{row.version.number}"
+
+    @admin.display(description="inputs")
+    def inputs_shown(self, row: Collection) -> SafeString:
+        return json_html(row.inputs)
+
+    @admin.display(description="made from")
+    def tree_shown(self, row: Collection) -> SafeString:
+        return json_html(row.trait_tree) if row.items is None else format_html("A list of {} items.", len(row.items))
+
+
+@admin.register(Cook)
+class CookAdmin(RecordAdmin[Cook]):
+    """Cooks: how far each is, what it costs, and the verbs."""
+
+    list_display = ("id", "collection_shown", "status_shown", "progress_shown", "cost_shown", "age", "initiator", "reason_shown")
+    list_display_links = ("id",)
+    list_filter = ("status", BegunFilter)
+    list_select_related = ("collection", "initiator")
+    search_fields = ("id",)
+    search_help_text = "By id, or by a part of the collection's name."
+    ordering = ("-pk",)
+    unlisted = ("collection__items", "collection__trait_tree", "collection__inputs", "collection__description")
+    change_form_template = "admin/casts/cook.html"
+    fields = ("collection_shown", "initiator", "max_parallel", "budget_usd", "quote_usd", "on_failure", "max_attempts", "failures_to_stop")
+    readonly_fields = ("collection_shown",)
+    empty_list = "No cooks match. Begin one with: manage.py cook begin FILE"
+
+    def matches(self, word: str) -> Q:
+        return by_number(word) | Q(collection__name__icontains=word)
+
+    def completed(self, rows: list[Cook]) -> list[Cook]:
+        now = database_now()
+        progress = progress_of_all(rows, now=now)
+        for row in rows:
+            vars(row).update(progress=progress[row.pk], now=now)
+        return rows
+
+    @admin.display(description="collection")
+    def collection_shown(self, row: Cook) -> SafeString:
+        return format_html(
+            '<a href="{}"><bdi>{}</bdi></a>',
+            reverse("admin:casts_collection_change", args=[row.collection_id]),
+            visible(row.collection.name),
+        )
+
+    @admin.display(description="status", ordering="status")
+    def status_shown(self, row: Cook) -> SafeString:
+        return format_html('<span class="badge is-{}">{}</span>', COOK_LOOKS[CookStatus(row.status)], row.status)
+
+    @admin.display(description="progress")
+    def progress_shown(self, row: Any) -> SafeString:
+        return bar(row.progress, COOK_LOOKS[CookStatus(row.status)])
+
+    @admin.display(description="cost")
+    def cost_shown(self, row: Any) -> str:
+        quote = "" if row.quote_usd is None else f" of about {money(row.quote_usd)}"
+        return f"{money(row.progress.cost_usd)}{quote}"
+
+    @admin.display(description="age")
+    def age(self, row: Any) -> SafeString:
+        age = rough((row.now - row.created_at).total_seconds())
+        return format_html('<time datetime="{0}" title="{0}">{1}</time>', row.created_at.isoformat(), age)
+
+    @admin.display(description="reason")
+    def reason_shown(self, row: Cook) -> str:
+        return visible(row.reason[:200]) or NOTHING
+
+    # The page of one
+
+    def get_urls(self) -> list[URLPattern]:
+        act = self.admin_site.admin_view(require_POST(self.verb_view))
+        return [path("<int:pk>/verb/<slug:verb>/", act, name="casts_cook_verb"), *super().get_urls()]
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> HttpResponse:
+        cook: Cook | None = options.get("obj")
+        panel = {} if cook is None else self._panel(request, cook)
+        return super().render_change_form(request, {**context, **panel}, *args, **options)
+
+    def _panel(self, request: HttpRequest, cook: Cook) -> dict[str, Any]:
+        now = database_now()
+        progress = progress_of_all([cook], now=now)[cook.pk]
+        may = MAY.get(CookStatus(cook.status), ()) if request.user.has_perm("casts.change_cook") else ()
+        made = with_standing(cook.pieces.filter(status=PieceStatus.MADE).order_by("-settled_at"))[:SHOWN_PIECES]
+        return {
+            "cook": cook,
+            "status_badge": self.status_shown(cook),
+            "bar": bar(progress, COOK_LOOKS[CookStatus(cook.status)]),
+            "told": told_of(progress),
+            "figures": [piece_figure(piece) for piece in made],
+            "pieces_url": f"{reverse('admin:casts_piece_changelist')}?cook={cook.pk}",
+            "verbs": [(verb, reverse("admin:casts_cook_verb", args=[cook.pk, verb])) for verb in may],
+            "is_over": cook.status in ENDED_COOKS,
+        }
+
+    def verb_view(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+        """Pause, resume or stop a cook by hand."""
+        if not request.user.has_perm("casts.change_cook"):
+            raise PermissionDenied
+        cook = self.get_object(request, str(pk))
+        if cook is None or verb not in VERBS:
+            raise Http404("There is no such cook, or nothing of that name to do to it.")
+        reason = " ".join(request.POST.get("reason", "").replace("\0", " ").split())[:LONGEST_REASON]
+        try:
+            changed = VERBS[verb](cook_id=pk, now=database_now(), **({} if verb == "resume" else {"reason": reason}))
+        except CookRefusedError as error:
+            messages.error(request, str(error))
+        else:
+            self.log_change(request, cook, f"The cook was made {changed.status}: {reason}")
+            messages.success(request, f"Cook {pk} is {changed.status}.")
+        return HttpResponseRedirect(reverse("admin:casts_cook_change", args=[pk]))
+
+
+@admin.register(Piece)
+class PieceAdmin(RecordAdmin[Piece]):
+    """Pieces, as a gallery."""
+
+    list_display = ("id",)
+    list_filter = ("status",)
+    linked_by = ("cook",)
+    list_select_related = ("cook__collection",)
+    list_per_page = 60
+    search_fields = ("id",)
+    search_help_text = "By id, or by the beginning of the hash of its traits."
+    ordering = ("cook", "index")
+    unlisted = ("prompts", "cook__collection__items", "cook__collection__trait_tree", "cook__collection__inputs")
+    change_list_template = "admin/casts/pieces.html"
+    fields = (
+        "figure_shown",
+        "cook",
+        "index",
+        "status",
+        "traits_shown",
+        "trait_hash",
+        "redraw",
+        "error_shown",
+        "attempts_shown",
+        "settled_at",
+    )
+    readonly_fields = ("figure_shown", "traits_shown", "error_shown", "attempts_shown")
+    empty_list = "No pieces match. A cook has its pieces from the beginning."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Piece]:
+        return with_standing(super().get_queryset(request))
+
+    def matches(self, word: str) -> Q:
+        return by_number(word) | Q(trait_hash__startswith=word.lower())
+
+    @admin.display(description="")
+    def figure_shown(self, piece: Piece) -> SafeString:
+        return format_html('<div class="thumbs is-large">{}</div>', piece_figure(piece))
+
+    @admin.display(description="traits")
+    def traits_shown(self, piece: Piece) -> SafeString:
+        return json_html(piece.traits if piece.item is None else piece.item, picture=picture_of)
+
+    @admin.display(description="error")
+    def error_shown(self, piece: Piece) -> SafeString | str:
+        return NOTHING if piece.error is None else json_html(piece.error)
+
+    @admin.display(description="attempts")
+    def attempts_shown(self, piece: Piece) -> SafeString:
+        rows = [
+            format_html(
+                '<li>{}: {} <a href="{}">{}</a></li>',
+                *(attempt.number, attempt.status, reverse("admin:casts_cast_change", args=[attempt.cast_id]), short_id(attempt.cast_id)),
+            )
+            for attempt in piece.attempts.order_by("number")
+        ]
+        return format_html("<ul>{}</ul>", SafeString("").join(rows)) if rows else SafeString("None yet.")
+
+
+def with_standing(pieces: QuerySet[Piece]) -> QuerySet[Piece]:
+    """Fetch with pieces what was made of them. One query more."""
+    standing = PieceAttempt.objects.filter(status__in=STANDING_ATTEMPTS).select_related("cast").only("piece_id", "cast__outputs")
+    return pieces.prefetch_related(Prefetch("attempts", standing, to_attr="standing"))
+
+
+def piece_figure(piece: Any) -> SafeString:
+    """Return a piece as the gallery draws it: the first picture that its cast has made, or how it stands."""
+    outputs = next((attempt.cast.outputs for attempt in piece.standing), None)
+    shown = next((found[0] for found in map(picture_of, references(outputs)) if found is not None), None)
+    if shown is None:
+        shown = format_html('<span class="badge is-{}">{}</span>', PIECE_LOOKS[PieceStatus(piece.status)], piece.status)
+    page = reverse("admin:casts_piece_change", args=[piece.pk])
+    traits = ", ".join(map(str, piece.traits.values())) if isinstance(piece.traits, dict) else ""
+    return format_html(
+        '<div class="card"><figure>{}<figcaption><bdi>{}</bdi></figcaption></figure><a class="quiet" href="{}">#{}</a></div>',
+        *(shown, visible(traits[:200]), page, piece.index),
+    )
+
+
+def references(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield each object in a JSON value, the outer ones first."""
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, dict):
+            yield current
+            stack.extend(reversed(list(current.values())))
+        elif isinstance(current, list):
+            stack.extend(reversed(current))

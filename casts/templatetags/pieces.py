@@ -1,0 +1,9 @@
+"""The gallery of pieces."""
+
+from django import template
+
+from casts.admin.cook import piece_figure
+
+register = template.Library()
+
+register.simple_tag(piece_figure)
