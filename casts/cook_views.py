@@ -39,6 +39,7 @@ from casts.cooks.previewing import SHOWN, preview
 from casts.filters import CookFilter, PieceFilter
 from casts.headers import IDEMPOTENCY_KEY, idempotency_key_of
 from casts.models import Collection, Cook, Piece, PieceAttempt
+from spells.problems import Problem, ProblemsError
 from spells.requests import checked, user_of
 
 ORDER_HEADERS = [
@@ -161,7 +162,9 @@ class CookViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Cook]):
     )
     def create(self, request: Request) -> Response:
         collection_id, wish = wish_of(request.data)
-        collection = get_object_or_404(Collection.objects.filter(owner=user_of(request).pk), pk=collection_id)
+        collection = Collection.objects.filter(owner=user_of(request).pk, pk=collection_id).first()
+        if collection is None:
+            raise ProblemsError([Problem("collection", f"you have no collection {collection_id}")])
         key = idempotency_key_of(request)
         begun = beginning.begin(collection=collection, wish=wish, now=database_now(), idempotency_key=key)
         headers = {"Location": reverse("api:cook", kwargs={"pk": begun.cook.pk}, request=request)}

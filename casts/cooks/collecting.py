@@ -13,8 +13,8 @@ from casts.engine import IdempotencyKeyReusedError
 from casts.models import Collection
 from casts.models.collection import MAX_NAME_CHARACTERS
 from spells.expressions import ExpressionError
-from spells.models import SpellVersion
-from spells.problems import MAX_PROBLEMS, Problem, ProblemsError
+from spells.models import SpellVersion, Tool
+from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, shown
 from spells.schemas import MAX_INTEGER, check_json
 
 from .beginning import MAX_PIECES
@@ -59,7 +59,7 @@ def keep(*, plan: Plan, owner: User, now: datetime, idempotency_key: str | None 
 
     Raises:
         ProblemsError: something in it is to be mended; nothing was written.
-        NotPublishedError, ToolDisabledError, Tool.DoesNotExist: there is nothing to cast.
+        NotPublishedError, ToolDisabledError: it cannot be cast at present.
         IdempotencyKeyReusedError: the key belongs to another request.
     """
     digest = digest_of(**_said(plan))
@@ -137,7 +137,12 @@ def _below(path: str, rest: str) -> str:
 
 def version_of(plan: Plan, *, owner: User, now: datetime) -> SpellVersion:
     """Return the version that a plan casts. Raises as `keep` does."""
-    return version_of_tool(plan.tool, now) if plan.tool else version_of_spell(plan.spell, owner)
+    if not plan.tool:
+        return version_of_spell(plan.spell, owner)
+    try:
+        return version_of_tool(plan.tool, now)
+    except Tool.DoesNotExist as error:
+        raise ProblemsError([Problem("tool", f"there is no tool {shown(plan.tool)}")]) from error
 
 
 def _said(plan: Plan) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from generations.catalogue import sync_tools
 from tests.casts import scenes
 from tests.casts.factories import ConductorProcessFactory, GenerationFactory
 
-COMMANDS = ("cast", "conduct", "demo", "doctor", "prune", "qcluster", "reap", "serve", "sync_schedules")
+COMMANDS = ("cast", "conduct", "cook", "demo", "doctor", "prune", "qcluster", "reap", "serve", "sync_schedules")
 INPUTS = {
     "theme": {"type": "string"},
     "count": {"type": "integer", "maximum": 9},

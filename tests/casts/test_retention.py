@@ -36,11 +36,14 @@ from tests.casts.factories import (
     CancellationFactory,
     CastEventFactory,
     CastFactory,
+    CookFactory,
     DeliveryFactory,
     FanOutFactory,
     GateFactory,
     GenerationFactory,
     NotificationFactory,
+    PieceAttemptFactory,
+    PieceFactory,
     SubscriptionFactory,
 )
 from tests.factories import UserFactory, published
@@ -146,6 +149,16 @@ def test_a_cast_stays_whole_while_something_of_it_is_open(open_thing: Any):
     assert Cast.objects.get() == cast
     assert not Cast.objects.filter(pk=other.pk).exists()
     assert counts() == {**before, "Cast": before["Cast"] - 1, "Generation": before["Generation"] - 1, "Artifact": before["Artifact"] - 1}
+
+
+def test_casts_of_pieces_stay_however_old_with_all_that_they_made():
+    cast = ended_cast()
+    piece = PieceFactory.create(cook=CookFactory.create(collection__version=cast.version, collection__owner=cast.initiator), status="made")
+    PieceAttemptFactory.create(piece=piece, cast=cast, status="made")
+    before = counts()
+    assert prune(now=LATER, age=AGE, dry_run=True).casts == 0
+    assert prune(now=LATER, age=AGE) == Pruned()
+    assert counts() == before
 
 
 def test_a_dry_run_tells_the_same_and_changes_nothing(artifact_folder: Path):

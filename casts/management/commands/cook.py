@@ -22,7 +22,6 @@ from casts.management.commands.cast import INTERRUPTED, caster, dollars, say
 from casts.management.teaching import TeachingCommand, whole_number
 from casts.models import Collection, ConductorProcess, Cook, CookStatus, OnPieceFailure
 from casts.models.cook import MAX_ATTEMPTS, MAX_PARALLEL
-from spells.models import Tool
 from spells.problems import ProblemsError
 
 EXIT_CODES = {CookStatus.FINISHED: 0, CookStatus.PAUSED: 3, CookStatus.STOPPED: 4}
@@ -84,8 +83,6 @@ examples:
             raise CommandError(f"There is no cook {options['cook']}. `manage.py cook status` lists them.") from error
         except ProblemsError as error:
             raise CommandError("\n".join(["It cannot be cooked:", *(f"  {problem}" for problem in error.problems)])) from error
-        except Tool.DoesNotExist as error:
-            raise CommandError("There is no such tool. `manage.py sync_tools` writes those that Grimoire knows.") from error
         except (CookRefusedError, NotPublishedError, ToolDisabledError) as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:

@@ -28,9 +28,11 @@ from casts.models import (
     PieceAttempt,
     PieceStatus,
     Priority,
+    SubscriptionChannel,
 )
 from generations.tools.contract import Result, ToolError
 from spells.problems import ProblemsError
+from tests.casts.factories import SubscriptionFactory
 from tests.casts.scenes import Hand, billed, cost, tool, user, version
 
 pytestmark = pytest.mark.django_db
@@ -387,6 +389,16 @@ def test_people_are_not_told_of_each_piece():
     row = look(cook(1))
     finish(live(row)[0])
     assert not Notification.objects.exists()
+
+
+def test_programs_are_told_of_each_piece_and_people_of_what_needs_them():
+    row = look(cook(2, max_parallel=2))
+    hook = SubscriptionFactory.create(owner=row.initiator)
+    SubscriptionFactory.create(owner=row.initiator, channel=SubscriptionChannel.EMAIL)
+    for cast in live(row):
+        finish(cast)
+    assert list(Notification.objects.values_list("channel", "subscription", "kind").distinct()) == [("webhook", hook.pk, "cast.succeeded")]
+    assert Notification.objects.count() == 2
 
 
 def test_the_progress_tells_counts_rate_and_money(clock):

@@ -71,6 +71,7 @@ def test_the_same_request_under_one_key_is_answered_with_the_same_row(api):
         ({"inputs": {"prompt": "{{ steps.x }}"}}, ["inputs.prompt"]),
         ({"inputs": {"prompt": "[[Wings]]"}}, ["inputs.prompt"]),
         ({"spell": "nothing"}, ["spell"]),
+        ({"spell": "", "tool": "nothing"}, ["tool"]),
         ({"seed": -1}, ["seed"]),
     ],
 )
@@ -155,7 +156,8 @@ def test_nobody_reaches_what_is_somebody_elses(method, path, body):
     path = path.format(**ids)
     body = {name: ids["collection"] if value == "{collection}" else value for name, value in body.items()} if body is not None else None
     before = list(Cook.objects.values()), list(Piece.objects.values())
-    for name, status in (("anonymous", 401), ("stranger", 404)):
+    hidden = 422 if path == "/cooks/" else 404
+    for name, status in (("anonymous", 401), ("stranger", hidden)):
         client = client_of(who[name])
         assert_problem(get(client, path) if method == "get" else post(client, path, body), status)
     assert (list(Cook.objects.values()), list(Piece.objects.values())) == before

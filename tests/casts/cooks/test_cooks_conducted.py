@@ -11,6 +11,7 @@ from casts.cooks.beginning import Wish, begin
 from casts.cooks.collecting import Plan, keep
 from casts.models import Cast, Cook, CookStatus, Piece, PieceAttempt, PieceStatus
 from generations.tools import registry
+from spells.models import Spell, Visibility
 from tests.casts import adapters
 from tests.casts.scenes import tool, user, version
 from tests.casts.test_api_parallel import at_once
@@ -32,6 +33,7 @@ def cook(items: int, *, name: str = "ada", **wish) -> Cook:
     step = {"key": "one", "tool": tool(adapters.AsyncEcho.key), "params": {"n": "{{ inputs.n | default(0) }}"}}
     slug = f"numbers-of-{name}"
     version(step, inputs={"n": {"type": "integer"}}, outputs={"n": "{{ steps.one.echo.n }}"}, slug=slug)
+    Spell.objects.filter(slug=slug).update(visibility=Visibility.LISTED)
     plan = Plan(name=name, spell=slug, inputs={"n": "{{ item }}"}, items=list(range(items)))
     owner = user(name)
     collection = keep(plan=plan, owner=owner, now=database_now()).collection
