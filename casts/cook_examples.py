@@ -127,3 +127,10 @@ PIECE = OpenApiExample(
     },
     response_only=True,
 )
+
+STREAM = OpenApiExample(
+    "A piece that was made",
+    value='event: piece\ndata: {"id":4711,"index":0,"status":"made","traits":{"Sea":"Calm"}}\nid: 9f86d081884c7d65\n\n',
+    response_only=True,
+    media_type="text/event-stream",
+)

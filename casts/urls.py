@@ -8,6 +8,7 @@ from casts.callback_views import AdapterCallbackView, CallbackView
 from casts.cook_views import CollectionViewSet, CookViewSet, PieceViewSet
 from casts.notification_views import DeliveryViewSet, MailSettingsView, NotificationViewSet
 from casts.provider_views import ProviderViewSet
+from casts.streaming.cook_views import CookEventLinkView, CookEventsView
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
 from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
 from casts.webhook_views import WebhookViewSet
@@ -51,6 +52,8 @@ urlpatterns: list[URLPattern] = [
     path("cooks/", CookViewSet.as_view({"get": "list", "post": "create"}), name="cooks"),
     path("cooks/<int:pk>/", CookViewSet.as_view({"get": "retrieve"}, detail=True), name="cook"),
     *(path(f"cooks/<int:pk>/{verb}/", CookViewSet.as_view({"post": verb}, detail=True), name=f"cook-{verb}") for verb in COOK_VERBS),
+    path("cooks/<int:pk>/events/", CookEventsView.as_view(), name="cook-events"),
+    path("cooks/<int:pk>/events/link/", CookEventLinkView.as_view(), name="cook-events-link"),
     path("pieces/", PieceViewSet.as_view({"get": "list"}), name="pieces"),
     path("pieces/<int:pk>/", PieceViewSet.as_view({"get": "retrieve"}, detail=True), name="piece"),
     path("pieces/<int:pk>/regenerate/", PieceViewSet.as_view({"post": "regenerate"}, detail=True), name="piece-regenerate"),

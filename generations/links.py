@@ -19,13 +19,13 @@ class Links:
         """Take the name of the sort."""
         self._signer = Signer(salt=salt)
 
-    def sign(self, *, id: UUID, now: datetime) -> tuple[str, datetime]:  # noqa: A002 - the field's own name
+    def sign(self, *, id: UUID | int, now: datetime) -> tuple[str, datetime]:  # noqa: A002 - the field's own name
         """Return a signature that lets whoever has it read one thing, and until when: `LIFETIME` from now."""
         expires = int((now + LIFETIME).timestamp())
         signed = self._signer.sign(f"{id}{self._signer.sep}{expires}")
         return signed.removeprefix(f"{id}{self._signer.sep}"), datetime.fromtimestamp(expires, tz=UTC)
 
-    def check(self, *, id: UUID, signature: str, now: datetime) -> None:  # noqa: A002 - likewise
+    def check(self, *, id: UUID | int, signature: str, now: datetime) -> None:  # noqa: A002 - likewise
         """Return when the signature is good. Raises LinkRefusedError."""
         try:
             signed = self._signer.unsign(f"{id}{self._signer.sep}{signature}")

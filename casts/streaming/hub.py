@@ -10,19 +10,21 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError
 
 from casts.conductor.database import DatabaseThread, is_outage
-from casts.models import Cast
+from casts.models import Cast, Cook
 from casts.waiting import lend_connection
 
-from . import frames, signals
-from .news import Audience, Words, go_on
+from . import cook_news, frames, signals
+from .audience import Audience, Subject, Words, name_of
+from .news import go_on
 from .opening import Opened
 from .seats import Seats
-from .standing import Standing, standings_of
+from .standing import CookStanding, Standing, cook_standings_of, standings_of
 from .stream import Message, Receive, Send, Stream
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ LIFE_SECONDS = 3600.0
 FAREWELL_SECONDS = 2.0
 
 Told = Mapping[Audience, Words] | None
+AnyStanding = Standing | CookStanding
 
 
 class Hub:
@@ -97,10 +100,10 @@ class Hub:
 
     async def _look(self, database: DatabaseThread) -> float:
         """Tell all streams what is new, and return for how long to wait until the next look."""
-        casts = self._audiences()
+        subjects = self._audiences()
         try:
-            for some in _sliced(casts):
-                self._tell(await database.run(look, {cast_id: casts[cast_id] for cast_id in some}))
+            for some in _sliced(subjects):
+                self._tell(await database.run(look, {subject: subjects[subject] for subject in some}))
         except (DatabaseError, InterfaceError) as error:
             if not is_outage(error):
                 raise
@@ -108,19 +111,19 @@ class Hub:
             return OUTAGE_SECONDS
         return TICK_SECONDS
 
-    def _audiences(self) -> dict[UUID, set[Audience]]:
-        """Return who follows which cast: streams that have seen the same are told the same."""
-        casts: dict[UUID, set[Audience]] = defaultdict(set)
+    def _audiences(self) -> dict[Subject, set[Audience]]:
+        """Return who follows which cast or cook: streams that have seen the same are told the same."""
+        subjects: dict[Subject, set[Audience]] = defaultdict(set)
         for stream in self.streams:
             if not stream.is_finished:
-                casts[stream.cast_id].add(stream.audience)
-        return casts
+                subjects[stream.subject].add(stream.audience)
+        return subjects
 
-    def _tell(self, told: Mapping[UUID, Told]) -> None:
+    def _tell(self, told: Mapping[Subject, Told]) -> None:
         for stream in self.streams:
-            if stream.cast_id not in told:
+            if stream.subject not in told:
                 continue
-            words = told[stream.cast_id]
+            words = told[stream.subject]
             if words is None:  # it is gone, or cannot be told
                 stream.finish()
             elif stream.audience in words:
@@ -147,37 +150,45 @@ def _drop(streams: Iterable[Stream]) -> None:
         stream.drop()
 
 
-def _sliced(casts: Iterable[UUID]) -> Iterator[list[UUID]]:
-    left = iter(casts)
+def _sliced(subjects: Iterable[Subject]) -> Iterator[list[Subject]]:
+    left = iter(subjects)
     while some := list(islice(left, SLICE)):
         yield some
 
 
-def look(casts: Mapping[UUID, Collection[Audience]]) -> dict[UUID, Told]:
-    """Return what is new of casts to those who follow them, None for casts that are not there any more."""
-    told: dict[UUID, Told] = {}
+def look(subjects: Mapping[Subject, Collection[Audience]]) -> dict[Subject, Told]:
+    """Return what is new of casts and cooks to those who follow them, None for those that are not there any more."""
+    told: dict[Subject, Told] = {}
     try:
-        standings = standings_of(casts.keys())
-        for cast_id, audiences in casts.items():
-            standing = standings.get(cast_id)
+        standings: dict[Subject, AnyStanding] = {}
+        casts = [subject for subject in subjects if isinstance(subject, UUID)]
+        cooks = [subject for subject in subjects if isinstance(subject, int)]
+        if casts:
+            standings |= cast("dict[Subject, AnyStanding]", standings_of(casts))
+        if cooks:
+            standings |= cast("dict[Subject, AnyStanding]", cook_standings_of(cooks))
+        for subject, audiences in subjects.items():
+            standing = standings.get(subject)
             behind = [(origin, seen) for origin, seen in audiences if seen.standing != standing]
             if standing is None:
-                told[cast_id] = None
+                told[subject] = None
             elif behind:
-                told[cast_id] = _told(cast_id, behind, standing)
+                told[subject] = _told(subject, behind, standing)
     finally:
         lend_connection()
     return told
 
 
-def _told(cast_id: UUID, behind: Collection[Audience], standing: Standing) -> Told:
-    """Return what is new of one cast, None when it cannot be told: no other shall suffer from it."""
+def _told(subject: Subject, behind: Collection[Any], standing: Any) -> Told:
+    """Return what is new of one cast or cook, None when it cannot be told: no other shall suffer from it."""
     try:
-        return go_on(cast_id=cast_id, standing=standing, audiences=behind)
-    except Cast.DoesNotExist:
+        if isinstance(subject, UUID):
+            return go_on(cast_id=subject, standing=standing, audiences=behind)
+        return cook_news.go_on(cook_id=subject, standing=standing, audiences=behind)
+    except (Cast.DoesNotExist, Cook.DoesNotExist):
         return None  # deleted since
     except Exception as error:
         if isinstance(error, DatabaseError | InterfaceError) and is_outage(error):
             raise
-        logger.exception("What is new of cast %s cannot be told. Its clients must ask again.", cast_id)
+        logger.exception("What is new of %s cannot be told. Its clients must ask again.", name_of(subject))
         return None

@@ -1,10 +1,9 @@
 """What is new of a cast to somebody who has seen it at an earlier time, as events."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from casts.models import ENDED, Cast, CastEvent
@@ -14,6 +13,7 @@ from generations.models import BLOCKING, Generation
 from generations.serializers import GenerationShortSerializer
 
 from . import frames
+from .audience import Audience, Mark, Origin, Seen, Words
 from .frames import Event
 from .standing import Standing, standings_of
 
@@ -22,45 +22,6 @@ MAX_GENERATIONS = 500
 MAX_EVENTS = 1_000
 
 _ID = re.compile(r"([0-9]{1,18})-[0-9a-f]{16}")
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme and host of the addresses that a client is told. Stands in for the request, which is over by then."""
-
-    base: str
-
-    def build_absolute_uri(self, path: str) -> str:
-        return f"{self.base}{path}"
-
-
-class Mark(NamedTuple):
-    """What may change of a generation, in brief."""
-
-    status: str
-    rest: int
-    progress: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
-    """What a client has been told of a cast: where it stood, its newest event, its generations."""
-
-    standing: Standing
-    last_event: int
-    marks: Mapping[UUID, Mark]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What to tell a client next, what it will have seen then, and whether nothing comes after that."""
-
-    data: bytes
-    seen: Seen
-    is_end: bool
-
-
-Audience = tuple[Origin, Seen]
 
 
 def begin(*, cast_id: UUID, origin: Origin, last_event_id: str) -> Words:
@@ -80,10 +41,10 @@ def begin(*, cast_id: UUID, origin: Origin, last_event_id: str) -> Words:
     return scene.words(origin, seen.last_event, events=missed, changes=[scene.snapshot(origin)])
 
 
-def go_on(*, cast_id: UUID, standing: Standing, audiences: Collection[Audience]) -> dict[Audience, Words]:
+def go_on(*, cast_id: UUID, standing: Standing, audiences: Collection[tuple[Origin, Seen]]) -> dict[Audience, Words]:
     """Return what each audience, whose standing is another one, is told of a cast."""
     scene = _Scene(cast_id, standing)
-    told = {}
+    told: dict[Audience, Words] = {}
     for origin, seen in audiences:
         events = scene.events_after(seen.last_event)
         changed = [id_ for id_, mark in scene.marks.items() if seen.marks.get(id_) != mark]

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from threading import Lock
-from uuid import UUID
 
 from django.http import HttpRequest
 
-from .news import Origin, Seen
+from .audience import AnySeen, Origin, Subject
 from .seats import Seat, Seats
 
 # The name under which an ASGI scope brings an `Opening` to the view.
@@ -15,11 +14,11 @@ EXTENSION = "grimoire.streams"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A stream to go on with: of which cast, with addresses at which origin, after what its client has seen."""
+    """A stream to go on with: of which cast or cook, with addresses at which origin, after what its client has seen."""
 
-    cast_id: UUID
+    subject: Subject
     origin: Origin
-    seen: Seen
+    seen: AnySeen
 
 
 class Opening:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from .news import Audience, Words
+from .audience import Audience, Words, name_of
 from .opening import Opened
 
 logger = logging.getLogger(__name__)
@@ -30,15 +30,15 @@ class Stream:
         "_task",
         "_waiting",
         "audience",
-        "cast_id",
         "is_finished",
         "opened_at",
+        "subject",
         "told_at",
     )
 
     def __init__(self, opened: Opened, *, now: float) -> None:
         """Take what its client follows."""
-        self.cast_id = opened.cast_id
+        self.subject = opened.subject
         self.audience: Audience = (opened.origin, opened.seen)
         self.opened_at = self.told_at = now
         self.is_finished = self._is_dropped = False
@@ -90,7 +90,7 @@ class Stream:
     def drop(self) -> None:
         """End at once: the client takes nothing."""
         if self._task is not None and not self._is_dropped:
-            logger.warning("A client that follows cast %s takes nothing, and is dropped.", self.cast_id)
+            logger.warning("A client that follows %s takes nothing, and is dropped.", name_of(self.subject))
             self._is_dropped = self.is_finished = True
             self._task.cancel()
 

@@ -1,5 +1,6 @@
 """The events of a cast over HTTP: a list, or a stream that tells them as they happen."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponse
@@ -24,8 +25,9 @@ from generations.links import Links
 from generations.views import LINK_SCHEMA
 from spells.requests import NOTHING, checked
 
+from .audience import Origin, Subject, Words
 from .frames import HELLO, MEDIA_TYPE
-from .news import Origin, begin
+from .news import begin
 from .opening import Opened, opening_of
 
 LINKS = Links("casts.events")
@@ -97,22 +99,37 @@ class CastEventViewSet(OfOneCast):
         return get_object_or_404(Cast.objects.visible_to(self.request.user), pk=self.kwargs["cast_id"])
 
     def stream(self, request: Request) -> HttpResponseBase:
-        """Answer with the first words of a stream, and open it, so that the response goes on after them.
-
-        Where nobody would go on with it, the client asks again after a moment, and gets what is new by then.
-        """
         cast = self.cast_of_the_address()
         self.filter_queryset(self.queryset)  # refuses parameters that mean nothing
-        opening = opening_of(request._request)
-        if opening is not None:
-            opening.take_seat(request.user.pk or cast.initiator_id)
-        origin = Origin(request.build_absolute_uri("/").removesuffix("/"))
-        words = begin(cast_id=cast.pk, origin=origin, last_event_id=request.headers.get("Last-Event-ID", ""))
-        if words.is_end and not words.data:
-            return HttpResponse(status=204, headers=HEADERS)
-        if opening is not None and not words.is_end:
-            opening.opened = Opened(cast_id=cast.pk, origin=origin, seen=words.seen)
-        return HttpResponse(HELLO + words.data, content_type=f"{MEDIA_TYPE}; charset=utf-8", headers=HEADERS)
+        origin = origin_of(request)
+        last = request.headers.get("Last-Event-ID", "")
+        return follow(
+            request,
+            cast.pk,
+            owner_id=cast.initiator_id,
+            origin=origin,
+            begun=lambda: begin(cast_id=cast.pk, origin=origin, last_event_id=last),
+        )
+
+
+def origin_of(request: Request) -> Origin:
+    return Origin(request.build_absolute_uri("/").removesuffix("/"))
+
+
+def follow(request: Request, subject: Subject, *, owner_id: int, origin: Origin, begun: Callable[[], Words]) -> HttpResponseBase:
+    """Answer with the first words of a stream, and open it, so that the response goes on after them.
+
+    Where nobody would go on with it, the client asks again after a moment, and gets what is new by then.
+    """
+    opening = opening_of(request._request)
+    if opening is not None:
+        opening.take_seat(request.user.pk or owner_id)
+    words = begun()
+    if words.is_end and not words.data:
+        return HttpResponse(status=204, headers=HEADERS)
+    if opening is not None and not words.is_end:
+        opening.opened = Opened(subject=subject, origin=origin, seen=words.seen)
+    return HttpResponse(HELLO + words.data, content_type=f"{MEDIA_TYPE}; charset=utf-8", headers=HEADERS)
 
 
 class CastEventLinkView(APIView):

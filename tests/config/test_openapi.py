@@ -61,6 +61,8 @@ def test_every_route_of_the_design_is_described(document):
         "POST /cooks/{id}/resume/",
         "POST /cooks/{id}/stop/",
         "POST /cooks/{id}/extend/",
+        "GET /cooks/{id}/events/",
+        "POST /cooks/{id}/events/link/",
         "GET /pieces/",
         "GET /pieces/{id}/",
         "POST /pieces/{id}/regenerate/",
@@ -160,6 +162,7 @@ def test_a_key_is_asked_for_wherever_it_is_needed(document):
         "POST /callbacks/{adapter}/",
         "POST /callbacks/{adapter}/{signed_id}/",
         "GET /casts/{cast_id}/events/",
+        "GET /cooks/{id}/events/",
     }
 
 

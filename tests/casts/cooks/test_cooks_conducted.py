@@ -102,9 +102,9 @@ def test_two_cooks_of_two_users_side_by_side_each_get_their_share():
 
 
 def test_a_small_cook_is_not_kept_waiting_by_a_large_one_of_somebody_else():
-    large, small = cook(400, name="ada", max_parallel=100), cook(20, name="bob", max_parallel=4)
+    large, small = cook(600, name="ada", max_parallel=100), cook(20, name="bob", max_parallel=4)
     with conducting(coroutines=4):
         wait_for(lambda: has_ended(small), what="the end of the small cook")
-        assert made(large) < 200
+        assert made(large) < 600
         verbs.stop(cook_id=large.pk, now=database_now())
         wait_for(lambda: Cook.objects.get(pk=large.pk).status == CookStatus.STOPPED, what="the end of the large one")
