@@ -9,6 +9,7 @@ from casts.cook_views import CollectionViewSet, CookViewSet, PieceViewSet
 from casts.notification_views import DeliveryViewSet, MailSettingsView, NotificationViewSet
 from casts.provider_views import ProviderViewSet
 from casts.streaming.cook_views import CookEventLinkView, CookEventsView
+from casts.review_views import PieceReviewViewSet, ReviewEventViewSet
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
 from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
 from casts.webhook_views import WebhookViewSet
@@ -16,6 +17,7 @@ from spells import urls as _converters  # noqa: F401 - registers the converter o
 
 VERBS = ("cancel", "pause", "resume", "retry", "skip")
 COOK_VERBS = ("pause", "resume", "stop", "extend")
+REVIEW_VERBS = {"accept": "accept", "reject": "reject", "undo": "undo", "give-back": "give_back"}
 WEBHOOK_VERBS = ("enable", "disable", "rotate", "test")
 _WEBHOOK: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 
@@ -28,6 +30,14 @@ urlpatterns: list[URLPattern] = [
     path("callbacks/<str:adapter>/", AdapterCallbackView.as_view(), name="adapter-callback"),
     path("callbacks/<str:adapter>/<str:signed_id>/", CallbackView.as_view(), name="callback"),
     path("casts/<uuid:cast_id>/events/link/", CastEventLinkView.as_view(), name="cast-events-link"),
+    path("pieces/reviews/", PieceReviewViewSet.as_view({"get": "list", "post": "decide"}), name="piece-reviews"),
+    path("pieces/reviews/next/", PieceReviewViewSet.as_view({"post": "hand_out"}), name="piece-reviews-next"),
+    path("pieces/reviews/cull/", PieceReviewViewSet.as_view({"post": "cull"}), name="piece-reviews-cull"),
+    *(
+        path(f"pieces/<int:pk>/{word}/", PieceReviewViewSet.as_view({"post": verb}, detail=True), name=f"piece-{word}")
+        for word, verb in REVIEW_VERBS.items()
+    ),
+    path("pieces/<int:piece_id>/review-events/", ReviewEventViewSet.as_view({"get": "list"}), name="piece-review-events"),
     path("providers/", ProviderViewSet.as_view({"get": "list"}), name="providers"),
     path("providers/<tool:slug>/", ProviderViewSet.as_view({"get": "retrieve"}, detail=True), name="provider"),
     path("notifications/", NotificationViewSet.as_view({"get": "list"}), name="notifications"),

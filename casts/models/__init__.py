@@ -20,6 +20,7 @@ from .notification import (
     NotificationStatus,
 )
 from .piece import SETTLED_PIECES, STANDING_ATTEMPTS, AttemptStatus, Piece, PieceAttempt, PieceStatus
+from .review import Decision, PieceReview, ReviewAct, ReviewEvent
 from .shift import THE_REQUEST, ShiftRequest
 from .subscription import Subscription, SubscriptionChannel
 from .tally import Tally
@@ -54,6 +55,7 @@ __all__ = [
     "ConductorProcess",
     "Cook",
     "CookStatus",
+    "Decision",
     "Delivery",
     "EventKind",
     "FanOut",
@@ -67,8 +69,11 @@ __all__ = [
     "OnPieceFailure",
     "Piece",
     "PieceAttempt",
+    "PieceReview",
     "PieceStatus",
     "Priority",
+    "ReviewAct",
+    "ReviewEvent",
     "ShiftRequest",
     "Subscription",
     "SubscriptionChannel",

@@ -1,0 +1,203 @@
+"""Reviews: pieces that were made are handed out to those who decide on them, each to one at a time, and decided once.
+
+What holds between reviewers holds in single statements: an insert of a review that gives way to one that is there. Nobody who
+holds a review locks a cook, so that a cook may be locked before reviews.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.db.models import QuerySet
+
+from casts.clock import database_now
+from casts.engine import sql
+from casts.engine.retrying import in_one_transaction
+from casts.models import AttemptStatus, Cook, Decision, Piece, PieceAttempt, PieceReview, ReviewAct, ReviewEvent
+
+from . import verbs
+from .selecting import Selection
+
+MAX_HANDED_OUT = 50
+LEASE_SECONDS = 300
+MAX_LEASE_SECONDS = 3_600
+MAX_REASON_CHARACTERS = 1_000
+
+_TRIES = 5
+
+Again = Literal["same", "redraw"]
+
+
+class ReviewRefusedError(Exception):
+    """The piece is not in a state in which this can be decided on it. The message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What a decision on many pieces did. `left` were decided before, or are in the hands of somebody else."""
+
+    decided: int
+    left: int
+
+
+def hand_out(*, cook_id: int, reviewer_id: int, limit: int = 1, lease_seconds: float = LEASE_SECONDS) -> list[PieceReview]:
+    """Give a reviewer up to `limit` pieces to look at, the lowest index first. Nobody else is given them until the lease ends.
+
+    Those that the reviewer holds already are not among them.
+    """
+    leased: list[int] = []
+    for _ in range(_TRIES):
+        candidates, got = _lease(cook_id=cook_id, reviewer_id=reviewer_id, limit=limit - len(leased), lease_seconds=lease_seconds)
+        leased += got
+        if len(leased) >= limit or not candidates:
+            break  # else another one was faster at some of them: there may be more
+    return list(in_full().filter(attempt__in=leased).order_by("attempt__piece__index"))
+
+
+def in_full() -> QuerySet[PieceReview]:
+    """Return reviews with all that is shown of them. One query."""
+    return PieceReview.objects.select_related("attempt__piece", "attempt__cast", "reviewer")
+
+
+@in_one_transaction
+def _lease(*, cook_id: int, reviewer_id: int, limit: int, lease_seconds: float) -> tuple[int, list[int]]:
+    """Lease what is free. Returns how many there seemed to be, and which could be had."""
+    free = sql.fetch(
+        f"""
+        SELECT attempt.id FROM casts_pieceattempt AS attempt
+        JOIN casts_piece AS piece ON piece.id = attempt.piece_id
+        LEFT JOIN casts_piecereview AS review ON review.attempt_id = attempt.id
+        WHERE attempt.cook_id = %(cook)s AND attempt.status = 'made' AND (review.id IS NULL OR {_IS_FREE})
+        ORDER BY piece."index" LIMIT %(limit)s {sql.on_postgresql("FOR NO KEY UPDATE OF attempt SKIP LOCKED")}
+        """,  # noqa: S608 - put together from our own words
+        {"cook": cook_id, "limit": limit},
+    )
+    leased = sql.fetch(
+        f"""
+        INSERT INTO casts_piecereview (attempt_id, decision, reason, reviewer_id, leased_until, decided_at)
+        SELECT mine.id, '', '', %(reviewer)s, (SELECT {sql.now_plus("seconds")}), NULL
+        FROM {sql.recordset("mine", {"id": "bigint"})} WHERE true ORDER BY mine.id
+        ON CONFLICT (attempt_id) DO UPDATE SET reviewer_id = excluded.reviewer_id, leased_until = excluded.leased_until
+        WHERE {_IS_FREE.replace("review.", "casts_piecereview.")}
+        RETURNING attempt_id
+        """,  # noqa: S608 - likewise
+        {"reviewer": reviewer_id, "seconds": float(lease_seconds), "rows": sql.rows_parameter({"id": id_} for (id_,) in free)},
+    )
+    return len(free), [id_ for (id_,) in leased]
+
+
+_IS_FREE = "(review.decision = '' AND (review.leased_until IS NULL OR review.leased_until <= (SELECT grimoire_now())))"
+
+
+@in_one_transaction
+def decide(*, piece_id: int, decision: Decision, actor_id: int, reason: str = "", again: Again | None = None) -> PieceReview:
+    """Accept or reject a piece as it was made. The same from the same person again changes nothing.
+
+    With `again` a rejected piece is cast again, with the same traits or with other ones.
+
+    Raises:
+        ReviewRefusedError: it is not made, was decided otherwise, or is in the hands of somebody else.
+        CookRefusedError, ProblemsError: it cannot be cast again; it is not rejected then.
+    """
+    if again is not None:
+        _lock_cook(piece_id)
+    attempt = _made(piece_id)
+    if not _write([attempt.pk], decision=decision, reason=reason, actor_id=actor_id):
+        review = in_full().get(attempt=attempt)
+        if (review.decision, review.reviewer_id, again) != (decision, actor_id, None):
+            raise ReviewRefusedError(_why(review))
+        return review
+    _note([attempt], act=ReviewAct(decision), actor_id=actor_id, reason=reason)
+    if again is not None:
+        now = database_now()
+        verbs.regenerate(piece_id=piece_id, now=now, redraw=again == "redraw")
+        _note([attempt], act=ReviewAct.REGENERATED, actor_id=actor_id, reason=again, now=now)
+    return in_full().get(attempt=attempt)
+
+
+@in_one_transaction
+def decide_many(*, cook_id: int, chosen: Selection, decision: Decision, actor_id: int, reason: str = "") -> Decided:
+    """Accept or reject all pieces of a cook that are chosen, were made and are open, and in nobody else's hands."""
+    attempts = {attempt.pk: attempt for attempt in chosen.among(PieceAttempt.objects.filter(cook=cook_id, status=AttemptStatus.MADE))}
+    written = _write(list(attempts), decision=decision, reason=reason, actor_id=actor_id)
+    _note([attempts[id_] for id_ in written], act=ReviewAct(decision), actor_id=actor_id, reason=reason)
+    return Decided(decided=len(written), left=len(attempts) - len(written))
+
+
+def _write(attempt_ids: Sequence[int], *, decision: Decision, reason: str, actor_id: int) -> list[int]:
+    """Decide on attempts that are made, open, and free or the actor's own. Returns which were."""
+    rows = sql.fetch(
+        f"""
+        INSERT INTO casts_piecereview (attempt_id, decision, reason, reviewer_id, leased_until, decided_at)
+        SELECT attempt.id, %(decision)s, %(reason)s, %(actor)s, NULL, (SELECT grimoire_now())
+        FROM casts_pieceattempt AS attempt JOIN {sql.recordset("mine", {"id": "bigint"})} ON mine.id = attempt.id
+        WHERE attempt.status = 'made' ORDER BY attempt.id
+        ON CONFLICT (attempt_id) DO UPDATE SET decision = excluded.decision, reason = excluded.reason,
+            reviewer_id = excluded.reviewer_id, leased_until = NULL, decided_at = excluded.decided_at
+        WHERE casts_piecereview.decision = '' AND (casts_piecereview.reviewer_id = %(actor)s OR {_IS_FREE.replace("review.", "casts_piecereview.")})
+        RETURNING attempt_id
+        """,  # noqa: S608 - put together from our own words
+        {
+            "decision": str(decision),
+            "reason": reason,
+            "actor": actor_id,
+            "rows": sql.rows_parameter({"id": id_} for id_ in attempt_ids),
+        },
+    )
+    return [id_ for (id_,) in rows]
+
+
+@in_one_transaction
+def undo(*, piece_id: int, actor_id: int) -> PieceReview:
+    """Take back what was decided on a piece as it stands: it is open again; one that was culled is accepted again.
+
+    Raises ReviewRefusedError when nothing is decided on it.
+    """
+    attempt = _made(piece_id)
+    review = PieceReview.objects.select_for_update(of=("self",)).filter(attempt=attempt).first()
+    if review is None or not review.decision:
+        raise ReviewRefusedError("Nothing is decided on the piece.")
+    if review.decision == Decision.CULLED:
+        review.decision = Decision.ACCEPTED
+    else:
+        review.decision, review.reviewer, review.decided_at = "", None, None
+    review.reason = ""
+    review.save(update_fields=["decision", "reason", "reviewer", "decided_at"])
+    _note([attempt], act=ReviewAct.UNDONE, actor_id=actor_id)
+    return in_full().get(attempt=attempt)
+
+
+def give_back(*, piece_id: int, reviewer_id: int) -> None:
+    """Let others have a piece that was handed out to this reviewer. Raises ReviewRefusedError unless it is in their hands."""
+    held = PieceReview.objects.filter(attempt__piece=piece_id, attempt__status=AttemptStatus.MADE, decision="", reviewer=reviewer_id)
+    if not PieceReview.objects.filter(pk__in=held.values("pk"), decision="", reviewer=reviewer_id).update(reviewer=None, leased_until=None):
+        raise ReviewRefusedError("The piece is not in your hands.")
+
+
+def _lock_cook(piece_id: int) -> None:
+    """Lock the cook, as whoever has a piece cast again must, before anything of it is written."""
+    Cook.objects.select_for_update(no_key=True).get(pieces=piece_id)
+
+
+def _made(piece_id: int) -> PieceAttempt:
+    attempt = PieceAttempt.objects.filter(piece=piece_id, status=AttemptStatus.MADE).first()
+    if attempt is None:
+        status = Piece.objects.values_list("status", flat=True).get(pk=piece_id)
+        raise ReviewRefusedError(f"The piece is {status}: only what is made can be decided on.")
+    return attempt
+
+
+def _why(review: PieceReview) -> str:
+    whose = review.reviewer.get_username() if review.reviewer is not None else "somebody"
+    if review.decision:
+        return f"The piece was {review.decision} by {whose} already; undo that first."
+    return f"The piece is in the hands of {whose} until {review.leased_until:%Y-%m-%d %H:%M:%S} UTC."
+
+
+def _note(attempts: Iterable[PieceAttempt], *, act: ReviewAct, actor_id: int, reason: str = "", now: datetime | None = None) -> None:
+    at = now or database_now()
+    events = [
+        ReviewEvent(piece_id=attempt.piece_id, attempt=attempt, act=act, actor_id=actor_id, reason=reason, at=at) for attempt in attempts
+    ]
+    ReviewEvent.objects.bulk_create(events, batch_size=500)

@@ -1,0 +1,197 @@
+"""The API of reviews: pieces that were made, handed out and decided on."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters.rest_framework import BooleanFilter, ChoiceFilter, FilterSet, NumberFilter
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework.generics import get_object_or_404
+from rest_framework.mixins import ListModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from casts import review_examples as examples
+from casts.cooks import reviewing
+from casts.cooks.culling import cull
+from casts.models import Cook, Decision, Piece, PieceReview, ReviewEvent
+from casts.review_serializers import (
+    BULK,
+    CULL,
+    CULLED,
+    DECIDED,
+    NEXT,
+    REJECT,
+    PieceReviewSerializer,
+    ReviewEventSerializer,
+    selection_of,
+)
+from spells.problems import Problem
+from spells.requests import NOTHING, InvalidBodyError, checked, user_of
+
+_ANSWER = {200: OpenApiResponse(PieceReviewSerializer, "The review as it is now.", examples=[examples.DECIDED])}
+
+
+class ReviewFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
+    """Filters of reviews. Several of them must all hold."""
+
+    cook = NumberFilter(field_name="attempt__cook", help_text="Those of one cook.", min_value=1, max_value=2**63 - 1)
+    decision = ChoiceFilter(choices=Decision.choices, help_text="Those that were so decided.")
+    open = BooleanFilter(method="by_being_open", help_text="Those on which nothing is decided; or, if false, the others.")
+    mine = BooleanFilter(method="by_reviewer", help_text="Those that you decided or that were handed out to you; or, if false, the others.")
+
+    class Meta:
+        model = PieceReview
+        fields: list[str] = []
+
+    def by_being_open(self, rows: QuerySet[PieceReview], _name: str, is_open: bool) -> QuerySet[PieceReview]:
+        return rows.filter(decision="") if is_open else rows.exclude(decision="")
+
+    def by_reviewer(self, rows: QuerySet[PieceReview], _name: str, is_mine: bool) -> QuerySet[PieceReview]:
+        me = user_of(self.request).pk
+        return rows.filter(reviewer=me) if is_mine else rows.exclude(reviewer=me)
+
+
+@extend_schema(tags=["pieces"])
+@extend_schema_view(
+    list=extend_schema(
+        summary="List reviews, the newest first",
+        description="Of pieces as they stand. A piece that was made and never handed out has none yet.",
+        examples=[examples.DECIDED],
+    )
+)
+class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
+    """Decisions on pieces: each is decided once, by whoever holds it or comes first."""
+
+    queryset = PieceReview.objects.none()
+    serializer_class = PieceReviewSerializer
+    filterset_class = ReviewFilter
+    ordering = "-id"
+
+    def get_queryset(self) -> QuerySet[PieceReview]:
+        return reviewing.in_full().filter(attempt__status="made", attempt__piece__in=Piece.objects.visible_to(self.request.user))
+
+    @extend_schema(
+        summary="Be handed out pieces to review",
+        description="Nobody else is given them until the lease ends, and no one but you can decide on them. None are left when the list is empty.",
+        request={"application/json": dict(NEXT)},
+        responses={200: OpenApiResponse(PieceReviewSerializer(many=True), "The pieces, now in your hands.", examples=[examples.OPEN])},
+        examples=[examples.NEXT],
+        filters=False,
+    )
+    def hand_out(self, request: Request) -> Response:
+        said = checked(request.data, NEXT)
+        rows = reviewing.hand_out(
+            cook_id=self._cook(said),
+            reviewer_id=user_of(request).pk,
+            limit=int(said.get("limit", 1)),
+            lease_seconds=int(said.get("lease_seconds", reviewing.LEASE_SECONDS)),
+        )
+        return Response(self.get_serializer(rows, many=True).data)
+
+    @extend_schema(summary="Accept a piece", request={"application/json": dict(NOTHING)}, responses=_ANSWER)
+    def accept(self, request: Request, pk: int) -> Response:
+        checked(request.data, NOTHING)
+        row = reviewing.decide(piece_id=self._piece(pk), decision=Decision.ACCEPTED, actor_id=user_of(request).pk)
+        return Response(self.get_serializer(row).data)
+
+    @extend_schema(
+        summary="Reject a piece",
+        description="With `again` it is cast again in the same moment, and open again once it is made.",
+        request={"application/json": dict(REJECT)},
+        responses=_ANSWER,
+        examples=[examples.REJECT],
+    )
+    def reject(self, request: Request, pk: int) -> Response:
+        piece_id = self._piece(pk)
+        said = checked(request.data, REJECT)
+        row = reviewing.decide(
+            piece_id=piece_id,
+            decision=Decision.REJECTED,
+            actor_id=user_of(request).pk,
+            reason=_stored(said["reason"]),
+            again=said.get("again"),
+        )
+        return Response(self.get_serializer(row).data)
+
+    @extend_schema(
+        summary="Take back what was decided on a piece",
+        description="It is open again. One that was culled is accepted again.",
+        request={"application/json": dict(NOTHING)},
+        responses=_ANSWER,
+    )
+    def undo(self, request: Request, pk: int) -> Response:
+        checked(request.data, NOTHING)
+        row = reviewing.undo(piece_id=self._piece(pk), actor_id=user_of(request).pk)
+        return Response(self.get_serializer(row).data)
+
+    @extend_schema(
+        summary="Give back a piece that was handed out to you",
+        request={"application/json": dict(NOTHING)},
+        responses={204: OpenApiResponse(description="Others may have it now.")},
+    )
+    def give_back(self, request: Request, pk: int) -> Response:
+        checked(request.data, NOTHING)
+        reviewing.give_back(piece_id=self._piece(pk), reviewer_id=user_of(request).pk)
+        return Response(status=204)
+
+    @extend_schema(
+        summary="Accept or reject many pieces",
+        description="Those that are open and in nobody else's hands; the others are left as they are.",
+        request={"application/json": dict(BULK)},
+        responses={200: OpenApiResponse(DECIDED, examples=[examples.MANY])},
+        examples=[examples.BULK],
+    )
+    def decide(self, request: Request) -> Response:
+        said = checked(request.data, BULK)
+        decision = Decision(said["decision"])
+        if decision == Decision.REJECTED and "reason" not in said:
+            raise InvalidBodyError([Problem("reason", "is missing: say why they are rejected")])
+        done = reviewing.decide_many(
+            cook_id=self._cook(said),
+            chosen=selection_of(said.get("where", {})),
+            decision=decision,
+            actor_id=user_of(request).pk,
+            reason=_stored(said.get("reason", "")),
+        )
+        return Response({"decided": done.decided, "left": done.left})
+
+    @extend_schema(
+        summary="Leave out accepted pieces until so many remain",
+        description="Those go whose traits are the most above the rarities that were asked for. `undo` takes one back.",
+        request={"application/json": dict(CULL)},
+        responses={200: OpenApiResponse(CULLED, examples=[examples.CULLED])},
+        examples=[examples.CULL],
+    )
+    def cull(self, request: Request) -> Response:
+        said = checked(request.data, CULL)
+        return Response({"culled": cull(cook_id=self._cook(said), target=int(said["target"]), actor_id=user_of(request).pk)})
+
+    def _piece(self, piece_id: int) -> int:
+        piece: Piece = get_object_or_404(Piece.objects.visible_to(self.request.user), pk=piece_id)
+        return piece.pk
+
+    def _cook(self, said: dict[str, Any]) -> int:
+        cook: Cook = get_object_or_404(Cook.objects.visible_to(self.request.user), pk=int(said["cook"]))
+        return cook.pk
+
+
+def _stored(reason: str) -> str:
+    """Return a reason as it can be stored. Raises InvalidBodyError for characters that no database keeps."""
+    if "\0" in reason:
+        raise InvalidBodyError([Problem("reason", "contains a NUL character")])
+    return reason.strip()
+
+
+@extend_schema(tags=["pieces"])
+@extend_schema_view(list=extend_schema(summary="List who decided what on a piece, the oldest first", examples=[examples.EVENT]))
+class ReviewEventViewSet(ListModelMixin, GenericViewSet[ReviewEvent]):
+    """The audit of one piece, over all attempts at it."""
+
+    queryset = ReviewEvent.objects.none()
+    serializer_class = ReviewEventSerializer
+    ordering = "id"
+
+    def get_queryset(self) -> QuerySet[ReviewEvent]:
+        piece = get_object_or_404(Piece.objects.visible_to(self.request.user), pk=self.kwargs["piece_id"])
+        return ReviewEvent.objects.filter(piece=piece.pk).select_related("attempt", "actor")
