@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import User
+
 from casts.models import AttemptStatus, Cook, CookStatus, PieceAttempt, PieceStatus
 from tests.casts.factories import CastFactory, CollectionFactory, CookFactory, PieceAttemptFactory, PieceFactory
+from tests.factories import UserFactory
 
 
-def finished_cook(*, tree: Any = None, **values: Any) -> Cook:
+def finished_cook(*, tree: Any = None, owner: User | None = None, **values: Any) -> Cook:
     """Return a cook that has ended, of a list or of a trait tree."""
-    collection = CollectionFactory.create(trait_tree=tree)
+    collection = CollectionFactory.create(trait_tree=tree, owner=owner or UserFactory.create())
     return CookFactory.create(collection=collection, status=CookStatus.FINISHED, **values)
 
 
