@@ -13,14 +13,14 @@ from django.db import connection, models
 
 from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
-from casts.models import AlertMail, AlertWatch, Cook, Notification
+from casts.models import AlertMail, AlertWatch, Cook, Export, Notification
 from generations.models import Callback, Cancellation
 
 LEASE_SECONDS = 60.0
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 300.0
 
-MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation, Cook, Notification, AlertMail, AlertWatch)
+MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation, Cook, Export, Notification, AlertMail, AlertWatch)
 
 _COLUMNS = {"id": "bigint", "attempts": "bigint"}
 

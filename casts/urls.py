@@ -6,6 +6,7 @@ from django.urls import URLPattern, path
 
 from casts.callback_views import AdapterCallbackView, CallbackView
 from casts.cook_views import CollectionViewSet, CookViewSet, PieceViewSet
+from casts.export_views import ExportArchiveView, ExportViewSet
 from casts.notification_views import DeliveryViewSet, MailSettingsView, NotificationViewSet
 from casts.provider_views import ProviderViewSet
 from casts.streaming.cook_views import CookEventLinkView, CookEventsView
@@ -30,6 +31,10 @@ urlpatterns: list[URLPattern] = [
     path("callbacks/<str:adapter>/", AdapterCallbackView.as_view(), name="adapter-callback"),
     path("callbacks/<str:adapter>/<str:signed_id>/", CallbackView.as_view(), name="callback"),
     path("casts/<uuid:cast_id>/events/link/", CastEventLinkView.as_view(), name="cast-events-link"),
+    path("exports/", ExportViewSet.as_view({"get": "list", "post": "create"}), name="exports"),
+    path("exports/<int:pk>/", ExportViewSet.as_view({"get": "retrieve"}, detail=True), name="export"),
+    path("exports/<int:pk>/publish/", ExportViewSet.as_view({"post": "publish"}, detail=True), name="export-publish"),
+    path("exports/<int:pk>/archive/", ExportArchiveView.as_view(), name="export-archive"),
     path("pieces/reviews/", PieceReviewViewSet.as_view({"get": "list", "post": "decide"}), name="piece-reviews"),
     path("pieces/reviews/next/", PieceReviewViewSet.as_view({"post": "hand_out"}), name="piece-reviews-next"),
     path("pieces/reviews/cull/", PieceReviewViewSet.as_view({"post": "cull"}), name="piece-reviews-cull"),

@@ -21,6 +21,7 @@ from rest_framework import exceptions
 from casts import engine
 from casts.callbacks import DeliveryRefusedError, UnverifiableError
 from casts.cooks.refusals import CookRefusedError
+from casts.cooks.exporting import ExportRefusedError
 from casts.cooks.reviewing import ReviewRefusedError
 from casts.notifications.outbox import NotSentError
 from casts.notifications.subscriptions import EmailUnavailableError, TooManyWebhooksError, WebhookDisabledError
@@ -84,6 +85,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     TooManyWebhooksError: Kind(409, "too-many-webhooks", "The account has as many webhooks as it may"),
     EmailUnavailableError: Kind(409, "email-unavailable", "No e-mail can be sent to you"),
     WebhookDisabledError: Kind(409, "webhook-disabled", "The webhook is disabled"),
+    ExportRefusedError: Kind(409, "export-refused", "This cannot be done with the export as it stands"),
     ReviewRefusedError: Kind(409, "review-refused", "This cannot be decided on the piece as it stands"),
     NotSentError: Kind(409, "not-sent", "What stands in the inbox is not sent"),
     NotOwnerError: SLUG_TAKEN,

@@ -1,8 +1,8 @@
 """The bytes of artefacts as responses. They are strangers' work: a browser must show no more of them than a picture."""
 
 import mimetypes
-from collections.abc import AsyncIterator, Iterator
-from typing import IO
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Protocol
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
@@ -42,33 +42,58 @@ HEADERS = {
 }
 
 
+class Readable(Protocol):
+    """What gives bytes from where it stands, and is closed at the end."""
+
+    def read(self, count: int, /) -> bytes:
+        """Return up to so many bytes, none at the end."""
+
+    def close(self) -> None:
+        """Let go of what is behind it."""
+
+
 def respond(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
     """Return the bytes of an artefact or the part that was asked for, or 304 when the client has them.
 
     Raises UnsatisfiableRangeError when there is no such part, FileNotFoundError when the storage lost the bytes.
     """
-    headers = {**HEADERS, "ETag": quote_etag(artifact.sha256)}
-    if _has_already(request, headers["ETag"]):
-        return HttpResponseNotModified(headers=headers)
-    part = _requested_part(request, artifact, headers["ETag"])
-    wanted = range(artifact.size) if part is None else part
-    headers |= {"Content-Disposition": _disposition(artifact), "Content-Length": str(len(wanted))}
+
+    def open_at(start: int) -> Readable:
+        file = open_stored(artifact.sha256)
+        file.seek(start)
+        return file
+
+    charset = "; charset=utf-8" if artifact.mime_type.startswith("text/") else ""
+    headers = {"Content-Type": f"{artifact.mime_type}{charset}", "Content-Disposition": _disposition(artifact)}
+    return stream(request, size=artifact.size, etag=quote_etag(artifact.sha256), headers=headers, open_at=open_at)
+
+
+def stream(
+    request: HttpRequest, *, size: int, etag: str, headers: Mapping[str, str], open_at: Callable[[int], Readable]
+) -> HttpResponseBase:
+    """Return bytes that never change, `size` of them, or the part that was asked for, or 304 when the client has them.
+
+    Nothing is opened unless it is sent. Raises UnsatisfiableRangeError when there is no such part.
+    """
+    all_headers = {**HEADERS, "ETag": etag}
+    if _has_already(request, etag):
+        return HttpResponseNotModified(headers=all_headers)
+    part = _requested_part(request, size=size, etag=etag)
+    wanted = range(size) if part is None else part
+    all_headers |= {**headers, "Content-Length": str(len(wanted))}
     if part is not None:
-        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{artifact.size}"
-    file = open_stored(artifact.sha256)
-    file.seek(wanted.start)
+        all_headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    file = open_at(wanted.start)
     # a plain iterator would be read to its end before an ASGI server sends its first byte
     chunks = AsyncChunks(file, len(wanted)) if isinstance(request, ASGIRequest) else Chunks(file, len(wanted))
-    charset = "; charset=utf-8" if artifact.mime_type.startswith("text/") else ""
-    status = 200 if part is None else 206
-    return StreamingHttpResponse(chunks, status=status, content_type=f"{artifact.mime_type}{charset}", headers=headers)
+    return StreamingHttpResponse(chunks, status=200 if part is None else 206, headers=all_headers)
 
 
-def _requested_part(request: HttpRequest, artifact: Artifact, etag: str) -> range | None:
+def _requested_part(request: HttpRequest, *, size: int, etag: str) -> range | None:
     """Return the part that is asked for. `If-Range` with another ETag, or with a date, asks for the whole file."""
     if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
         return None
-    return requested_part(request.headers.get("Range", ""), size=artifact.size)
+    return requested_part(request.headers.get("Range", ""), size=size)
 
 
 def _has_already(request: HttpRequest, etag: str) -> bool:
@@ -79,7 +104,7 @@ def _has_already(request: HttpRequest, etag: str) -> bool:
 class _Closing:
     """A part of a file, from where it stands. The file is closed with the response, also when nobody reads it."""
 
-    def __init__(self, file: IO[bytes], count: int) -> None:
+    def __init__(self, file: Readable, count: int) -> None:
         """Take the open file, and how many bytes of it to read."""
         self.file = file
         self.left = count

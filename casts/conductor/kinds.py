@@ -5,6 +5,7 @@ from .callbacks import Callbacks
 from .cancellations import Cancellations
 from .cooks import Cooks
 from .errands import Kind
+from .exports import Exports
 from .notifications import Notifications
 from .threads import Threads
 from .watch import Watch
@@ -16,6 +17,7 @@ def errand_kinds(*, threads: Threads) -> list[Kind]:
         Callbacks(threads=threads),
         Cancellations(threads=threads),
         Cooks(),
+        Exports(threads=threads.exports),
         Notifications(threads=threads.mails),
         AlertMails(threads=threads.mails),
         Watch(),

@@ -7,6 +7,7 @@ from .conductor import ConductorProcess
 from .cook import ENDED_COOKS, TENDED_COOKS, Cook, CookStatus, OnPieceFailure
 from .delivery import Delivery
 from .event import CastEvent, EventKind
+from .export import Export, ExportItem, ExportStatus
 from .fanout import FanOut
 from .gate import BreakerState, Gate, GateEvent, GateEventKind
 from .notification import (
@@ -58,6 +59,9 @@ __all__ = [
     "Decision",
     "Delivery",
     "EventKind",
+    "Export",
+    "ExportItem",
+    "ExportStatus",
     "FanOut",
     "Gate",
     "GateEvent",

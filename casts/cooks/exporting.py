@@ -1,0 +1,305 @@
+"""Exports: which pieces, in which order and under which names; the reading of their files, and the archive of it all.
+
+Preparing an export reads each of its files once, some at a time, and notes what was found in rows: whoever dies, the next one goes
+on from there. The archive is made of rows and files when it is fetched, and is stored nowhere.
+"""
+
+import hashlib
+import io
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from casts.clock import database_now
+from casts.doorbell import knock
+from casts.engine.retrying import in_one_transaction
+from casts.errands import Errand
+from casts.models import AttemptStatus, Cook, Decision, Export, ExportItem, ExportStatus, PieceAttempt
+from casts.models.export import MAX_TEMPLATE_CHARACTERS
+from generations.artifacts import REFERENCE_KEY, StoredArtifact, open_stored, readable_by
+from spells.expressions import ExpressionError, Template, compile_template
+from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path
+
+from . import metadata
+from .archive import CHUNK_BYTES, Archive, Entry
+from .numbers import shuffled
+from .pictures import picture_of
+from .traits import TraitTree, read_tree
+
+DEFAULT_TEMPLATE = "{{ collection }} #{{ number }}"
+NAMES = frozenset({"collection", "number", "index", "traits"})
+MAX_NAME_CHARACTERS = 500
+MAX_METADATA_BYTES = 64 * 1024 * 1024
+# Files, and bytes of them, that are read between two notes of it.
+FILES_AT_ONCE = 200
+BYTES_AT_ONCE = 256 * 1024 * 1024
+# How often everybody who prepares an export may vanish before it has got on.
+MAX_TRIES = 10
+
+
+class ExportRefusedError(Exception):
+    """The export is not in a state in which this can be done. The message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What an export is to be. `accepted` are the pieces that were accepted, else all that are made."""
+
+    accepted: bool = True
+    name_template: str = DEFAULT_TEMPLATE
+    description: str = ""
+    base_uri: str = ""
+    shuffle_seed: int | None = None
+
+
+def begin(*, cook: Cook, wish: Wish, requested_by_id: int, now: datetime) -> Export:
+    """Begin an export of the pieces of a cook as they are. What becomes of them later changes nothing of it.
+
+    Raises ProblemsError when there are none, one has no file, or a name cannot be made.
+    """
+    attempts = list(_attempts(cook, wish))
+    if not attempts:
+        what = "accepted" if wish.accepted else "made"
+        raise ProblemsError([Problem("cook", f"no piece of it is {what}: there is nothing to export")])
+    items = _items(attempts, wish=wish, cook=cook)
+    export = Export(
+        cook=cook,
+        requested_by_id=requested_by_id,
+        name_template=wish.name_template,
+        description=wish.description,
+        base_uri=wish.base_uri,
+        shuffle_seed=wish.shuffle_seed,
+        total=len(items),
+        created_at=now,
+        due_at=now,
+    )
+    with transaction.atomic():
+        export.save(force_insert=True)
+        for item in items:
+            item.export = export
+        ExportItem.objects.bulk_create(items, batch_size=500)
+        knock()
+    return export
+
+
+def _attempts(cook: Cook, wish: Wish) -> QuerySet[PieceAttempt]:
+    made = PieceAttempt.objects.filter(cook=cook, status=AttemptStatus.MADE)
+    kept = made.filter(review__decision=Decision.ACCEPTED) if wish.accepted else made
+    return kept.select_related("piece", "cast").order_by("piece__index")
+
+
+def _items(attempts: Sequence[PieceAttempt], *, wish: Wish, cook: Cook) -> list[ExportItem]:
+    template = _template(wish.name_template)
+    references = [picture_of(attempt.cast.outputs) for attempt in attempts]
+    ids = {UUID(reference[REFERENCE_KEY]) for reference in references if reference is not None and _is_id(reference[REFERENCE_KEY])}
+    stored = {str(id_): file for id_, file in readable_by(cook.initiator_id, ids).items()}
+    problems: list[Problem] = []
+    items = []
+    for position, (attempt, reference) in enumerate(zip(attempts, references, strict=True)):
+        file = stored.get(str(UUID(reference[REFERENCE_KEY]))) if reference is not None and _is_id(reference[REFERENCE_KEY]) else None
+        if file is None:
+            problems.append(Problem(join_path("pieces", attempt.piece.index), "has no file in its outputs"))
+            continue
+        try:
+            items.append(_item(attempt, file, number=_number(position, len(attempts), wish), template=template, cook=cook))
+        except ExpressionError as error:
+            problems.append(Problem("name_template", f"gives no name to piece {attempt.piece.index}: {error.message}"))
+    if problems:
+        raise ProblemsError(problems[:MAX_PROBLEMS])
+    return sorted(items, key=lambda item: item.number)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _template(source: str) -> Template:
+    if len(source) > MAX_TEMPLATE_CHARACTERS:
+        raise ProblemsError([Problem("name_template", f"is longer than the {MAX_TEMPLATE_CHARACTERS} characters that are allowed")])
+    try:
+        return compile_template(source, path="name_template", names=NAMES)
+    except ExpressionError as error:
+        raise ProblemsError([Problem("name_template", error.message)]) from error
+
+
+def _number(position: int, count: int, wish: Wish) -> int:
+    """Return the number of a piece, from 1: its place among the others, or the one to which that is shuffled."""
+    if wish.shuffle_seed is None:
+        return position + 1
+    return shuffled(position, size=count, key=f"grimoire order 1\n{wish.shuffle_seed}\n{count}") + 1
+
+
+def _item(attempt: PieceAttempt, file: StoredArtifact, *, number: int, template: Template, cook: Cook) -> ExportItem:
+    names = {"collection": cook.collection.name, "number": number, "index": attempt.piece.index, "traits": attempt.traits}
+    name = template.evaluate(names)
+    if not isinstance(name, str):
+        name = str(name)
+    if not name.strip() or len(name) > MAX_NAME_CHARACTERS:
+        raise ExpressionError(f"a name has from 1 to {MAX_NAME_CHARACTERS} characters", path="name_template")
+    return ExportItem(number=number, attempt=attempt, name=name.strip(), sha256=file.sha256, mime_type=file.mime_type, size=file.size)
+
+
+# Preparing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Files that are to be read next: by the item's id, what their SHA-256 and size must be."""
+
+    errand: Errand
+    files: tuple[tuple[int, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What was found: checksums by the item's id; or what is wrong."""
+
+    errand: Errand
+    checksums: dict[int, int]
+    wrong: str = ""
+
+
+@in_one_transaction
+def load(errands: Sequence[Errand]) -> list[Slice]:
+    """Return what there is to read next of these exports. One at which everybody vanished is given up."""
+    slices = []
+    for errand in errands:
+        export = Export.objects.get(pk=errand.id)
+        if errand.attempts - export.tried_at > MAX_TRIES:
+            _fail(errand.id, "Whoever read its files vanished each time.")
+        elif export.status == ExportStatus.PREPARING:
+            slices.append(Slice(errand=errand, files=tuple(_next_files(export))))
+    return slices
+
+
+def _next_files(export: Export) -> list[tuple[int, str, int]]:
+    files: list[tuple[int, str, int]] = []
+    size = 0
+    unread = export.items.filter(crc32=None).order_by("number").values_list("pk", "sha256", "size")
+    for file in unread[:FILES_AT_ONCE]:
+        if files and size + file[2] > BYTES_AT_ONCE:
+            break
+        files.append(file)
+        size += file[2]
+    return files
+
+
+def prepare(job: Slice) -> Prepared:
+    """Read files, each piece by piece, and hold them against what is known of them. Needs no database."""
+    checksums = {}
+    for item_id, sha256, size in job.files:
+        try:
+            checksums[item_id] = _checksum(sha256, size)
+        except (OSError, ValueError) as error:
+            return Prepared(errand=job.errand, checksums=checksums, wrong=f"The file {sha256} cannot be read: {error}")
+    return Prepared(errand=job.errand, checksums=checksums)
+
+
+def _checksum(sha256: str, size: int) -> int:
+    digest, crc, read = hashlib.sha256(), 0, 0
+    with open_stored(sha256) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            crc = zlib.crc32(chunk, crc)
+            read += len(chunk)
+    if digest.hexdigest() != sha256 or read != size:
+        raise ValueError("it is not what it was when it was made")
+    return crc
+
+
+@in_one_transaction
+def note(done: Sequence[Prepared]) -> None:
+    """Write what was found. An export of which all is known is ready; another one is due again at once."""
+    for found in done:
+        export = Export.objects.select_for_update(no_key=True).get(pk=found.errand.id)
+        if export.status != ExportStatus.PREPARING:
+            continue  # somebody else was faster
+        items = [ExportItem(pk=item_id, crc32=crc) for item_id, crc in found.checksums.items()]
+        ExportItem.objects.bulk_update(items, ["crc32"], batch_size=FILES_AT_ONCE)
+        export.prepared = export.items.exclude(crc32=None).count()
+        export.tried_at = found.errand.attempts
+        export.due_at = now = database_now()
+        if found.wrong:
+            export.status, export.error, export.due_at, export.finished_at = ExportStatus.FAILED, found.wrong, None, now
+        elif export.prepared == export.total:
+            _finish(export, now=now)
+        export.save(update_fields=["prepared", "tried_at", "due_at", "status", "error", "finished_at", "provenance_hash"])
+        if export.due_at is not None:
+            knock()
+
+
+def _finish(export: Export, *, now: datetime) -> None:
+    export.due_at, export.finished_at = None, now
+    if sum(len(document) for _, document in _documents(export)) > MAX_METADATA_BYTES:
+        export.status = ExportStatus.FAILED
+        export.error = f"What is said of its pieces is larger than {MAX_METADATA_BYTES:,} bytes; export fewer of them."
+        return
+    export.status = ExportStatus.READY
+    export.provenance_hash = metadata.provenance_hash(export.items.order_by("number").values_list("sha256", flat=True))
+
+
+def _fail(export_id: int, why: str) -> None:
+    Export.objects.filter(pk=export_id, status=ExportStatus.PREPARING).update(
+        status=ExportStatus.FAILED, error=why, due_at=None, finished_at=database_now()
+    )
+
+
+# What is fetched
+
+
+def archive_of(export: Export) -> Archive:
+    """Return the archive of an export that is ready: the same bytes each time. Raises ExportRefusedError when it is not."""
+    if export.status != ExportStatus.READY:
+        raise ExportRefusedError(f"The export is {export.status}: there is nothing to fetch.")
+    entries: list[Entry] = []
+    files: list[tuple[str, str, int]] = []
+    for item, document in _documents(export):
+        number = metadata.number_text(item.number, total=export.total)
+        assert item.crc32 is not None  # it is ready
+        image = f"images/{metadata.file_name(item, total=export.total)}"
+        entries.append(Entry(name=image, size=item.size, crc32=item.crc32, open=partial(open_stored, item.sha256)))
+        entries.append(_entry(f"metadata/{number}.json", document))
+        files += [(image, item.sha256, item.size), (entries[-1].name, hashlib.sha256(document).hexdigest(), len(document))]
+    listed = metadata.manifest(export, seed=export.cook.collection.seed, files=files)
+    return Archive([*entries, _entry("manifest.json", listed)], at=export.created_at)
+
+
+def _documents(export: Export) -> list[tuple[ExportItem, bytes]]:
+    names = metadata.category_names(_tree(export.cook))
+    items = export.items.select_related("attempt").order_by("number")
+    return [(item, metadata.piece_document(export, item, names=names)) for item in items]
+
+
+def _tree(cook: Cook) -> TraitTree | None:
+    document = cook.collection.trait_tree
+    return None if document is None else read_tree(document)
+
+
+def _entry(name: str, data: bytes) -> Entry:
+    return Entry(name=name, size=len(data), crc32=zlib.crc32(data), open=partial(io.BytesIO, data))
+
+
+def publish(*, export_id: int, now: datetime) -> Export:
+    """Lock the order of a cook's pieces to that of this export, for good. Asking again changes nothing.
+
+    Raises ExportRefusedError when it is not ready, or another export of the cook was published.
+    """
+    try:
+        with transaction.atomic():
+            won = Export.objects.filter(pk=export_id, status=ExportStatus.READY, published_at=None).update(published_at=now)
+    except IntegrityError as error:
+        raise ExportRefusedError("Another export of this cook is published: its order holds for good.") from error
+    export = Export.objects.get(pk=export_id)
+    if not won and export.published_at is None:
+        raise ExportRefusedError(f"The export is {export.status}: only what is ready can be published.")
+    return export
