@@ -20,8 +20,8 @@ from rest_framework import exceptions
 
 from casts import engine
 from casts.callbacks import DeliveryRefusedError, UnverifiableError
-from casts.cooks.refusals import CookRefusedError
 from casts.cooks.exporting import ExportRefusedError
+from casts.cooks.refusals import CookRefusedError
 from casts.cooks.reviewing import ReviewRefusedError
 from casts.notifications.outbox import NotSentError
 from casts.notifications.subscriptions import EmailUnavailableError, TooManyWebhooksError, WebhookDisabledError

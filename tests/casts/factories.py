@@ -22,15 +22,22 @@ from casts.models import (
     ConductorProcess,
     Cook,
     CookStatus,
+    Decision,
     Delivery,
     EventKind,
+    Export,
+    ExportItem,
+    ExportStatus,
     FanOut,
     Gate,
     Notification,
     Piece,
     PieceAttempt,
+    PieceReview,
     PieceStatus,
     Priority,
+    ReviewAct,
+    ReviewEvent,
     Subscription,
     SubscriptionChannel,
     Waiter,
@@ -324,3 +331,59 @@ class PieceAttemptFactory(DjangoModelFactory[PieceAttempt]):
     status = AttemptStatus.LIVE
     created_at = NOON
     ended_at = LazyAttribute(lambda row: None if row.status == AttemptStatus.LIVE else NOON)
+
+
+class PieceReviewFactory(DjangoModelFactory[PieceReview]):
+    """A review that is open, or was decided."""
+
+    class Meta:
+        model = PieceReview
+
+    attempt = SubFactory(PieceAttemptFactory, status=AttemptStatus.MADE)
+    decision = ""
+    reason = LazyAttribute(lambda row: "Blurred." if row.decision == Decision.REJECTED else "")
+    reviewer = LazyAttribute(lambda row: UserFactory.create() if row.decision else None)
+    decided_at = LazyAttribute(lambda row: NOON if row.decision else None)
+
+
+class ReviewEventFactory(DjangoModelFactory[ReviewEvent]):
+    class Meta:
+        model = ReviewEvent
+
+    attempt = SubFactory(PieceAttemptFactory, status=AttemptStatus.MADE)
+    piece = SelfAttribute("attempt.piece")
+    act = ReviewAct.ACCEPTED
+    actor = SubFactory(UserFactory)
+    at = NOON
+
+
+class ExportFactory(DjangoModelFactory[Export]):
+    """An export of one piece that is being prepared, or has been."""
+
+    class Meta:
+        model = Export
+
+    cook = SubFactory(CookFactory)
+    requested_by = SelfAttribute("cook.initiator")
+    status = ExportStatus.PREPARING
+    name_template = "{{ number }}"
+    total = 1
+    prepared = LazyAttribute(lambda row: 1 if row.status == ExportStatus.READY else 0)
+    provenance_hash = LazyAttribute(lambda row: "0" * 64 if row.status == ExportStatus.READY else "")
+    error = LazyAttribute(lambda row: "A file is gone." if row.status == ExportStatus.FAILED else "")
+    created_at = NOON
+    finished_at = LazyAttribute(lambda row: None if row.status == ExportStatus.PREPARING else NOON)
+    due_at = LazyAttribute(lambda row: NOON if row.status == ExportStatus.PREPARING else None)
+
+
+class ExportItemFactory(DjangoModelFactory[ExportItem]):
+    class Meta:
+        model = ExportItem
+
+    export = SubFactory(ExportFactory)
+    number = 1
+    attempt = LazyAttribute(lambda row: PieceAttemptFactory.create(piece__cook=row.export.cook, status=AttemptStatus.MADE))
+    name = "Sailor 1"
+    sha256 = "0" * 64
+    mime_type = "image/png"
+    size = 3

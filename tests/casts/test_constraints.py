@@ -35,12 +35,16 @@ from tests.casts.factories import (
     ConductorProcessFactory,
     CookFactory,
     DeliveryFactory,
+    ExportFactory,
+    ExportItemFactory,
     FanOutFactory,
     GateFactory,
     GenerationFactory,
     NotificationFactory,
     PieceAttemptFactory,
     PieceFactory,
+    PieceReviewFactory,
+    ReviewEventFactory,
     SubscriptionFactory,
     WaiterFactory,
     WakeupFactory,
@@ -144,6 +148,21 @@ def cast_a_piece_that_is_made() -> None:
     PieceAttemptFactory.create(piece=first.piece, number=2)
 
 
+def publish_two_exports_of_a_cook() -> None:
+    first = ExportFactory.create(status="ready", published_at=NOON)
+    ExportFactory.create(cook=first.cook, status="ready", published_at=NOON)
+
+
+def number_two_of_an_export_alike() -> None:
+    first = ExportItemFactory.create()
+    ExportItemFactory.create(export=first.export)
+
+
+def export_a_piece_twice() -> None:
+    first = ExportItemFactory.create()
+    ExportItemFactory.create(export=first.export, attempt=first.attempt, number=2)
+
+
 by_webhook = partial(NotificationFactory, channel=NotificationChannel.WEBHOOK)
 
 VIOLATIONS: Violations = {
@@ -204,6 +223,38 @@ VIOLATIONS: Violations = {
         partial(PieceAttemptFactory, ended_at=NOON),
         partial(PieceAttemptFactory, status=AttemptStatus.FAILED, ended_at=None),
     ],
+    "piecereview_decision_is_known": [partial(PieceReviewFactory, decision="doubtful")],
+    "piecereview_decided_iff_at_a_time": [
+        partial(PieceReviewFactory, decided_at=NOON),
+        partial(PieceReviewFactory, decision="accepted", decided_at=None),
+    ],
+    "piecereview_has_somebody_who_decided": [
+        partial(PieceReviewFactory, decision="accepted", reviewer=None),
+        partial(PieceReviewFactory, decision="accepted", leased_until=NOON),
+    ],
+    "piecereview_lease_has_a_holder": [partial(PieceReviewFactory, leased_until=NOON)],
+    "piecereview_rejected_for_a_reason": [partial(PieceReviewFactory, decision="rejected", reason="")],
+    "reviewevent_act_is_known": [partial(ReviewEventFactory, act="doubted")],
+    "export_one_published_per_cook": [publish_two_exports_of_a_cook],
+    "export_status_is_known": [partial(ExportFactory, status="lost", finished_at=NOON, due_at=None)],
+    "export_is_due_iff_preparing": [
+        partial(ExportFactory, due_at=None),
+        partial(ExportFactory, finished_at=NOON),
+        partial(ExportFactory, status="ready", due_at=NOON),
+        partial(ExportFactory, status="failed", finished_at=None),
+    ],
+    "export_ready_iff_it_has_a_hash": [
+        partial(ExportFactory, provenance_hash="0" * 64),
+        partial(ExportFactory, status="ready", provenance_hash=""),
+        partial(ExportFactory, status="ready", prepared=0),
+    ],
+    "export_error_iff_failed": [partial(ExportFactory, error="No."), partial(ExportFactory, status="failed", error="")],
+    "export_published_when_ready": [partial(ExportFactory, published_at=NOON)],
+    "export_has_pieces": [partial(ExportFactory, total=0)],
+    "exportitem_number_is_unique_per_export": [number_two_of_an_export_alike],
+    "exportitem_attempt_is_unique_per_export": [export_a_piece_twice],
+    "exportitem_numbers_begin_at_one": [partial(ExportItemFactory, number=0)],
+    "exportitem_crc32_is_one": [partial(ExportItemFactory, crc32=-1), partial(ExportItemFactory, crc32=2**32)],
     "alert_kind_is_known": [partial(AlertFactory, kind="boredom")],
     "alert_one_open_per_kind_and_subject": [open_an_alert_twice],
     "alert_closes_after_calm": [

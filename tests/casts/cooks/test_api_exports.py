@@ -7,6 +7,7 @@ import pytest
 
 from casts.cooks import exporting
 from casts.models import Export
+from generations import artifacts
 from tests.api import assert_problem, client_of, get, people, post
 
 from .test_exports import begun, cook_of, ready
@@ -89,11 +90,10 @@ def test_what_says_nothing_sensible_is_refused_with_its_place(body, place):
 def test_nothing_is_opened_before_it_is_sent(monkeypatch: pytest.MonkeyPatch):
     export = ready(begun(cook_of(2)))
     opened: list[str] = []
-    real = exporting.open_stored
 
     def open_stored(sha256: str):
         opened.append(sha256)
-        return real(sha256)
+        return artifacts.open_stored(sha256)
 
     monkeypatch.setattr(exporting, "open_stored", open_stored)
     answer = get(client_of(export.cook.initiator), f"/exports/{export.pk}/archive/")
