@@ -4,6 +4,7 @@ from typing import Any
 
 from django.urls import URLPattern, path
 
+from casts.analytics_views import AnalyticsPictureView, AnalyticsView
 from casts.callback_views import AdapterCallbackView, CallbackView
 from casts.cook_views import CollectionViewSet, CookViewSet, PieceViewSet
 from casts.export_views import ExportArchiveView, ExportViewSet
@@ -69,6 +70,8 @@ urlpatterns: list[URLPattern] = [
     *(path(f"cooks/<int:pk>/{verb}/", CookViewSet.as_view({"post": verb}, detail=True), name=f"cook-{verb}") for verb in COOK_VERBS),
     path("cooks/<int:pk>/events/", CookEventsView.as_view(), name="cook-events"),
     path("cooks/<int:pk>/events/link/", CookEventLinkView.as_view(), name="cook-events-link"),
+    path("cooks/<int:pk>/analytics/", AnalyticsView.as_view(), name="cook-analytics"),
+    path("cooks/<int:pk>/analytics/picture/", AnalyticsPictureView.as_view(), name="cook-analytics-picture"),
     path("pieces/", PieceViewSet.as_view({"get": "list"}), name="pieces"),
     path("pieces/<int:pk>/", PieceViewSet.as_view({"get": "retrieve"}, detail=True), name="piece"),
     path("pieces/<int:pk>/regenerate/", PieceViewSet.as_view({"post": "regenerate"}, detail=True), name="piece-regenerate"),
