@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-LAST_ROW = 29
+LAST_ROW = 30
 
 
 @pytest.mark.sqlite
