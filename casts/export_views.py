@@ -3,7 +3,6 @@
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, quote_etag
-from django_filters.rest_framework import ChoiceFilter, FilterSet, NumberFilter
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.generics import get_object_or_404
@@ -17,7 +16,9 @@ from rest_framework.viewsets import GenericViewSet
 from casts.clock import database_now
 from casts.cooks import exporting
 from casts.export_serializers import EXPORT, ExportSerializer, wish_of
-from casts.models import Cook, Export, ExportStatus
+from casts.filters import ExportFilter
+from casts.models import Export
+from casts.named_cooks import named_cook
 from generations import downloads
 from generations.views import AnyType
 from spells.requests import NOTHING, checked, user_of
@@ -48,17 +49,6 @@ ORDER = OpenApiExample(
 )
 
 
-class ExportFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
-    """Filters of exports. Several of them must all hold."""
-
-    cook = NumberFilter(field_name="cook", help_text="Those of one cook.", min_value=1, max_value=2**63 - 1)
-    status = ChoiceFilter(choices=ExportStatus.choices, help_text="Those that are so far.")
-
-    class Meta:
-        model = Export
-        fields: list[str] = []
-
-
 @extend_schema(tags=["exports"])
 @extend_schema_view(
     list=extend_schema(summary="List exports, the newest first", examples=[EXAMPLE]),
@@ -84,8 +74,9 @@ class ExportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Export]):
     )
     def create(self, request: Request) -> Response:
         said = checked(request.data, EXPORT)
-        cook = get_object_or_404(Cook.objects.visible_to(request.user).select_related("collection"), pk=int(said["cook"]))
-        export = exporting.begin(cook=cook, wish=wish_of(said), requested_by_id=user_of(request).pk, now=database_now())
+        export = exporting.begin(
+            cook=named_cook(said, user=user_of(request)), wish=wish_of(said), requested_by_id=user_of(request).pk, now=database_now()
+        )
         url = reverse("api:export", kwargs={"pk": export.pk}, request=request)
         return Response(self.get_serializer(export).data, status=201, headers={"Location": url})
 

@@ -18,8 +18,23 @@ from django_filters.rest_framework import (
 )
 from drf_spectacular.utils import extend_schema_field
 
-from casts.models import Cast, Cook, CookStatus, Notification, NotificationChannel, NotificationKind, NotificationStatus, Piece, PieceStatus
+from casts.models import (
+    Cast,
+    Cook,
+    CookStatus,
+    Decision,
+    Export,
+    ExportStatus,
+    Notification,
+    NotificationChannel,
+    NotificationKind,
+    NotificationStatus,
+    Piece,
+    PieceReview,
+    PieceStatus,
+)
 from casts.progress import ShownStatus
+from spells.requests import user_of
 from spells.text_filter import text_filter
 
 MAX_ROW_ID = 2**63 - 1
@@ -112,4 +127,35 @@ class PieceFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
 
     class Meta:
         model = Piece
+        fields: list[str] = []
+
+
+class ReviewFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
+    """Filters of reviews. Several of them must all hold."""
+
+    cook = row_filter(field_name="attempt__cook", help_text="Those of one cook.")
+    decision = ChoiceFilter(choices=Decision.choices, help_text="Those that were so decided.")
+    open = BooleanFilter(method="by_being_open", help_text="Those on which nothing is decided; or, if false, the others.")
+    mine = BooleanFilter(method="by_reviewer", help_text="Those that you decided or that were handed out to you; or, if false, the others.")
+
+    class Meta:
+        model = PieceReview
+        fields: list[str] = []
+
+    def by_being_open(self, rows: QuerySet[PieceReview], _name: str, is_open: bool) -> QuerySet[PieceReview]:
+        return rows.filter(decision="") if is_open else rows.exclude(decision="")
+
+    def by_reviewer(self, rows: QuerySet[PieceReview], _name: str, is_mine: bool) -> QuerySet[PieceReview]:
+        me = user_of(self.request).pk
+        return rows.filter(reviewer=me) if is_mine else rows.exclude(reviewer=me)
+
+
+class ExportFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
+    """Filters of exports. Several of them must all hold."""
+
+    cook = row_filter(field_name="cook_id", help_text="Those of one cook.")
+    status = ChoiceFilter(choices=ExportStatus.choices, help_text="Those that are so far.")
+
+    class Meta:
+        model = Export
         fields: list[str] = []

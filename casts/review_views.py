@@ -1,9 +1,6 @@
 """The API of reviews: pieces that were made, handed out and decided on."""
 
-from typing import Any
-
 from django.db.models import QuerySet
-from django_filters.rest_framework import BooleanFilter, ChoiceFilter, FilterSet, NumberFilter
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.generics import get_object_or_404
 from rest_framework.mixins import ListModelMixin
@@ -14,7 +11,9 @@ from rest_framework.viewsets import GenericViewSet
 from casts import review_examples as examples
 from casts.cooks import reviewing
 from casts.cooks.culling import cull
-from casts.models import Cook, Decision, Piece, PieceReview, ReviewEvent
+from casts.filters import ReviewFilter
+from casts.models import Decision, Piece, PieceReview, ReviewEvent
+from casts.named_cooks import named_cook
 from casts.review_serializers import (
     BULK,
     CULL,
@@ -30,26 +29,6 @@ from spells.problems import Problem
 from spells.requests import NOTHING, InvalidBodyError, checked, user_of
 
 _ANSWER = {200: OpenApiResponse(PieceReviewSerializer, "The review as it is now.", examples=[examples.DECIDED])}
-
-
-class ReviewFilter(FilterSet):  # type: ignore[misc] # django-filter has no types
-    """Filters of reviews. Several of them must all hold."""
-
-    cook = NumberFilter(field_name="attempt__cook", help_text="Those of one cook.", min_value=1, max_value=2**63 - 1)
-    decision = ChoiceFilter(choices=Decision.choices, help_text="Those that were so decided.")
-    open = BooleanFilter(method="by_being_open", help_text="Those on which nothing is decided; or, if false, the others.")
-    mine = BooleanFilter(method="by_reviewer", help_text="Those that you decided or that were handed out to you; or, if false, the others.")
-
-    class Meta:
-        model = PieceReview
-        fields: list[str] = []
-
-    def by_being_open(self, rows: QuerySet[PieceReview], _name: str, is_open: bool) -> QuerySet[PieceReview]:
-        return rows.filter(decision="") if is_open else rows.exclude(decision="")
-
-    def by_reviewer(self, rows: QuerySet[PieceReview], _name: str, is_mine: bool) -> QuerySet[PieceReview]:
-        me = user_of(self.request).pk
-        return rows.filter(reviewer=me) if is_mine else rows.exclude(reviewer=me)
 
 
 @extend_schema(tags=["pieces"])
@@ -82,7 +61,7 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
     def hand_out(self, request: Request) -> Response:
         said = checked(request.data, NEXT)
         rows = reviewing.hand_out(
-            cook_id=self._cook(said),
+            cook_id=named_cook(said, user=user_of(request)).pk,
             reviewer_id=user_of(request).pk,
             limit=int(said.get("limit", 1)),
             lease_seconds=int(said.get("lease_seconds", reviewing.LEASE_SECONDS)),
@@ -148,7 +127,7 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
         if decision == Decision.REJECTED and "reason" not in said:
             raise InvalidBodyError([Problem("reason", "is missing: say why they are rejected")])
         done = reviewing.decide_many(
-            cook_id=self._cook(said),
+            cook_id=named_cook(said, user=user_of(request)).pk,
             chosen=selection_of(said.get("where", {})),
             decision=decision,
             actor_id=user_of(request).pk,
@@ -165,15 +144,13 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
     )
     def cull(self, request: Request) -> Response:
         said = checked(request.data, CULL)
-        return Response({"culled": cull(cook_id=self._cook(said), target=int(said["target"]), actor_id=user_of(request).pk)})
+        return Response(
+            {"culled": cull(cook_id=named_cook(said, user=user_of(request)).pk, target=int(said["target"]), actor_id=user_of(request).pk)}
+        )
 
     def _piece(self, piece_id: int) -> int:
         piece: Piece = get_object_or_404(Piece.objects.visible_to(self.request.user), pk=piece_id)
         return piece.pk
-
-    def _cook(self, said: dict[str, Any]) -> int:
-        cook: Cook = get_object_or_404(Cook.objects.visible_to(self.request.user), pk=int(said["cook"]))
-        return cook.pk
 
 
 @extend_schema(tags=["pieces"])

@@ -21,8 +21,11 @@ from tests.casts.factories import (
     CollectionFactory,
     CookFactory,
     DeliveryFactory,
+    ExportFactory,
+    ExportItemFactory,
     GenerationFactory,
     NotificationFactory,
+    PieceAttemptFactory,
     PieceFactory,
     SubscriptionFactory,
     WakeupFactory,
@@ -50,7 +53,7 @@ KNOWN_PATHS = [
     {"include-path-regex": "/spells/", "parameters": {"slug": "story", "number": 1}},
     {"include-path-regex": "/tools/", "parameters": {"slug": "test.any"}},
     {"include-path-regex": "/(notifications|webhooks)/", "parameters": {"id": NUMBER, "notification_id": NUMBER}},
-    {"include-path-regex": "/(collections|cooks|pieces)/", "parameters": {"id": NUMBER}},
+    {"include-path-regex": "/(collections|cooks|pieces|exports)/", "parameters": {"id": NUMBER, "piece_id": NUMBER}},
     {"include-path-regex": "/(casts|generations)/", "parameters": {"id": str(KNOWN), "cast_id": str(KNOWN)}},
 ]
 
@@ -105,7 +108,8 @@ def key(db: None, one_connection: None) -> str:
     CastEventFactory.create(cast=cast, actor=ada)
     GenerationFactory.create(id=KNOWN, cast=cast, step=version.steps.get(), status="succeeded")
     cook = CookFactory.create(id=NUMBER, collection=CollectionFactory.create(id=NUMBER, owner=ada))
-    PieceFactory.create(id=NUMBER, cook=cook)
+    attempt = PieceAttemptFactory.create(piece=PieceFactory.create(id=NUMBER, cook=cook, status="made"), status="made")
+    ExportItemFactory.create(export=ExportFactory.create(id=NUMBER, cook=cook), attempt=attempt)
     mine = SubscriptionFactory.create(id=NUMBER, owner=ada)
     DeliveryFactory.create(notification=NotificationFactory.create(id=NUMBER, cast=cast, channel="webhook", subscription=mine))
     return client_of(ada).defaults["HTTP_AUTHORIZATION"]

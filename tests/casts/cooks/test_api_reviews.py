@@ -80,9 +80,10 @@ def test_only_the_owner_of_a_cook_and_the_staff_may_review_its_pieces(who: str, 
     cook = finished_cook(owner=crowd["owner"])
     (attempt,) = made_pieces(cook, 1)
     client = client_of(crowd[who])
-    assert post(client, "/pieces/reviews/next/", {"cook": cook.pk}).status_code == status
-    assert post(client, "/pieces/reviews/cull/", {"cook": cook.pk, "target": 9}).status_code == status
-    assert post(client, "/pieces/reviews/", {"cook": cook.pk, "decision": "accepted"}).status_code == status
+    of_cook = {404: 422}.get(status, status)
+    assert post(client, "/pieces/reviews/next/", {"cook": cook.pk}).status_code == of_cook
+    assert post(client, "/pieces/reviews/cull/", {"cook": cook.pk, "target": 9}).status_code == of_cook
+    assert post(client, "/pieces/reviews/", {"cook": cook.pk, "decision": "accepted"}).status_code == of_cook
     assert post(client, f"/pieces/{attempt.piece_id}/accept/").status_code == status
     assert post(client, f"/pieces/{attempt.piece_id}/undo/").status_code == status
     assert post(client, f"/pieces/{attempt.piece_id}/reject/", {"reason": "No."}).status_code == status
