@@ -10,8 +10,8 @@ from casts.cook_views import CollectionViewSet, CookViewSet, PieceViewSet
 from casts.export_views import ExportArchiveView, ExportViewSet
 from casts.notification_views import DeliveryViewSet, MailSettingsView, NotificationViewSet
 from casts.provider_views import ProviderViewSet
-from casts.streaming.cook_views import CookEventLinkView, CookEventsView
 from casts.review_views import PieceReviewViewSet, ReviewEventViewSet
+from casts.streaming.cook_views import CookEventLinkView, CookEventsView
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
 from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
 from casts.webhook_views import WebhookViewSet

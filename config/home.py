@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-COLLECTIONS = ("spells", "tools", "casts", "collections", "cooks", "pieces", "generations", "notifications", "webhooks")
+COLLECTIONS = ("spells", "tools", "casts", "collections", "cooks", "pieces", "exports", "generations", "notifications", "webhooks")
 
 
 @require_safe

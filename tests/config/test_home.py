@@ -27,7 +27,8 @@ def test_the_first_page_leads_on_and_loads_nothing_from_elsewhere():
 
 def test_the_index_leads_to_each_collection():
     index = get(ApiClient(), "/").json()
-    assert list(index) == ["spells", "tools", "casts", "generations", "notifications", "webhooks", "schema", "docs"]
+    collections = ["spells", "tools", "casts", "collections", "cooks", "pieces", "exports", "generations", "notifications", "webhooks"]
+    assert list(index) == [*collections, "schema", "docs"]
     client = client_of(UserFactory.create())
     for address in index.values():
         assert client.get(address, headers={"Accept": "*/*"}).status_code == 200, address
