@@ -22,6 +22,7 @@ from casts.streaming import hub as hub_module
 from casts.streaming import news, standing
 from casts.streaming import stream as stream_module
 from casts.streaming.application import EventStreams
+from casts.streaming.audience import Audience, Origin, Subject
 from casts.streaming.seats import Seats
 from casts.streaming.views import LINKS
 from config.bodies import Bounded
@@ -332,8 +333,10 @@ async def test_streams_have_one_thread_among_them_and_none_when_there_are_none(s
 async def test_a_look_takes_as_many_queries_for_many_casts_as_for_one(transactional_db, django_assert_num_queries):
     def asking(count: int) -> None:
         casts = [CastFactory.create(status="running") for _ in range(count)]
-        told = [news.begin(cast_id=cast.pk, origin=news.Origin("https://x"), last_event_id="") for cast in casts]
-        followed = {cast.pk: {(news.Origin("https://x"), words.seen)} for cast, words in zip(casts, told, strict=True)}
+        told = [news.begin(cast_id=cast.pk, origin=Origin("https://x"), last_event_id="") for cast in casts]
+        followed: dict[Subject, set[Audience]] = {
+            cast.pk: {(Origin("https://x"), words.seen)} for cast, words in zip(casts, told, strict=True)
+        }
         with django_assert_num_queries(4):
             assert hub_module.look(followed) == {}
 
@@ -637,7 +640,7 @@ def test_a_snapshot_of_very_many_generations_shows_those_at_work_and_the_newest(
 def test_very_many_changes_are_told_as_a_snapshot(cast, monkeypatch):
     monkeypatch.setattr(news, "MAX_GENERATIONS", 3)
     step = StepFactory.create(version=cast.version)
-    origin = news.Origin("https://testserver")
+    origin = Origin("https://testserver")
     seen = news.begin(cast_id=cast.pk, origin=origin, last_event_id="").seen
     for item in range(4):
         GenerationFactory.create(cast=cast, step=step, item=item, status="succeeded")

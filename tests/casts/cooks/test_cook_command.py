@@ -2,6 +2,7 @@
 
 import io
 import json
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
@@ -44,7 +45,7 @@ def run(*arguments: str) -> str:
 def test_a_cook_begins_from_a_file_and_its_id_is_printed(file):
     told = run("begin", file, "--pieces", "5", "--max-parallel", "2", "--budget", "3", "--on-failure", "stop")
     row = Cook.objects.get(pk=int(told))
-    assert (row.wanted, row.max_parallel, row.budget_usd, row.on_failure) == (5, 2, 3, "stop")
+    assert (row.wanted, row.max_parallel, row.budget_usd, row.on_failure) == (5, 2, Decimal(3), "stop")
     assert (row.initiator.username, row.collection.name) == ("olga", "Portraits")
 
 

@@ -27,7 +27,8 @@ def server(transactional_db, monkeypatch):
 
 
 async def listen(server, row, *, last="", **sent) -> Listener:
-    return await server.listen(path=f"/api/v1/cooks/{row.pk}/events/", last=last, **sent)
+    listener: Listener = await server.listen(path=f"/api/v1/cooks/{row.pk}/events/", last=last, **sent)
+    return listener
 
 
 async def refused(listener: Listener) -> int:
