@@ -39,12 +39,16 @@ MAX_METADATA_BYTES = 64 * 1024 * 1024
 # Files, and bytes of them, that are read between two notes of it.
 FILES_AT_ONCE = 200
 BYTES_AT_ONCE = 256 * 1024 * 1024
-# How often everybody who prepares an export may vanish before it has got on.
+# How often the same files of an export are tried.
 MAX_TRIES = 10
 
 
 class ExportRefusedError(Exception):
     """The export is not in a state in which this can be done. The message says why."""
+
+
+class ChangedError(Exception):
+    """A stored file does not have the SHA-256 under which it was stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,8 @@ def begin(*, cook: Cook, wish: Wish, requested_by_id: int, now: datetime) -> Exp
 def _attempts(cook: Cook, wish: Wish) -> QuerySet[PieceAttempt]:
     made = PieceAttempt.objects.filter(cook=cook, status=AttemptStatus.MADE)
     kept = made.filter(review__decision=Decision.ACCEPTED) if wish.accepted else made
-    return kept.select_related("piece", "cast").order_by("piece__index")
+    rows = kept.select_related("piece", "cast").order_by("piece__index")
+    return rows.only("cook", "traits", "piece__index", "cast__outputs")
 
 
 def _items(attempts: Sequence[PieceAttempt], *, wish: Wish, cook: Cook) -> list[ExportItem]:
@@ -171,12 +176,12 @@ class Prepared:
 
 @in_one_transaction
 def load(errands: Sequence[Errand]) -> list[Slice]:
-    """Return what there is to read next of these exports. One at which everybody vanished is given up."""
+    """Return what there is to read next of these exports. One that does not get on is given up."""
     slices = []
     for errand in errands:
         export = Export.objects.get(pk=errand.id)
         if errand.attempts - export.tried_at > MAX_TRIES:
-            _fail(errand.id, "Whoever read its files vanished each time.")
+            _fail(errand.id, f"Its files could not be read, or whoever read them vanished, {MAX_TRIES} times.")
         elif export.status == ExportStatus.PREPARING:
             slices.append(Slice(errand=errand, files=tuple(_next_files(export))))
     return slices
@@ -195,13 +200,18 @@ def _next_files(export: Export) -> list[tuple[int, str, int]]:
 
 
 def prepare(job: Slice) -> Prepared:
-    """Read files, each piece by piece, and hold them against what is known of them. Needs no database."""
+    """Read files, each piece by piece, and hold them against what is known of them. Needs no database.
+
+    Raises what the storage raises when it cannot be reached: the same is tried again later.
+    """
     checksums = {}
     for item_id, sha256, size in job.files:
         try:
             checksums[item_id] = _checksum(sha256, size)
-        except (OSError, ValueError) as error:
-            return Prepared(errand=job.errand, checksums=checksums, wrong=f"The file {sha256} cannot be read: {error}")
+        except FileNotFoundError:
+            return Prepared(errand=job.errand, checksums=checksums, wrong=f"The file {sha256} is gone from the storage.")
+        except ChangedError:
+            return Prepared(errand=job.errand, checksums=checksums, wrong=f"The file {sha256} is not what it was when it was made.")
     return Prepared(errand=job.errand, checksums=checksums)
 
 
@@ -213,7 +223,7 @@ def _checksum(sha256: str, size: int) -> int:
             crc = zlib.crc32(chunk, crc)
             read += len(chunk)
     if digest.hexdigest() != sha256 or read != size:
-        raise ValueError("it is not what it was when it was made")
+        raise ChangedError(sha256)
     return crc
 
 

@@ -104,7 +104,9 @@ def decide(*, piece_id: int, decision: Decision, actor_id: int, reason: str = ""
         _lock_cook(piece_id)
     attempt = _made(piece_id)
     if not _write([attempt.pk], decision=decision, reason=reason, actor_id=actor_id):
-        review = in_full().get(attempt=attempt)
+        review = in_full().filter(attempt=attempt).first()
+        if review is None:
+            raise ReviewRefusedError("The piece is being made anew: there is nothing to decide on.")
         if (review.decision, review.reviewer_id, again) != (decision, actor_id, None):
             raise ReviewRefusedError(_why(review))
         return review

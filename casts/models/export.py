@@ -32,8 +32,8 @@ class ExportQuerySet(models.QuerySet["Export"]):
 class Export(models.Model):
     """So many pieces of a cook, in an order that never changes. An errand while it is prepared: `due_at`, `attempts`.
 
-    `prepared` of its `total` files have been read. `tried_at` is the number of the attempt that last got on, so that one at which
-    everybody vanishes is given up. `provenance_hash` is of all files in their order. `published_at` locks the order for the
+    `prepared` of its `total` files have been read. `tried_at` is the number of the attempt that last got on, so that one that does
+    not get on is given up. `provenance_hash` is of all files in their order. `published_at` locks the order for the
     cook: it is set once, and for one export of a cook.
     """
 

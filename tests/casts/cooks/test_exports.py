@@ -166,7 +166,23 @@ def test_an_export_whose_readers_all_vanish_is_given_up(clock: Clock):
         exporting.load(errands.claim(Export, limit=1))
         clock.advance(seconds=LEASE_SECONDS + 1)
     export.refresh_from_db()
-    assert (export.status, export.due_at, export.error) == (ExportStatus.FAILED, None, "Whoever read its files vanished each time.")
+    assert (export.status, export.due_at, export.error) == (
+        ExportStatus.FAILED,
+        None,
+        "Its files could not be read, or whoever read them vanished, 10 times.",
+    )
+
+
+def test_a_storage_that_cannot_be_reached_is_tried_again(monkeypatch: pytest.MonkeyPatch):
+    begun(cook_of(1))
+    (job,) = exporting.load(errands.claim(Export, limit=1))
+
+    def unreachable(sha256: str):
+        raise TimeoutError
+
+    monkeypatch.setattr(exporting, "open_stored", unreachable)
+    with pytest.raises(TimeoutError):
+        exporting.prepare(job)
 
 
 @pytest.mark.parametrize("how", ["gone", "changed"])
@@ -178,7 +194,7 @@ def test_a_file_that_is_not_what_it_was_fails_the_export(artifact_folder: Path, 
         path.write_bytes(b"picture X")
     export = ready(export)
     assert export.status == ExportStatus.FAILED
-    assert ("No such file" if how == "gone" else "not what it was") in export.error
+    assert ("gone from the storage" if how == "gone" else "not what it was") in export.error
     with pytest.raises(ExportRefusedError, match="failed"):
         exporting.archive_of(export)
 

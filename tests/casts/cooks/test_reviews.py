@@ -97,6 +97,16 @@ def test_what_is_not_made_cannot_be_decided_on():
         reviewing.decide(piece_id=attempt.piece_id, decision=Decision.ACCEPTED, actor_id=attempt.cook.initiator_id)
 
 
+def test_a_piece_that_is_cast_again_this_moment_is_not_decided_on(monkeypatch: pytest.MonkeyPatch):
+    (attempt,) = made_pieces(finished_cook(), 1)
+    seen = reviewing._made(attempt.piece_id)
+    attempt.status = AttemptStatus.SUPERSEDED
+    attempt.save()
+    monkeypatch.setattr(reviewing, "_made", lambda _piece_id: seen)
+    with pytest.raises(ReviewRefusedError, match="being made anew"):
+        reviewing.decide(piece_id=attempt.piece_id, decision=Decision.ACCEPTED, actor_id=attempt.cook.initiator_id)
+
+
 def test_a_decision_that_is_undone_leaves_the_piece_open_and_its_history_whole():
     (attempt,) = made_pieces(finished_cook(), 1)
     ada = UserFactory.create(username="ada")
