@@ -94,6 +94,8 @@ def _statuses(path: str, method: str, operation: Mapping[str, Any]) -> list[int]
         statuses.append(403)
     if "206" in operation["responses"]:
         statuses.append(416)
+    if path.endswith("/archive/"):
+        statuses.append(409)  # it is not ready
     if "text/event-stream" in operation["responses"].get("200", {}).get("content", {}):
         statuses += [429, 503]
     return statuses
