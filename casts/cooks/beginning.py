@@ -1,10 +1,12 @@
 """The beginning of a cook, with all of its pieces, and more pieces for one that is there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from casts import engine
@@ -25,6 +27,8 @@ from .refusals import CookRefusedError
 # Pieces in one cook, and rows in one statement.
 MAX_PIECES = 10_000
 ROWS_AT_ONCE = 500
+# How often pieces are drawn for a cook that changes meanwhile.
+TRIES = 3
 # Of so many pieces of a trait tree the inputs are checked before anything is spent: the rest differ from them by traits alone.
 CHECKED_PIECES = 200
 
@@ -96,35 +100,57 @@ def begin(*, collection: Collection, wish: Wish, now: datetime, idempotency_key:
     return Begun(cook=cook, created=True)
 
 
-@in_one_transaction
 def extend(*, cook_id: int, pieces: int, now: datetime) -> Cook:
     """Have a cook make more: `pieces` in all, so that asking again changes nothing. One that had finished goes on.
 
+    They are drawn without a lock, and again if the cook was changed meanwhile.
+
     Raises:
-        CookRefusedError: it was stopped, or has more pieces already.
-        ProblemsError: there cannot be as many.
+        CookRefusedError: it was stopped.
+        ProblemsError: there cannot be as many, or there are more already.
     """
-    cook = Cook.objects.select_for_update(no_key=True).get(pk=cook_id)
+    check_number(pieces)
+    for tries_left in range(TRIES - 1, -1, -1):
+        cook = Cook.objects.select_related("collection__owner", "version").get(pk=cook_id)
+        _check_extension(cook, pieces=pieces)
+        if pieces == cook.wanted:
+            break
+        taken = set(cook.pieces.exclude(trait_hash="").values_list("trait_hash", flat=True))
+        more = deal(collection=cook.collection, first=cook.wanted, count=pieces - cook.wanted, taken=taken)
+        check_pieces(collection=cook.collection, pieces=more, now=now)
+        try:
+            if _extend(cook_id=cook_id, before=cook.wanted, more=more, now=now):
+                break
+        except IntegrityError:  # a piece was drawn anew meanwhile, and has the traits of one of these
+            if not tries_left:
+                raise
+    return Cook.objects.get(pk=cook_id)
+
+
+def _check_extension(cook: Cook, *, pieces: int) -> None:
     if cook.status in (CookStatus.STOPPING, CookStatus.STOPPED):
         raise CookRefusedError("extended", cook.status)
     if pieces < cook.wanted:
         raise ProblemsError([Problem("pieces", f"the cook has {cook.wanted:,} pieces already: ask for more")])
-    if pieces == cook.wanted:
-        return cook
-    check_number(pieces)
-    taken = set(cook.pieces.exclude(trait_hash="").values_list("trait_hash", flat=True))
-    more = deal(collection=cook.collection, first=cook.wanted, count=pieces - cook.wanted, taken=taken)
-    check_pieces(collection=cook.collection, pieces=more, now=now)
+
+
+@in_one_transaction
+def _extend(*, cook_id: int, before: int, more: Sequence[Piece], now: datetime) -> bool:
+    """Write more pieces. Returns False when the cook does not have as many as when they were drawn."""
+    cook = Cook.objects.select_for_update(no_key=True).get(pk=cook_id)
+    if cook.wanted != before:
+        return False
+    _check_extension(cook, pieces=before + len(more))
     _insert(cook=cook, pieces=more)
-    cook.wanted = pieces
-    cook.quote_usd = quotes.of_version(cook.version).total(pieces=pieces)
+    cook.wanted = before + len(more)
+    cook.quote_usd = quotes.of_version(cook.version).total(pieces=cook.wanted)
     if cook.status == CookStatus.FINISHED:
         cook.status, cook.finished_at = CookStatus.RUNNING, None
     if cook.status == CookStatus.RUNNING:
         cook.due_at = now
     cook.save(update_fields=["wanted", "quote_usd", "status", "finished_at", "due_at"])
     knock()
-    return cook
+    return True
 
 
 def check_pieces(*, collection: Collection, pieces: Sequence[Piece], now: datetime) -> None:
@@ -137,20 +163,45 @@ def check_pieces(*, collection: Collection, pieces: Sequence[Piece], now: dateti
     engine.check_castable(collection.version)
     recipe = _recipe(collection)
     problems: list[Problem] = []
+    made: dict[int, dict[str, Any]] = {}
     for piece in pieces if collection.items is not None else pieces[:CHECKED_PIECES]:
         place = join_path("pieces", piece.index)
         try:
             inputs = recipe.inputs_of(piece)
-            check_references(inputs, collection.owner, now)
             engine.complete_inputs(version=collection.version, inputs=inputs)
+            made[piece.index] = inputs
         except ExpressionError as error:
             problems.append(Problem(f"{place}.{error.path}", str(error)))
         except InvalidInputsError as error:
             problems += [Problem(f"{place}.{each.path}", each.message) for each in error.problems]
         if len(problems) >= MAX_PROBLEMS:
             break
+    problems += _strange_references(made, owner=collection.owner, now=now)
     if problems:
         raise ProblemsError(problems[:MAX_PROBLEMS])
+
+
+def _strange_references(made: Mapping[int, Mapping[str, Any]], *, owner: User, now: datetime) -> Iterator[Problem]:
+    """Yield what the inputs of pieces refer to and `owner` does not have. Few queries, unless there is such a thing."""
+    numbers = list(made)
+    for start in range(0, len(numbers), CHECKED_PIECES):
+        some = numbers[start : start + CHECKED_PIECES]
+        if _has_all(some, made, owner=owner, now=now):
+            continue
+        for number in some:
+            try:
+                check_references(made[number], owner, now)
+            except InvalidInputsError as error:
+                for each in error.problems:
+                    yield Problem(f"{join_path('pieces', number)}.{each.path}", each.message)
+
+
+def _has_all(numbers: Sequence[int], made: Mapping[int, Mapping[str, Any]], *, owner: User, now: datetime) -> bool:
+    try:
+        check_references({str(number): made[number] for number in numbers}, owner, now)
+    except InvalidInputsError:
+        return False
+    return True
 
 
 def _recipe(collection: Collection) -> Recipe:

@@ -27,6 +27,7 @@ from casts.models import (
     AttemptStatus,
     Cast,
     CastStatus,
+    Collection,
     Cook,
     CookStatus,
     OnPieceFailure,
@@ -104,7 +105,7 @@ def _tend(*, cook_id: int) -> list[UUID]:
 
 def _follow(look: _Look) -> None:
     """Take what became of the casts of live attempts, in the order in which they ended, into their pieces."""
-    attempts = look.cook.piece_attempts.select_related("piece", "cast")
+    attempts = look.cook.piece_attempts.select_related("piece", "cast").defer("cast__inputs", "cast__outputs")
     for attempt in attempts.filter(status=AttemptStatus.LIVE).order_by("cast__finished_at", "pk"):
         if attempt.cast.status in ENDED:
             _end(look, attempt)
@@ -152,8 +153,13 @@ def _failed(look: _Look, piece: Piece, cast: Cast) -> None:
         _again(look, piece)
     else:
         look.fail(piece, cast.error or {"code": "failed", "message": "Its cast failed."})
+    _stop_if_too_many(look, (cast.error or {}).get("message", ""))
+
+
+def _stop_if_too_many(look: _Look, told: str) -> None:
+    cook = look.cook
     if cook.on_failure == OnPieceFailure.STOP and cook.failures_in_a_row >= cook.failures_to_stop:
-        look.pause(f"{cook.failures_in_a_row} casts in a row failed, the last one with: {(cast.error or {}).get('message', '')}")
+        look.pause(f"{cook.failures_in_a_row} casts in a row failed, the last one with: {told}")
 
 
 def _again(look: _Look, piece: Piece) -> None:
@@ -179,22 +185,21 @@ def _fill(look: _Look) -> None:
     room = cook.max_parallel - len(look.live)
     if room <= 0:
         return
-    collection = cook.collection
-    owner = collection.owner
-    recipe = Recipe.of(collection)
+    collection = Collection.objects.select_related("owner").defer("items", "trait_tree").get(pk=cook.collection_id)
+    owner, recipe = collection.owner, Recipe.of(collection)
     funds = Funds(cook=cook, live=len(look.live))
     pieces = _in_turn(cook, limit=min(room, BATCH))
     for piece in pieces:
+        if cook.status != CookStatus.RUNNING:
+            break  # what was refused has paused it
         if not funds.admit_another():
             if not look.live:
                 look.pause(funds.told())
             break
         try:
             attempt = _started(look, piece, owner=owner, inputs=recipe.inputs_of(piece), max_cost=funds.left())
-        except ExpressionError as error:
-            look.fail(piece, {"code": "bad_inputs", "message": f"{error.path}: {error}"})
-        except InvalidInputsError as error:
-            look.fail(piece, {"code": "bad_inputs", "message": str(error)})
+        except (ExpressionError, InvalidInputsError) as error:
+            _refused(look, piece, error)
         except (ToolDisabledError, NotPublishedError) as error:
             look.pause(str(error))
             break
@@ -203,8 +208,18 @@ def _fill(look: _Look) -> None:
             look.changed[piece.pk] = piece
             funds.reserve_one()
     else:
-        look.may_be_more = len(pieces) == BATCH < room
+        # those that were refused have left their room to others
+        look.may_be_more = len(pieces) == min(room, BATCH) and len(look.live) < cook.max_parallel
+    look.may_be_more &= cook.status == CookStatus.RUNNING
     _write_started(look)
+
+
+def _refused(look: _Look, piece: Piece, error: ExpressionError | InvalidInputsError) -> None:
+    """Have a piece fail whose inputs are not what its spell takes: another cast of it would be refused as well."""
+    told = f"{error.path}: {error}" if isinstance(error, ExpressionError) else str(error)
+    look.fail(piece, {"code": "bad_inputs", "message": told})
+    look.cook.failures_in_a_row += 1
+    _stop_if_too_many(look, told)
 
 
 def _in_turn(cook: Cook, *, limit: int) -> Sequence[Piece]:

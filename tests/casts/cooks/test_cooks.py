@@ -32,7 +32,7 @@ from casts.models import (
 )
 from generations.tools.contract import Result, ToolError
 from spells.problems import ProblemsError
-from tests.casts.factories import SubscriptionFactory
+from tests.casts.factories import ArtifactFactory, SubscriptionFactory
 from tests.casts.scenes import Hand, billed, cost, tool, user, version
 
 pytestmark = pytest.mark.django_db
@@ -158,6 +158,31 @@ def test_inputs_that_do_not_fit_the_spell_are_refused_with_the_piece_and_the_pla
         cook(2, of=of)
     assert [problem.path for problem in refused.value.problems] == ["pieces[1].inputs.prompt"]
     assert not Cook.objects.exists()
+
+
+def test_inputs_that_refer_to_what_is_somebody_elses_are_refused_with_the_piece():
+    mine, theirs = ArtifactFactory.create(owner=user()), ArtifactFactory.create()
+    version({"key": "one"}, inputs={"image": {"type": "object"}}, slug="retouched")
+    items = [{"artifact": str(mine.pk)}, {"artifact": str(theirs.pk)}]
+    plan = Plan(name="R", spell="retouched", inputs={"image": "{{ item }}"}, items=items)
+    of = keep(plan=plan, owner=user(), now=database_now()).collection
+    with pytest.raises(ProblemsError) as refused:
+        cook(2, of=of)
+    assert [problem.path for problem in refused.value.problems] == ["pieces[1].inputs.image"]
+    assert live(look(cook(1, of=of)))[0].inputs["image"]["artifact"] == str(mine.pk)
+
+
+def test_a_piece_whose_inputs_are_not_what_they_were_any_more_fails_and_leaves_its_room_to_others():
+    mine = ArtifactFactory.create_batch(3, owner=user())
+    version({"key": "one"}, inputs={"image": {"type": "object"}}, slug="retouched")
+    plan = Plan(name="R", spell="retouched", inputs={"image": "{{ item }}"}, items=[{"artifact": str(each.pk)} for each in mine])
+    row = cook(3, of=keep(plan=plan, owner=user(), now=database_now()).collection, max_parallel=1)
+    mine[0].delete()
+    look(row)
+    assert row.due_at <= database_now()
+    look(row)
+    assert list(row.pieces.order_by("index").values_list("status", flat=True)) == ["failed", "cooking", "pending"]
+    assert row.pieces.get(index=0).error["code"] == "bad_inputs"
 
 
 def test_a_list_gives_each_piece_its_item():

@@ -1,5 +1,7 @@
 """Cooks in the admin: progress, verbs, and pieces as a gallery."""
 
+from typing import Any
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
@@ -10,7 +12,7 @@ from tests.operators import operator, page, queries_of, superuser
 
 pytestmark = pytest.mark.django_db
 
-PICTURE = {"artifact": "019a5d0c-61c5-7c0f-9d5e-3f1f6f1c9a10", "sha256": "0" * 64, "mime_type": "image/png", "size": 9}
+PICTURE: dict[str, Any] = {"artifact": "019a5d0c-61c5-7c0f-9d5e-3f1f6f1c9a10", "sha256": "0" * 64, "mime_type": "image/png", "size": 9}
 
 
 def made(cook: Cook, **values):

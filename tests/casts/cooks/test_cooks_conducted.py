@@ -7,7 +7,7 @@ from django.db import connection
 
 from casts.clock import database_now
 from casts.cooks import scheduling, verbs
-from casts.cooks.beginning import Wish, begin
+from casts.cooks.beginning import Wish, begin, extend
 from casts.cooks.collecting import Plan, keep
 from casts.models import Cast, Cook, CookStatus, Piece, PieceAttempt, PieceStatus
 from generations.tools import registry
@@ -108,3 +108,10 @@ def test_a_small_cook_is_not_kept_waiting_by_a_large_one_of_somebody_else():
         assert made(large) < 600
         verbs.stop(cook_id=large.pk, now=database_now())
         wait_for(lambda: Cook.objects.get(pk=large.pk).status == CookStatus.STOPPED, what="the end of the large one")
+
+
+def test_a_cook_that_many_extend_at_once_has_as_many_pieces_as_were_asked_for():
+    row = cook(50, max_parallel=1, pieces=10)
+    at_once(lambda _: extend(cook_id=row.pk, pieces=50, now=database_now()), crowd=8)
+    row.refresh_from_db()
+    assert row.wanted == row.pieces.count() == 50
