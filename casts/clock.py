@@ -15,4 +15,9 @@ def database_now() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT grimoire_now()")
         (now,) = cursor.fetchone()
-    return datetime.fromisoformat(now).replace(tzinfo=UTC) if isinstance(now, str) else now.astimezone(UTC)
+    return moment_of(now)
+
+
+def moment_of(value: datetime | str) -> datetime:
+    """Read a time that a raw statement returned, in UTC."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value.astimezone(UTC)

@@ -12,7 +12,7 @@ from casts.clock import database_now
 from casts.models import Cast, CastStatus, FanOut
 from generations.models import Generation
 
-from . import breakers, changes, ends, gates, measuring, notices
+from . import breakers, changes, ends, gates, measuring, notices, sql
 from . import claims as leases
 from .claims import Claim, Release
 from .gates import Passage
@@ -85,7 +85,7 @@ def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:
     changes.write(turns=turns, now=now)
     withdraw(turns, now=now)
     FanOut.objects.bulk_create([fan_out for turn in turns for fan_out in turn.fan_outs])
-    Generation.objects.bulk_create([generation for turn in turns for generation in turn.inserts])
+    sql.insert([generation for turn in turns for generation in turn.inserts])
     gates.write(turns=turns, passage=passage)
     measuring.note(turns=turns)
     for turn in turns:

@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from casts.doorbell import knock
-from casts.models import CAST_KINDS, Cast, CastStatus, Notification, NotificationChannel, NotificationKind, Priority, Subscription
+from casts.models import CAST_KINDS, Cast, CastStatus, Notification, NotificationChannel, NotificationKind, Priority
 from generations.models import ENDED, Generation, GenerationStatus
 
+from . import sql
 from .state import Attempt, CastState
 from .turns import End, Turn
 from .verdicts import Change
@@ -156,20 +156,30 @@ def tell(*, notices: Collection[Notice], now: datetime) -> None:
         if sent:
             knock(cast_id=notice.cast.pk)
             rows += sent
-    Notification.objects.bulk_create(rows, ignore_conflicts=True)
+    sql.insert(rows, unless_there=True)
 
 
 def _subscribers(notices: Iterable[Notice]) -> Mapping[UUID | int, list[_Subscriber]]:
     """Return who wants to be told of these casts, by cast or by initiator. One query, whatever their number."""
     casts = {notice.cast.pk: notice.cast.initiator_id for notice in notices}
-    concerned = Q(cast__in=list(casts)) | Q(cast__isnull=True, owner__in=set(casts.values()))
-    rows = Subscription.objects.filter(concerned, enabled=True).order_by("id")
     found: dict[UUID | int, list[_Subscriber]] = defaultdict(list)
-    for row in rows.values_list("id", "cast_id", "owner_id", "channel", "kinds", "owner__email"):
-        subscriber = _Subscriber(*row)
-        if subscriber.channel == NotificationChannel.WEBHOOK or subscriber.address:
-            found[subscriber.cast_id or subscriber.owner_id].append(subscriber)
+    wanted = {"rows": sql.rows_parameter({"cast_id": cast_id, "owner_id": owner_id} for cast_id, owner_id in casts.items())}
+    for id_, cast_id, owner_id, channel, kinds, address in sql.fetch(_subscribed(), wanted):
+        subscriber = _Subscriber(id_, cast_id and sql.uuid_of(cast_id), owner_id, channel, sql.json_of(kinds), address)
+        if channel == NotificationChannel.WEBHOOK or address:
+            found[subscriber.cast_id or owner_id].append(subscriber)
     return found
+
+
+def _subscribed() -> str:
+    """Return SQL for who subscribed to one of these casts, or to all casts of their owner."""
+    return f"""
+        WITH told AS {sql.on_postgresql("MATERIALIZED")} (SELECT * FROM {sql.recordset("row", {"cast_id": "uuid", "owner_id": "integer"})})
+        SELECT subscription.id, cast_id, owner_id, channel, kinds, email
+        FROM casts_subscription AS subscription JOIN auth_user ON auth_user.id = owner_id
+        WHERE enabled AND (cast_id IN (SELECT cast_id FROM told) OR (cast_id IS NULL AND owner_id IN (SELECT owner_id FROM told)))
+        ORDER BY subscription.id
+        """
 
 
 def _in_inbox(notice: Notice, now: datetime) -> Notification:

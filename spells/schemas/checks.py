@@ -29,7 +29,7 @@ def check(value: Any, schema: Mapping[str, Any], *, path: str, root: Mapping[str
     token = purse.set([MAX_WORK])
     try:
         whole = BoundedValidator(schema if root is None else root, registry=_REGISTRY, format_checker=_FORMAT_CHECKER)
-        validator = whole.evolve(schema=schema)
+        validator = whole if root is None else whole.evolve(schema=schema)
         return list(_told(validator.iter_errors(value), path))
     except TooMuchWorkError:
         return [Problem(path, "is too large to be checked against its schema")]

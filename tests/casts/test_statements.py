@@ -1,0 +1,164 @@
+"""What is written by hand says the same as what the ORM would, on both databases; and a set takes as many statements as it takes."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db.models import Count, Exists, Max, OuterRef, Q
+from uuid_utils.compat import uuid7
+
+from casts import engine
+from casts.clock import database_now
+from casts.engine import ends, sql, state
+from casts.engine.notices import END_KINDS, Notice, _subscribers
+from casts.engine.retrying import LostUpdateError
+from casts.engine.state import _ATTEMPT_COLUMNS, DONE, Attempt
+from casts.engine.turns import End, Turn
+from casts.models import Cast, CastEvent, CastStatus, Notification, NotificationChannel, Subscription, Wakeup
+from generations.models import Generation
+from generations.tools.contract import Progress, Result, Submitted, ToolError
+
+from .scenes import Hand, billed, cast, cost, user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hand() -> Hand:
+    """A cast with items that are done, that failed and are due again, that a provider has, and that are not begun."""
+    steps = (
+        {"key": "one"},
+        {"key": "each", "tool": billed(max_attempts=3), "for_each": "{{ [1, 2, 3] }}"},
+        {"key": "last", "params": {"a": "{{ steps.each }}", "b": "{{ steps.one.n }}"}},
+    )
+    hand = Hand(cast(*steps))
+    hand.look()
+    hand.answer("one", {"n": 1})
+    hand.answer("each", Result(output={"n": "ä"}, cost=cost("0.1")), item=0)
+    hand.answer("each", Submitted(job_id="job", poll_after=5.0), item=1)
+    hand.answer("each", Progress(percent=50.0, stage="drawing"), item=1, via=engine.Via.CALLBACK)
+    hand.answer("each", ToolError("busy"), item=2)
+    return hand
+
+
+def test_the_casts_that_are_loaded_are_those_of_the_orm(hand):
+    (loaded,) = state.load(held={hand.cast.pk: hand.claim}).values()
+    expected = Cast.objects.get()
+    assert {field.attname: getattr(loaded.cast, field.attname) for field in Cast._meta.concrete_fields} == {
+        field.attname: getattr(expected, field.attname) for field in Cast._meta.concrete_fields
+    }
+
+
+def test_the_attempts_that_are_loaded_are_those_of_the_orm(hand):
+    (loaded,) = state.load(held={hand.cast.pk: hand.claim}).values()
+    same_item = {name: OuterRef(name) for name in ("cast_id", "step_id", "item")}
+    is_done = Exists(Generation.objects.filter(**same_item, status__in=DONE))
+    rows = Generation.objects.exclude(status__in=DONE).exclude(is_done).order_by("attempt").values_list(*_ATTEMPT_COLUMNS)
+    assert len(rows) == 2
+    assert loaded.attempts == {row[0]: Attempt(*row) for row in rows}
+    summary = Generation.objects.values_list("step_id").annotate(last=Max("item"), done=Count("id", filter=Q(status__in=DONE)))
+    assert len(summary) == 2
+    assert {step_id: (loaded.begun[step_id], loaded.done[step_id]) for step_id, *_ in summary} == {
+        step_id: (last + 1, done) for step_id, last, done in summary
+    }
+
+
+def test_rows_that_are_inserted_as_a_set_are_those_that_the_orm_would_insert(hand):
+    now = database_now()
+    values = {"cast_id": hand.cast.pk, "version_id": hand.cast.version_id, "step_id": Generation.objects.first().step_id}
+    values |= {"tool_id": Generation.objects.first().tool_id, "item": 9, "status": "running", "epoch": 2**40, "created_at": now}
+    values |= {"inputs": {"text": "ä\"'\n{}%s", "list": [1.5, None, True]}, "started_at": now, "deadline_at": now + timedelta(days=1)}
+    by_hand, by_orm = Generation(**values, id=uuid7()), Generation(**values | {"item": 10}, id=uuid7())
+    by_hand.cost_usd = by_orm.cost_usd = Decimal("0.1234567890")
+    sql.insert([by_hand])
+    Generation.objects.bulk_create([by_orm])
+    stored: list[dict[str, Any]] = [
+        dict(row) for row in Generation.objects.filter(pk__in=[by_hand.pk, by_orm.pk]).order_by("item").values()
+    ]
+    alike = [{name: value for name, value in row.items() if name not in {"id", "item", "idempotency_key"}} for row in stored]
+    assert alike[0] == alike[1]
+    assert stored[0]["id"] == by_hand.pk
+    assert stored[0]["idempotency_key"] == by_hand.idempotency_key
+    assert stored[0]["inputs"] == values["inputs"]
+
+
+def test_rows_that_are_there_already_are_left_out_where_that_is_asked(hand):
+    now = database_now()
+    row = Notification(
+        recipient_id=hand.cast.initiator_id,
+        cast_id=hand.cast.pk,
+        kind=END_KINDS[CastStatus.SUCCEEDED],
+        channel=NotificationChannel.INBOX,
+        target="1",
+        data={},
+        created_at=now,
+        delivered_at=now,
+    )
+    sql.insert([row], unless_there=True)
+    sql.insert([row], unless_there=True)
+    assert Notification.objects.filter(kind=END_KINDS[CastStatus.SUCCEEDED]).count() == 1
+
+
+def test_a_value_that_stands_in_no_row_is_refused():
+    with pytest.raises(TypeError, match="object stands in no row"):
+        sql.rows_parameter([{"value": object()}])
+
+
+def test_subscribers_are_those_of_the_casts_and_of_their_initiators():
+    mine, other = cast({"key": "one"}), cast({"key": "one"})
+    ada, eve = user(), user("eve")
+    ada.email = "ada@example.org"
+    ada.save()
+    common = {"created_at": database_now(), "kinds": ["cast.succeeded"], "url": "https://example.org/"}
+    wanted = [
+        Subscription.objects.create(owner=ada, channel="webhook", secret="s", **common),
+        Subscription.objects.create(owner=ada, cast=mine, channel="webhook", secret="s", **common),
+        Subscription.objects.create(owner=ada, channel="email", **common | {"url": ""}),
+    ]
+    Subscription.objects.create(owner=ada, cast=other, channel="webhook", secret="s", **common)
+    Subscription.objects.create(owner=eve, channel="webhook", secret="s", **common)
+    Subscription.objects.create(
+        owner=ada, channel="webhook", secret="s", enabled=False, disabled_at=database_now(), disabled_reason="gone", **common
+    )
+    found = _subscribers([Notice(cast=mine, kind=END_KINDS[CastStatus.SUCCEEDED])])
+    assert [each.id for each in found[ada.pk]] == [wanted[0].pk, wanted[2].pk]
+    assert [each.id for each in found[mine.pk]] == [wanted[1].pk]
+    told = found[ada.pk][1]
+    assert (told.cast_id, told.owner_id, told.channel, told.kinds, told.address) == (None, ada.pk, "email", ["cast.succeeded"], ada.email)
+    assert set(found) == {ada.pk, mine.pk}
+
+
+def turn_of(held: Cast, *, epoch: int | None = None) -> Turn:
+    (claim,) = engine.claim(limit=1) or [engine.Claim(cast_id=held.pk, epoch=Wakeup.objects.get(pk=held.pk).epoch, bell=0)]
+    claim = claim if epoch is None else engine.Claim(cast_id=held.pk, epoch=epoch, bell=0)
+    (loaded,) = state.load(held={held.pk: claim}).values()
+    return Turn(state=loaded, now=database_now(), end=End(status=CastStatus.SUCCEEDED, outputs={"text": "ä"}))
+
+
+def test_an_end_is_written_as_a_whole_or_not_at_all():
+    held = cast({"key": "one"})
+    turn = turn_of(held)
+    with pytest.raises(LostUpdateError):
+        ends.end(turns=[turn_of(held, epoch=turn.state.claim.epoch + 1)], now=turn.now)
+    Cast.objects.filter(pk=held.pk).update(status="queued", outputs=None, started_at=None, finished_at=None)
+    ends.end(turns=[turn], now=turn.now)
+    held.refresh_from_db()
+    assert (held.status, held.outputs, held.error, held.reason) == ("succeeded", {"text": "ä"}, None, "")
+    assert held.started_at == held.finished_at == turn.now
+    assert not Wakeup.objects.exists()
+    assert CastEvent.objects.last().kind == "succeeded"
+    with pytest.raises(LostUpdateError):  # it has ended
+        ends.end(turns=[turn], now=turn.now)
+
+
+def test_no_end_of_casts_is_no_statement(django_assert_num_queries):
+    now = database_now()
+    with django_assert_num_queries(0):
+        ends.end(turns=[], now=now)
+
+
+def test_ids_that_nobody_has_load_nothing():
+    unknown = uuid4()
+    assert state.load(held={unknown: engine.Claim(cast_id=unknown, epoch=1, bell=0)}) == {}
