@@ -1,0 +1,146 @@
+"""Who contends, how rounds are taken, and what comes of their figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Literal
+
+from benchmarks.contenders.work import STEPS, Measured
+
+Kind = Literal["ours", "other", "floor"]
+# On which store a contender works: PostgreSQL with Grimoire's tables or empty, an SQLite file with them, or one of its own.
+Store = Literal["tables", "empty", "file", "own"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """One line of the table. `program` is a module of `benchmarks.contenders`, `family` the name under which the best of its modes counts."""
+
+    name: str
+    family: str
+    program: str
+    store: Store
+    kind: Kind = "other"
+    mode: str = ""
+
+
+CONTENDERS = (
+    Contender(name="grimoire", family="grimoire", program="grimoire", store="tables", kind="ours"),
+    Contender(name="grimoire, 2 conductors", family="grimoire", program="grimoire", store="tables", kind="ours", mode="pair"),
+    Contender(name="grimoire on SQLite", family="grimoire on SQLite", program="grimoire", store="file", kind="ours"),
+    Contender(name="dbos, threads", family="dbos", program="durable", store="empty", mode="threads"),
+    Contender(name="dbos, coroutines", family="dbos", program="durable", store="empty", mode="async"),
+    Contender(name="dbos, queue", family="dbos", program="durable", store="empty", mode="queue"),
+    Contender(name="procrastinate, chained jobs", family="procrastinate", program="jobs", store="empty"),
+    Contender(name="celery, chain on Valkey", family="celery", program="chained", store="own"),
+    Contender(name="django-q2, chain", family="django-q2", program="clustered", store="empty"),
+    Contender(name="psycopg, a commit a step", family="floor", program="floor", store="tables", kind="floor", mode="steps"),
+    Contender(
+        name="psycopg, the same on 2 connections", family="floor of pairs", program="floor", store="tables", kind="floor", mode="pair"
+    ),
+    Contender(name="psycopg, in sets of 50", family="floor of sets", program="floor", store="tables", kind="floor", mode="sets"),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """A contender and what it did: steps a second of each round, and milliseconds of each workflow that ran alone."""
+
+    contender: Contender
+    rates: list[float] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
+
+    def add(self, measured: Measured, *, workflows: int) -> None:
+        self.rates.append(workflows * STEPS / measured.many)
+        self.alone += [seconds * 1000 for seconds in measured.alone]
+
+    @property
+    def rate(self) -> float:
+        """Return the median of the rounds, in steps a second."""
+        return median(self.rates)
+
+    @property
+    def noise(self) -> float:
+        """Return how far the rounds lie apart, as a share of their median."""
+        return (max(self.rates) - min(self.rates)) / self.rate
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Return the median of the workflows that ran alone, if any did."""
+        return median(self.alone) if self.alone else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is to hold: `value` times as good as another, or with `at_most` no more than that many times as slow."""
+
+    told: str
+    value: float | None
+    goal: float
+    at_most: bool = False
+
+    @property
+    def is_met(self) -> bool | None:
+        """Tell whether it holds; None when it was not measured."""
+        if self.value is None:
+            return None
+        return self.value <= self.goal if self.at_most else self.value >= self.goal
+
+
+def contend(
+    contenders: Sequence[Contender], *, rounds: int, workflows: int, take: Callable[[Contender], Measured], told: Callable[[str], None]
+) -> list[Line]:
+    """Have each contender work once a round, in turns: whatever disturbs the machine meanwhile disturbs all of them."""
+    lines = [Line(contender=contender) for contender in contenders]
+    for number in range(1, rounds + 1):
+        for line in lines:
+            told(f"round {number} of {rounds}: {line.contender.name}")
+            line.add(take(line.contender), workflows=workflows)
+    return lines
+
+
+def best(lines: Sequence[Line], family: str) -> tuple[float | None, float | None]:
+    """Return the steps a second and the milliseconds alone of a family, each of the mode that is best at it."""
+    own = [line for line in lines if line.contender.family == family]
+    alone = [line.milliseconds for line in own if line.milliseconds is not None]
+    return max((line.rate for line in own), default=None), min(alone, default=None)
+
+
+def targets(lines: Sequence[Line]) -> list[Target]:
+    """Return the targets, with what was measured."""
+    ours, ours_alone = best(lines, "grimoire")
+    dbos, dbos_alone = best(lines, "dbos")
+    procrastinate, _ = best(lines, "procrastinate")
+    floor, _ = best(lines, "floor of sets")
+    return [
+        Target(told="many at once: times as many steps a second as dbos", value=_ratio(ours, dbos), goal=5),
+        Target(told="many at once: times as many steps a second as procrastinate", value=_ratio(ours, procrastinate), goal=5),
+        Target(told="many at once: times as slow as psycopg in sets of 50", value=_ratio(floor, ours), goal=4, at_most=True),
+        Target(told="one alone: times as quick as dbos", value=_ratio(dbos_alone, ours_alone), goal=2),
+    ]
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one is not None and other else None
+
+
+def as_json(lines: Sequence[Line], *, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that was measured."""
+    return {
+        "about": dict(about),
+        "contenders": [
+            {
+                "name": line.contender.name,
+                "steps_per_second": line.rate,
+                "rounds": line.rates,
+                "noise": line.noise,
+                "alone_ms": line.milliseconds,
+                "alone_ms_each": line.alone,
+            }
+            for line in lines
+        ],
+        "targets": [
+            {"told": each.told, "value": each.value, "goal": each.goal, "at_most": each.at_most, "met": each.is_met}
+            for each in targets(lines)
+        ],
+    }
