@@ -1,0 +1,105 @@
+"""What a set of casts costs the database, in statements and commits: as much as one cast. These numbers do not vary."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from django.db import connection
+
+from casts import engine
+from casts.clock import database_now
+from casts.engine import Advanced, Report, Via
+from casts.models import Cast
+from generations.tools.contract import Result
+from spells.plan import plan_of
+
+from .scenes import Unlimited, user, version
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STEPS = 5
+# Lock wakeups, lock and read casts, tools, attempts, the clock.
+READS = 5
+FIRST = READS + 2  # intents; the casts run
+NEXT = READS + 3  # results, intents, who is to be told
+LAST = READS + 6  # results; casts, wakeups, events; who is to be told, inboxes
+
+
+@dataclass
+class Told:
+    """The statements and commits of a block."""
+
+    statements: list[str] = field(default_factory=list)
+    commits: int = 0
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return len(self.statements), self.commits
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch):
+    @contextmanager
+    def count() -> Iterator[Told]:
+        told = Told()
+        commit = connection.commit
+
+        def note_commit() -> None:
+            told.commits += 1
+            commit()
+
+        def note_statement(execute, sql, params, many, context):
+            told.statements.append(sql)
+            return execute(sql, params, many, context)
+
+        with monkeypatch.context() as patch, connection.execute_wrapper(note_statement):
+            patch.setattr(connection, "commit", note_commit)
+            yield told
+
+    return count
+
+
+def start(casts: int) -> None:
+    texts = ["{{ inputs.text }}", *(f"{{{{ steps.step{number}.text }}}}" for number in range(STEPS - 1))]
+    steps = [{"key": f"step{number}", "params": {"text": text}} for number, text in enumerate(texts)]
+    pinned = version(*steps, inputs={"text": {"type": "string", "default": "a"}}, outputs={"text": f"{{{{ steps.step{STEPS - 1}.text }}}}"})
+    plan_of(pinned.pk)  # is kept from here on
+    for _ in range(casts):
+        engine.start(version=pinned, initiator_id=user().pk, inputs={"text": "a"}, now=database_now())
+
+
+def reports_of(advanced: Advanced) -> list[Report]:
+    return [
+        Report(generation_id=call.pk, claim=turn.state.claim, via=Via.RUN, news=Result(output={"text": "b"}))
+        for turn in advanced.turns
+        for call in turn.calls
+    ]
+
+
+@pytest.mark.parametrize("casts", [1, 50])
+def test_a_step_of_a_set_takes_one_commit_and_as_many_statements_as_that_of_one_cast(counted, casts: int):
+    start(casts)
+    claimed = engine.claim(limit=casts)
+    assert len(claimed) == casts
+    taken = []
+    with counted() as told:
+        advanced = engine.advance(claimed=claimed, slots=Unlimited())
+    taken.append(told.counts)
+    for _ in range(STEPS):
+        reports = reports_of(advanced)
+        assert len(reports) == casts
+        with counted() as told:
+            advanced = engine.settle(reports=reports, slots=Unlimited())
+        taken.append(told.counts)
+    assert {cast.status for cast in Cast.objects.all()} == {"succeeded"}
+    assert taken == [(FIRST, 1), *[(NEXT, 1)] * (STEPS - 1), (LAST, 1)]
+
+
+def test_a_claim_takes_one_commit_and_one_statement_whatever_it_takes(counted):
+    start(50)
+    with counted() as told:
+        claimed = engine.claim(limit=50)
+    assert len(claimed) == 50
+    looks = 0 if connection.vendor == "postgresql" else 1  # a look that takes no lock comes first there
+    assert told.counts == (1 + looks, 1)
