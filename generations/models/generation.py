@@ -71,7 +71,8 @@ class Generation(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    cast = models.ForeignKey("casts.Cast", on_delete=models.CASCADE, related_name="generations")
+    # `generation_attempt_is_unique_per_step_item` begins with the cast: an index of its own would be written twice a step for nothing
+    cast = models.ForeignKey("casts.Cast", on_delete=models.CASCADE, related_name="generations", db_index=False)
     version = models.ForeignKey(SpellVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
     step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="generations")
     tool = models.ForeignKey(Tool, on_delete=models.PROTECT, related_name="generations", db_index=False)

@@ -1,0 +1,48 @@
+"""How PostgreSQL stores our tables: settings that a migration makes, and which changes write no index."""
+
+from importlib import import_module
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from casts.models import Cast
+from generations.models import Generation
+from generations.tools.contract import Result
+
+from .scenes import Hand, billed, cast, cost
+
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+
+SETTINGS = import_module("casts.migrations.0014_storage_settings").SETTINGS
+
+
+def in_place(table: str) -> int:
+    """Return how many changes of rows of this transaction wrote no index."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated(%s::regclass)", [table])
+        return cursor.fetchone()[0]
+
+
+def test_tables_have_the_settings_of_the_migration():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname, reloptions FROM pg_class WHERE relname = ANY(%s)", [list(SETTINGS)])
+        found = dict(cursor.fetchall())
+    assert {table: set(options) for table, options in found.items()} == {
+        table: {f"{name}={value}" for name, value in settings.items()} for table, settings in SETTINGS.items()
+    }
+
+
+def test_booking_a_cost_writes_no_index():
+    hand = Hand(cast({"key": "one", "tool": billed()}, {"key": "two"}))
+    hand.look()
+    before = in_place(Cast._meta.db_table)
+    hand.answer("one", Result(output={}, cost=cost("0.1")))
+    assert in_place(Cast._meta.db_table) == before + 1
+
+
+def test_the_generations_of_a_cast_are_found_by_the_index_of_its_attempts():
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN SELECT id FROM {Generation._meta.db_table} WHERE cast_id = %s", [uuid4()])
+        assert "generation_attempt_is_unique_per_step_item" in "".join(line for (line,) in cursor.fetchall())
