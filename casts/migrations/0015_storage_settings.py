@@ -37,5 +37,5 @@ def take_them_back(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("casts", "0012_cooks"), ("generations", "0009_artifacts_in_use")]
+    dependencies = [("casts", "0014_exports"), ("generations", "0009_artifacts_in_use")]
     operations = [migrations.RunPython(set_them, take_them_back)]
