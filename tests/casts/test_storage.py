@@ -14,14 +14,14 @@ from .scenes import Hand, billed, cast, cost
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
-SETTINGS = import_module("casts.migrations.0014_storage_settings").SETTINGS
+SETTINGS = import_module("casts.migrations.0015_storage_settings").SETTINGS
 
 
 def in_place(table: str) -> int:
     """Return how many changes of rows of this transaction wrote no index."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated(%s::regclass)", [table])
-        return cursor.fetchone()[0]
+        return int(cursor.fetchone()[0])
 
 
 def test_tables_have_the_settings_of_the_migration():
