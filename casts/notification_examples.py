@@ -12,6 +12,7 @@ _IN_INBOX = {
     "kind": "cast.failed",
     "summary": "illustrated-story failed: The model is overloaded.",
     "cast": CAST_ID,
+    "cook": None,
     "generation": None,
     "round": 0,
     "channel": "inbox",

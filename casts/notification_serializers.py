@@ -59,6 +59,7 @@ class NotificationSerializer(serializers.ModelSerializer[Notification]):
     status = choice_field(NotificationStatus, help_text="How far it is on its way. What is in the inbox is delivered.")
     summary = serializers.SerializerMethodField(help_text="What happened, in one sentence.")
     cast = serializers.UUIDField(source="cast_id", allow_null=True)
+    cook = serializers.IntegerField(source="cook_id", allow_null=True)
     generation = serializers.UUIDField(source="generation_id", allow_null=True)
     target = serializers.SerializerMethodField(help_text="The address of the webhook, or of the e-mail. Empty for the inbox.")
     webhook = serializers.SerializerMethodField(help_text="The webhook of your account by which it is sent, if it is one.")
@@ -75,6 +76,7 @@ class NotificationSerializer(serializers.ModelSerializer[Notification]):
             "kind",
             "summary",
             "cast",
+            "cook",
             "generation",
             "round",
             "channel",

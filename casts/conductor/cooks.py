@@ -41,6 +41,6 @@ class Cooks:
     def fail(self, done: Look, *, why: str) -> None:
         """Pause a cook that cannot be looked at, and say why: it is for people to mend."""
         try:
-            verbs.pause(cook_id=done.errand.id, now=database_now(), reason=f"It cannot go on: {why}"[:500])
+            verbs.pause(cook_id=done.errand.id, now=database_now(), reason=f"It cannot go on: {why}"[:500], tell=True)
         except CookRefusedError:
             logger.warning("Cook %d cannot be tended (try %d): %s", done.errand.id, done.errand.attempts, why)

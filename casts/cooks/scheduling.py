@@ -40,6 +40,7 @@ from spells.expressions import ExpressionError
 
 from .funds import Funds
 from .recipes import Recipe
+from .telling import tell_owner
 
 # Casts that are started in one transaction. What is left is started by the next look, which comes at once.
 BATCH = 25
@@ -86,13 +87,15 @@ def tend(*, cook_id: int) -> list[UUID]:
 @in_one_transaction
 def _tend(*, cook_id: int) -> list[UUID]:
     cook = Cook.objects.select_for_update(no_key=True).get(pk=cook_id)
-    look = _Look(cook=cook, now=database_now())
+    look, before = _Look(cook=cook, now=database_now()), cook.status
     _follow(look)
     _write(look)
     if cook.status == CookStatus.RUNNING:
         _fill(look)
     _conclude(look)
     cook.save(update_fields=["status", "reason", "failures_in_a_row", "finished_at", "due_at"])
+    if before == CookStatus.RUNNING and cook.status in (CookStatus.PAUSED, CookStatus.FINISHED):
+        tell_owner(cook, now=look.now)
     if look.may_be_more:
         knock()
     if cook.status != CookStatus.STOPPING:

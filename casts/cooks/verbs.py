@@ -10,6 +10,7 @@ from spells.problems import Problem, ProblemsError
 
 from . import dealing
 from .refusals import CookRefusedError
+from .telling import tell_owner
 from .traits import read_tree
 
 PAUSED = "Paused by hand."
@@ -17,14 +18,20 @@ STOPPED = "Stopped by hand."
 
 
 @in_one_transaction
-def pause(*, cook_id: int, now: datetime, reason: str = "") -> Cook:
-    """Start no more casts; those at work may end. Asking again changes nothing. Raises CookRefusedError unless it runs."""
+def pause(*, cook_id: int, now: datetime, reason: str = "", tell: bool = False) -> Cook:
+    """Start no more casts; those at work may end. Asking again changes nothing. Raises CookRefusedError unless it runs.
+
+    With `tell`, its owner finds that in the inbox: nobody paused it by hand.
+    """
     cook = _locked(cook_id)
     if cook.status == CookStatus.PAUSED:
         return cook
     if cook.status != CookStatus.RUNNING:
         raise CookRefusedError("paused", cook.status)
-    return _change(cook, now=now, status=CookStatus.PAUSED, reason=reason.strip() or PAUSED)
+    paused = _change(cook, now=now, status=CookStatus.PAUSED, reason=reason.strip() or PAUSED)
+    if tell:
+        tell_owner(paused, now=now)
+    return paused
 
 
 @in_one_transaction

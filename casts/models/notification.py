@@ -9,6 +9,7 @@ from django.db.models import Q
 from generations.models import Generation
 
 from .cast import Cast
+from .cook import Cook
 from .subscription import Subscription
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class NotificationKind(models.TextChoices):
     GENERATION_CANCELLED = "generation.cancelled"
     GENERATION_SKIPPED = "generation.skipped"
     GENERATION_UNKNOWN = "generation.unknown", "generation.unknown: it may have been billed"
+    COOK_FINISHED = "cook.finished"
+    COOK_PAUSED = "cook.paused", "cook.paused: it waits for somebody"
     WEBHOOK_DISABLED = "webhook.disabled", "webhook.disabled: nothing more is sent there"
     WEBHOOK_TEST = "webhook.test"
 
@@ -43,6 +46,8 @@ GENERATION_KINDS = (
     NotificationKind.GENERATION_SKIPPED,
     NotificationKind.GENERATION_UNKNOWN,
 )
+# Told in the inbox alone: the casts of a cook are told to whoever subscribes to casts.
+COOK_KINDS = (NotificationKind.COOK_FINISHED, NotificationKind.COOK_PAUSED)
 WEBHOOK_KINDS = (NotificationKind.WEBHOOK_DISABLED, NotificationKind.WEBHOOK_TEST)
 # What a subscription may ask for.
 EVENT_KINDS = (*CAST_KINDS, *GENERATION_KINDS)
@@ -93,6 +98,7 @@ class Notification(models.Model):
 
     recipient = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications", db_index=False)
     cast = models.ForeignKey(Cast, on_delete=models.CASCADE, related_name="notifications", null=True, blank=True)
+    cook = models.ForeignKey(Cook, on_delete=models.CASCADE, related_name="notifications", null=True, blank=True, db_index=False)
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="+", null=True, blank=True, db_index=False)
     round = models.PositiveIntegerField(default=0)
     kind = models.CharField(max_length=30, choices=NotificationKind)
@@ -134,7 +140,13 @@ class Notification(models.Model):
             models.CheckConstraint(name="notification_kind_is_known", condition=Q(kind__in=NotificationKind.values)),
             models.CheckConstraint(name="notification_channel_is_known", condition=Q(channel__in=NotificationChannel.values)),
             models.CheckConstraint(
-                name="notification_is_of_a_cast_unless_of_a_webhook", condition=Q(cast__isnull=False) | Q(kind__in=WEBHOOK_KINDS)
+                name="notification_is_of_a_cast_a_cook_or_a_webhook",
+                condition=Q(cast__isnull=False) | Q(kind__in=[*WEBHOOK_KINDS, *COOK_KINDS]),
+            ),
+            models.CheckConstraint(
+                name="notification_names_a_cook_iff_about_one",
+                condition=Q(kind__in=COOK_KINDS, cook__isnull=False, cast__isnull=True, channel=NotificationChannel.INBOX)
+                | (~Q(kind__in=COOK_KINDS) & Q(cook__isnull=True)),
             ),
             models.CheckConstraint(
                 name="notification_names_a_generation_iff_about_one",

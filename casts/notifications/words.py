@@ -18,6 +18,8 @@ _SENTENCES: Mapping[str, str] = {
     NotificationKind.GENERATION_CANCELLED: "{spell}: {place} was cancelled.",
     NotificationKind.GENERATION_SKIPPED: "{spell}: {place} was skipped.",
     NotificationKind.GENERATION_UNKNOWN: "{spell}: {place} may have been billed, and its answer is lost: {message}",
+    NotificationKind.COOK_FINISHED: "The cook {cook} of {name} has finished: {made} of {total} pieces are made.",
+    NotificationKind.COOK_PAUSED: "The cook {cook} of {name} is paused, and waits for somebody: {reason}",
     NotificationKind.WEBHOOK_DISABLED: "Nothing more is sent to the webhook {url}. {reason}",
     NotificationKind.WEBHOOK_TEST: "A test of the webhook {url}.",
 }
@@ -33,6 +35,7 @@ def summary(notification: Notification) -> str:
         "message": (at.get("error") or {}).get("message") or "nobody knows why.",
         "reason": data.get("reason") or "no reason was given.",
         "url": data.get("url", ""),
+        **{name: data.get(name, "") for name in ("cook", "name", "made", "total")},
     }
     words = " ".join(_SENTENCES[notification.kind].format(**told).split())  # no line of a subject may begin in the middle of it
     return words if len(words) <= MAX_CHARACTERS else f"{words[: MAX_CHARACTERS - 1]}\N{HORIZONTAL ELLIPSIS}"

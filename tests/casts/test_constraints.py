@@ -23,7 +23,7 @@ from casts.models import (
     Tally,
 )
 from casts.models.conductor import ConductorKind
-from casts.models.notification import NotificationChannel, NotificationKind
+from casts.models.notification import COOK_KINDS, NotificationChannel, NotificationKind
 from tests.casts.factories import (
     ERROR,
     NOON,
@@ -318,7 +318,13 @@ VIOLATIONS: Violations = {
     "notification_kind_is_known": [partial(NotificationFactory, kind="cast.forgotten")],
     "notification_channel_is_known": [partial(NotificationFactory, channel="pigeon")],
     "notification_of_a_generation_is_sent_once": [notify_twice_of_a_generation],
-    "notification_is_of_a_cast_unless_of_a_webhook": [partial(NotificationFactory, cast=None)],
+    "notification_is_of_a_cast_a_cook_or_a_webhook": [partial(NotificationFactory, cast=None)],
+    "notification_names_a_cook_iff_about_one": [
+        partial(NotificationFactory, cast=None, kind=NotificationKind.COOK_FINISHED),
+        lambda: NotificationFactory(cook=CookFactory.create()),
+        lambda: NotificationFactory(cook=CookFactory.create(), kind=NotificationKind.COOK_PAUSED),
+        lambda: by_webhook(cook=CookFactory.create(), cast=None, kind=NotificationKind.COOK_PAUSED),
+    ],
     "notification_names_a_generation_iff_about_one": [
         partial(NotificationFactory, kind=NotificationKind.WAITING),
         *(partial(NotificationFactory, kind=kind) for kind in GENERATION_KINDS),
@@ -438,12 +444,18 @@ def test_a_conductor_of_each_kind_is_accepted(kind: ConductorKind):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("kind", NotificationKind)
+@pytest.mark.parametrize("kind", [kind for kind in NotificationKind if kind not in COOK_KINDS])
 @pytest.mark.parametrize("channel", NotificationChannel)
 def test_a_notification_of_each_kind_over_each_channel_is_accepted(kind: NotificationKind, channel: NotificationChannel):
     is_of_a_generation = kind in (NotificationKind.WAITING, *GENERATION_KINDS)
     generation = GenerationFactory.create() if is_of_a_generation else None
     assert NotificationFactory.create(kind=kind, channel=channel, generation=generation).pk
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", COOK_KINDS)
+def test_a_notification_of_a_cook_is_accepted_in_the_inbox(kind: NotificationKind):
+    assert NotificationFactory.create(kind=kind, cast=None, cook=CookFactory.create()).pk
 
 
 @pytest.mark.django_db

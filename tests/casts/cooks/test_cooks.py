@@ -30,6 +30,7 @@ from casts.models import (
     Priority,
     SubscriptionChannel,
 )
+from casts.notifications.words import summary
 from generations.tools.contract import Result, ToolError
 from spells.problems import ProblemsError
 from tests.casts.factories import ArtifactFactory, SubscriptionFactory
@@ -410,10 +411,29 @@ def test_a_cook_that_cannot_be_looked_at_is_paused_with_the_reason():
     assert (row.status, row.reason) == (CookStatus.PAUSED, "It cannot go on: KeyError: 'x'")
 
 
-def test_people_are_not_told_of_each_piece():
+def told() -> list[tuple[str, str]]:
+    return [(row.kind, summary(row)) for row in Notification.objects.order_by("pk")]
+
+
+def test_people_are_not_told_of_each_piece_but_of_the_end_of_the_cook():
     row = look(cook(1))
     finish(live(row)[0])
-    assert not Notification.objects.exists()
+    assert told() == []
+    look(row)
+    look(row)
+    assert told() == [("cook.finished", f"The cook {row.pk} of Portraits has finished: 1 of 1 pieces are made.")]
+
+
+def test_a_cook_that_pauses_by_itself_tells_its_owner_and_one_that_is_paused_by_hand_does_not():
+    row = look(cook(3, max_parallel=1, on_failure=OnPieceFailure.STOP, failures_to_stop=1))
+    verbs.pause(cook_id=row.pk, now=database_now())
+    look(row)
+    verbs.resume(cook_id=row.pk, now=database_now())
+    assert told() == []
+    finish(live(row)[0], BROKEN)
+    look(row)
+    assert told() == [("cook.paused", f"The cook {row.pk} of Portraits is paused, and waits for somebody: {row.reason}")]
+    assert Notification.objects.get().recipient == row.initiator
 
 
 def test_programs_are_told_of_each_piece_and_people_of_what_needs_them():
