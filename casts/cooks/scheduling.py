@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from casts import engine
 from casts.casting import check_references
@@ -114,11 +114,21 @@ def _follow(look: _Look) -> None:
             _end(look, attempt)
         else:
             look.live.append(attempt)
-    standing = PieceAttempt.objects.filter(piece=OuterRef("piece"), status__in=STANDING_ATTEMPTS)
-    retried = attempts.filter(status=AttemptStatus.FAILED, cast__status=CastStatus.SUCCEEDED).exclude(Exists(standing))
-    for attempt in retried.order_by("pk"):  # somebody had a failed cast retried by hand
-        if attempt.piece_id not in look.changed:
+    for attempt in _succeeded_after_all(attempts):
+        if attempt.piece_id not in look.changed and attempt.traits == attempt.piece.traits:
             _made(look, attempt)
+
+
+def _succeeded_after_all(attempts: QuerySet[PieceAttempt]) -> QuerySet[PieceAttempt]:
+    """Return the failed attempts whose casts somebody has retried by hand, with success.
+
+    Not of pieces that have another attempt, nor of those that somebody has had made anew since.
+    """
+    others = PieceAttempt.objects.filter(piece=OuterRef("piece"))
+    standing = others.filter(status__in=STANDING_ATTEMPTS)
+    made_anew = others.filter(status=AttemptStatus.SUPERSEDED, number__gt=OuterRef("number"))
+    retried = attempts.filter(status=AttemptStatus.FAILED, cast__status=CastStatus.SUCCEEDED)
+    return retried.exclude(Exists(standing)).exclude(Exists(made_anew)).order_by("pk")
 
 
 def _end(look: _Look, attempt: PieceAttempt) -> None:

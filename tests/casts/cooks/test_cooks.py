@@ -343,6 +343,20 @@ def test_a_piece_is_made_anew_and_what_was_made_before_is_kept(redraw):
     ]
 
 
+@pytest.mark.parametrize("redraw", [False, True])
+def test_what_a_cast_of_before_makes_after_all_is_not_taken_for_a_piece_that_is_made_anew(redraw):
+    row = look(cook(1, max_attempts=2))
+    (old,) = live(row)
+    finish(old, BROKEN)
+    finish(live(look(row))[0])
+    look(row)
+    engine.retry(cast_id=old.pk, actor_id=None, now=database_now())
+    finish(old)
+    verbs.regenerate(piece_id=Piece.objects.get().pk, now=database_now(), redraw=redraw)
+    look(row)
+    assert list(PieceAttempt.objects.order_by("number").values_list("status", flat=True)) == ["failed", "superseded", "live"]
+
+
 def test_a_piece_at_work_is_not_made_anew():
     look(cook(1))
     with pytest.raises(CookRefusedError, match="A piece that is cooking"):
