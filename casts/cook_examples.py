@@ -28,6 +28,16 @@ COLLECTION_ORDER = OpenApiExample("A trait tree", value=_PLAN, request_only=True
 LIST_ORDER = OpenApiExample(
     "A list", value={"name": "Places", "tool": "image.paint", "items": [{"prompt": "a harbour"}, {"prompt": "a cliff"}]}, request_only=True
 )
+CSV_ORDER = OpenApiExample(
+    "A list as CSV",
+    value={
+        "name": "Places",
+        "tool": "image.paint",
+        "inputs": {"prompt": "{{ item.place }} at {{ item.hour }}"},
+        "list": {"format": "csv", "text": "place,hour\na harbour,dawn\na cliff,dusk\n"},
+    },
+    request_only=True,
+)
 COLLECTION = OpenApiExample("A collection", value=_COLLECTION, response_only=True)
 COLLECTION_IN_FULL = OpenApiExample(
     "A collection in full", value={**_COLLECTION, "inputs": _INPUTS, "trait_tree": _TREE, "item_count": None}, response_only=True

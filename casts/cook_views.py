@@ -82,7 +82,7 @@ class CollectionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Colle
             201: OpenApiResponse(CollectionInFullSerializer, "The new collection.", examples=[examples.COLLECTION_IN_FULL]),
             200: OpenApiResponse(CollectionInFullSerializer, "The one of the same request before.", examples=[examples.COLLECTION_IN_FULL]),
         },
-        examples=[examples.COLLECTION_ORDER, examples.LIST_ORDER],
+        examples=[examples.COLLECTION_ORDER, examples.LIST_ORDER, examples.CSV_ORDER],
     )
     def create(self, request: Request) -> Response:
         key = idempotency_key_of(request)

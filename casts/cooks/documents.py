@@ -49,6 +49,14 @@ DOCUMENT_SCHEMA: Mapping[str, Any] = {
             "description": "Or a list: each piece gets one item of it, in their order.",
             "default": None,
         },
+        "list": {
+            "type": ["object", "null"],
+            "description": "Or the list as text: JSON lines, or CSV whose first line names the columns and whose cells are texts.",
+            "properties": {"format": {"type": "string", "enum": ["csv", "jsonl"]}, "text": {"type": "string", "minLength": 1}},
+            "required": ["format", "text"],
+            "additionalProperties": False,
+            "default": None,
+        },
         "seed": {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER, "description": "Another seed draws other pieces.", "default": 0},
         "target_supply": {
             "type": ["integer", "null"],
@@ -77,10 +85,23 @@ def plan_of(data: Any) -> Plan:
                 [Problem(f"trait_tree.{each.path}" if each.path else "trait_tree", each.message) for each in error.problems]
             ) from error
         said["inputs"] = translated(said["inputs"], path="inputs", categories=names)
+    listed = said.pop("list", None)
+    if listed is not None:
+        said["items"] = _listed(listed, beside=said.get("items"))
     for name in ("seed", "target_supply"):
         if said.get(name) is not None:
             said[name] = int(said[name])  # JSON Schema takes 1.0 for an integer, too
     return Plan(**said)
+
+
+def _listed(said: Mapping[str, str], *, beside: Any) -> list[Any]:
+    """Return the items of a list that a document has as text."""
+    if beside is not None:
+        raise ProblemsError([Problem("list", "either `items` or `list` says what pieces differ in")])
+    try:
+        return read_items(said["text"].encode(errors="surrogatepass"), format="csv" if said["format"] == "csv" else "jsonl")
+    except ProblemsError as error:
+        raise ProblemsError([Problem("list.text", str(each)) for each in error.problems]) from error
 
 
 def read_plan(text: bytes, *, format: Format) -> dict[str, Any]:  # noqa: A002 - the word that fits

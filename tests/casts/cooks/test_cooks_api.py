@@ -80,6 +80,35 @@ def test_what_is_wrong_with_a_collection_is_told_with_its_place(api, wrong, plac
     assert not Collection.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [("csv", "who,hour\na fox,dawn\nan owl,night\n"), ("jsonl", '{"who": "a fox", "hour": "dawn"}\n{"who": "an owl", "hour": "night"}')],
+)
+def test_a_list_may_come_as_text(api, form, text):
+    plan = {
+        "name": "G",
+        "spell": "portrait",
+        "inputs": {"prompt": "{{ item.who }} at {{ item.hour }}"},
+        "list": {"format": form, "text": text},
+    }
+    told = post(api, "/collections/preview/", {"collection": plan}).json()
+    assert [piece["inputs"]["prompt"] for piece in told["pieces"]] == ["a fox at dawn", "an owl at night"]
+    assert (told["total"], told["supply"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        ({"list": {"format": "csv", "text": "a,a\n1,2"}}, "list.text"),
+        ({"list": {"format": "jsonl", "text": "{"}}, "list.text"),
+        ({"list": {"format": "jsonl", "text": "1"}, "items": [1]}, "list"),
+        ({"list": {"format": "jsonl", "text": "1"}, "trait_tree": TREE}, "trait_tree"),
+    ],
+)
+def test_what_is_wrong_with_a_list_as_text_is_told(api, wrong, place):
+    assert_problem(post(api, "/collections/", {"name": "G", "spell": "portrait", **wrong}), 422, place)
+
+
 def test_a_preview_tells_pieces_rarity_and_cost_and_writes_nothing(api):
     draft = post(api, "/collections/preview/", {"collection": PLAN, "pieces": 10, "shown": 2}).json()
     assert not Collection.objects.exists()
