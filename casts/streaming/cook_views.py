@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import AllowAny, BasePermission
-from rest_framework.renderers import BaseRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -41,7 +41,7 @@ class CookEventsView(APIView):
     permission_classes: list[type[BasePermission]] = [AllowAny]  # asked below: a signature will do
 
     def get_renderers(self) -> list[BaseRenderer]:
-        return [EventStreamRenderer()]
+        return [EventStreamRenderer()] if self.request is None or self.request.method == "GET" else [JSONRenderer()]
 
     @extend_schema(
         tags=["cooks"],

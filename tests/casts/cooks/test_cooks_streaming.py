@@ -77,6 +77,13 @@ async def test_who_saw_all_is_told_nothing_until_something_changes(server):
     await server.is_quiet()
 
 
+async def test_a_stream_can_only_be_read(server):
+    row = await do(lambda: cook(1))
+    for method in ("post", "put", "delete", "options"):
+        answer = await do(lambda name=method: getattr(client_of(scenes.user()), name)(f"/api/v1/cooks/{row.pk}/events/", headers=EVENTS))
+        assert answer.status_code in (405, 406), method
+
+
 async def test_casts_and_cooks_are_followed_beside_each_other(server):
     row = await do(lambda: cook(1))
     one, other = await listen(server, row), await server.listen()
