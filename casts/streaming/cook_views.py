@@ -26,8 +26,8 @@ from .frames import MEDIA_TYPE
 from .views import EventStreamRenderer, follow, origin_of
 
 LINKS = Links("cooks.events")
+# Without a type: some readers of such descriptions hold each event against it, others the text as a whole.
 STREAM = {
-    "type": "string",
     "description": (
         "Server-sent events, each with JSON: `snapshot` (the cook), then as they happen `piece` (one that is made or has failed, in "
         "short), `status` (the cook as it is now), and `end` (the cook), after which the stream is over."
