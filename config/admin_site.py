@@ -26,6 +26,8 @@ ORDER = (
     "Cooks",
     "Collections",
     "Pieces",
+    "Review events",
+    "Exports",
     "Alerts",
     "Alert mails",
     "Wakeups",

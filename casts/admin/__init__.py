@@ -3,6 +3,7 @@
 from .alert import AlertAdmin, AlertMailAdmin
 from .cast import CastAdmin
 from .cook import CollectionAdmin, CookAdmin, PieceAdmin
+from .export import ExportAdmin, ReviewEventAdmin
 from .gate import GateAdmin, ProviderAdmin
 from .notification import NotificationAdmin, SubscriptionAdmin
 from .records import CastEventAdmin, ConductorProcessAdmin, WakeupAdmin
@@ -15,10 +16,12 @@ __all__ = [
     "CollectionAdmin",
     "ConductorProcessAdmin",
     "CookAdmin",
+    "ExportAdmin",
     "GateAdmin",
     "NotificationAdmin",
     "PieceAdmin",
     "ProviderAdmin",
+    "ReviewEventAdmin",
     "SubscriptionAdmin",
     "WakeupAdmin",
 ]
