@@ -13,6 +13,7 @@ from casts.provider_views import ProviderViewSet
 from casts.review_views import PieceReviewViewSet, ReviewEventViewSet
 from casts.streaming.cook_views import CookEventLinkView, CookEventsView
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
+from casts.trait_tree_views import CollectionTraitTreeView, TraitTreeView
 from casts.views import CastGenerationViewSet, CastViewSet, ToolRunViewSet
 from casts.webhook_views import WebhookViewSet
 from spells import urls as _converters  # noqa: F401 - registers the converter of tools' slugs
@@ -65,6 +66,8 @@ urlpatterns: list[URLPattern] = [
     path("collections/preview/", CollectionViewSet.as_view({"post": "preview_draft"}), name="collections-preview"),
     path("collections/<int:pk>/", CollectionViewSet.as_view({"get": "retrieve"}, detail=True), name="collection"),
     path("collections/<int:pk>/preview/", CollectionViewSet.as_view({"post": "preview"}, detail=True), name="collection-preview"),
+    path("collections/<int:pk>/trait-tree/", CollectionTraitTreeView.as_view(), name="collection-trait-tree"),
+    path("trait-trees/", TraitTreeView.as_view(), name="trait-trees"),
     path("cooks/", CookViewSet.as_view({"get": "list", "post": "create"}), name="cooks"),
     path("cooks/<int:pk>/", CookViewSet.as_view({"get": "retrieve"}, detail=True), name="cook"),
     *(path(f"cooks/<int:pk>/{verb}/", CookViewSet.as_view({"post": verb}, detail=True), name=f"cook-{verb}") for verb in COOK_VERBS),
