@@ -1,20 +1,25 @@
 """Cooks whose whole Grimoire is killed (fault 29)."""
 
+import hashlib
+import json
 import re
+import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from casts.clock import database_now
-from casts.cooks import collecting
+from casts.cooks import collecting, exporting
 from casts.cooks.beginning import Wish, begin
 from casts.cooks.documents import plan_of, read_plan
-from casts.models import Cook
+from casts.models import Cook, Export
 from generations.catalogue import sync_tools
 from tests.casts.scenes import user
 from tests.functional.site import ROOT
@@ -66,13 +71,29 @@ def serve(stage: Stage) -> None:
     stage.serve("--conductors", "2", "--workers", "2")
 
 
+def exported(stage: Stage, cook: Cook, folder: Path) -> int:
+    """Have a cook exported by the conductors that run, read the archive as others do, and return how many pictures are in it."""
+    export = exporting.begin(cook=cook, wish=exporting.Wish(accepted=False), requested_by_id=cook.initiator_id, now=database_now())
+    ready = f"count(*) AS number FROM casts_export WHERE id = {export.pk} AND status = 'ready'"
+    wait_for("the export is ready", lambda: number(stage, ready), seconds=SECONDS)
+    path = folder / "export.zip"
+    with path.open("wb") as file:
+        file.writelines(exporting.archive_of(Export.objects.get(pk=export.pk)).chunks())
+    subprocess.run(["unzip", "-tq", path], check=True, capture_output=True)
+    with zipfile.ZipFile(path) as read:
+        files = json.loads(read.read("manifest.json"))["files"]
+        assert all(hashlib.sha256(read.read(file["path"])).hexdigest() == file["sha256"] for file in files)
+        return len([name for name in read.namelist() if name.startswith("images/")])
+
+
 @pytest.mark.parametrize(
     ("pieces", "start"),
     [pytest.param(60, conduct, id="60"), pytest.param(1000, serve, id="1000", marks=[pytest.mark.long, pytest.mark.timeout(4 * 3600)])],
 )
 def test_a_cook_whose_processes_are_killed_three_times_makes_each_piece_once(
-    stage: Stage, pieces: int, start: Callable[[Stage], Any], capsys: pytest.CaptureFixture[str]
+    *, stage: Stage, settings: Settings, tmp_path: Path, pieces: int, start: Callable[[Stage], Any], capsys: pytest.CaptureFixture[str]
 ):
+    settings.STORAGES["artifacts"]["OPTIONS"]["location"] = stage.folder / "artifacts"
     stage.shorten_leases()
     cook, began, peak = lanterns(pieces), time.monotonic(), 0
     start(stage)
@@ -92,6 +113,7 @@ def test_a_cook_whose_processes_are_killed_three_times_makes_each_piece_once(
     assert number(stage, f"count(*) AS number {succeeded}") == number(stage, f"count(DISTINCT cast_id) AS number {succeeded}") == pieces
     assert [row["index"] for row in stage.books.ask('SELECT "index" FROM casts_piece ORDER BY "index"')] == list(range(pieces))
     stage.check()
+    assert exported(stage, cook, tmp_path) == pieces
     peak = max(peak, peak_memory(stage))
     with capsys.disabled():
         sys.stdout.write(f"\n{pieces} pieces in {seconds:.0f} s under {KILLS} kills; no process took more than {peak} MiB\n")
