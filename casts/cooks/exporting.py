@@ -23,7 +23,7 @@ from casts.errands import Errand
 from casts.models import AttemptStatus, Cook, Decision, Export, ExportItem, ExportStatus, PieceAttempt
 from casts.models.export import MAX_TEMPLATE_CHARACTERS
 from generations.artifacts import REFERENCE_KEY, StoredArtifact, open_stored, readable_by
-from spells.expressions import ExpressionError, Template, compile_template
+from spells.expressions import Budget, ExpressionError, Template, compile_template
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path
 
 from . import metadata
@@ -35,6 +35,8 @@ from .traits import TraitTree, read_tree
 DEFAULT_TEMPLATE = "{{ collection }} #{{ number }}"
 NAMES = frozenset({"collection", "number", "index", "traits"})
 MAX_NAME_CHARACTERS = 500
+# A hundred times what a name needs; and ten thousand of them are made in one request.
+WORK_OF_A_NAME = 1_000
 MAX_METADATA_BYTES = 64 * 1024 * 1024
 # Files, and bytes of them, that are read between two notes of it.
 FILES_AT_ONCE = 200
@@ -101,31 +103,33 @@ def _attempts(cook: Cook, wish: Wish) -> QuerySet[PieceAttempt]:
 
 def _items(attempts: Sequence[PieceAttempt], *, wish: Wish, cook: Cook) -> list[ExportItem]:
     template = _template(wish.name_template)
-    references = [picture_of(attempt.cast.outputs) for attempt in attempts]
-    ids = {UUID(reference[REFERENCE_KEY]) for reference in references if reference is not None and _is_id(reference[REFERENCE_KEY])}
-    stored = {str(id_): file for id_, file in readable_by(cook.initiator_id, ids).items()}
+    ids = {attempt.pk: _file_id(attempt) for attempt in attempts}
+    stored = readable_by(cook.initiator_id, {id_ for id_ in ids.values() if id_ is not None})
     problems: list[Problem] = []
     items = []
-    for position, (attempt, reference) in enumerate(zip(attempts, references, strict=True)):
-        file = stored.get(str(UUID(reference[REFERENCE_KEY]))) if reference is not None and _is_id(reference[REFERENCE_KEY]) else None
-        if file is None:
+    for position, attempt in enumerate(attempts):
+        file_id = ids[attempt.pk]
+        if file_id is None or file_id not in stored:
             problems.append(Problem(join_path("pieces", attempt.piece.index), "has no file in its outputs"))
-            continue
-        try:
-            items.append(_item(attempt, file, number=_number(position, len(attempts), wish), template=template, cook=cook))
-        except ExpressionError as error:
-            problems.append(Problem("name_template", f"gives no name to piece {attempt.piece.index}: {error.message}"))
+        else:
+            number = _number(position, len(attempts), wish)
+            try:
+                items.append(_item(attempt, stored[file_id], number=number, template=template, cook=cook))
+            except ExpressionError as error:
+                problems.append(Problem("name_template", f"gives no name to piece {attempt.piece.index}: {error.message}"))
+        if len(problems) >= MAX_PROBLEMS:
+            break
     if problems:
-        raise ProblemsError(problems[:MAX_PROBLEMS])
+        raise ProblemsError(problems)
     return sorted(items, key=lambda item: item.number)
 
 
-def _is_id(text: str) -> bool:
+def _file_id(attempt: PieceAttempt) -> UUID | None:
+    reference = picture_of(attempt.cast.outputs)
     try:
-        UUID(text)
+        return UUID(reference[REFERENCE_KEY]) if reference is not None else None
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _template(source: str) -> Template:
@@ -146,7 +150,7 @@ def _number(position: int, count: int, wish: Wish) -> int:
 
 def _item(attempt: PieceAttempt, file: StoredArtifact, *, number: int, template: Template, cook: Cook) -> ExportItem:
     names = {"collection": cook.collection.name, "number": number, "index": attempt.piece.index, "traits": attempt.traits}
-    name = template.evaluate(names)
+    name = template.evaluate(names, budget=Budget(WORK_OF_A_NAME))
     if not isinstance(name, str):
         name = str(name)
     if not name.strip() or len(name) > MAX_NAME_CHARACTERS:

@@ -17,9 +17,9 @@ class Budget:
 
     __slots__ = ("left",)
 
-    def __init__(self) -> None:
+    def __init__(self, work: int = MAX_WORK) -> None:
         """Start with all of it."""
-        self.left = MAX_WORK
+        self.left = work
 
     def spend(self, units: int) -> None:
         self.left -= units

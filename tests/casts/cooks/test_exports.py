@@ -227,6 +227,7 @@ def test_the_order_of_a_cook_is_locked_once():
         ({"name_template": "{{ traits.Hat }}"}, "name_template", "gives no name to piece 0"),
         ({"name_template": " "}, "name_template", "gives no name to piece 0: a name has from 1 to 500 characters"),
         ({"name_template": "{{ 'ab' * 300 }}"}, "name_template", "a name has from 1 to 500 characters"),
+        ({"name_template": "{{ range(20000) | length }}"}, "name_template", "needs more work"),
         ({"name_template": "x" * 501}, "name_template", "is longer than the 500 characters"),
     ],
 )
