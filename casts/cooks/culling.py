@@ -34,7 +34,7 @@ def cull(*, cook_id: int, target: int, actor_id: int) -> int:
     chosen = surplus(candidates, target=target, tree=None if document is None else read_tree(document))
     now = database_now()
     events = []
-    for candidate in chosen:
+    for candidate in sorted(chosen, key=lambda candidate: accepted[candidate.id].attempt_id):  # as decisions on many lock them
         mine = PieceReview.objects.filter(pk=candidate.id, decision=Decision.ACCEPTED)
         if mine.update(decision=Decision.CULLED, reviewer=actor_id, decided_at=now):  # unless it was undone this moment
             attempt = accepted[candidate.id].attempt
