@@ -56,8 +56,8 @@ def claim(*, limit: int, lease_seconds: float = LEASE_SECONDS, suspects: bool = 
     A cast whose holders vanished twice in a row may be what killed them: it is a suspect, left out here unless
     `suspects` asks for such ones alone. Parking `due_at` at the end of the lease keeps held rows out of the next scan.
     """
-    if limit <= 0 or (connection.vendor == "sqlite" and not is_any_due(suspects=suspects)):
-        return []  # on SQLite a look must not take the write lock each time
+    if limit <= 0 or ((suspects or connection.vendor == "sqlite") and not is_any_due(suspects=suspects)):
+        return []  # suspects are rare; on SQLite a look must not take the write lock each time
     return _claim(limit=limit, lease_seconds=lease_seconds, suspects=suspects)
 
 

@@ -137,6 +137,17 @@ def ids_parameter(ids: Sequence[UUID]) -> Any:
     return texts if is_postgresql() else json.dumps(texts)
 
 
+def numbers_in(column: str) -> str:
+    """Return SQL that keeps the rows whose `column` is among the whole numbers of the parameter `numbers`."""
+    if is_postgresql():
+        return f"{column} = ANY(%(numbers)s::bigint[])"
+    return f"{column} IN (SELECT value FROM json_each(%(numbers)s))"
+
+
+def numbers_parameter(numbers: Iterable[int]) -> Any:
+    return sorted(numbers) if is_postgresql() else json.dumps(sorted(numbers))
+
+
 def id_parameter(id_: UUID) -> str:
     """Return an id as a parameter. Raises TypeError for what is no UUID: SQLite would match nothing with it, in silence."""
     if not isinstance(id_, UUID):

@@ -1,7 +1,7 @@
 """What the engine knows of the casts that it looks at: light rows, read after the wakeups were locked."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -9,12 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from casts.clock import moment_of
-from casts.models import Cast, FanOut
+from casts.models import Cast, FanOut, Gate
 from generations.models import IN_FLIGHT, LIVE, Generation, GenerationStatus
-from spells.models import Effects, OnFailure, Tool
+from spells.models import Effects, OnFailure, Provider, Tool
 from spells.plan import Plan, PlanStep, plan_of
 
-from . import sql
+from . import rows, sql
 from .claims import Claim
 
 DONE = (GenerationStatus.SUCCEEDED, GenerationStatus.SKIPPED)
@@ -236,12 +236,12 @@ def load(*, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
     `FOR NO KEY UPDATE`: a plain lock would block whoever inserts a generation under its foreign key.
     """
     ids = {"ids": sql.ids_parameter(list(held))}
-    locked = f"SELECT * FROM casts_cast WHERE {sql.ids_in('id')} ORDER BY id {sql.on_postgresql('FOR NO KEY UPDATE')}"
     states = {}
-    for cast in Cast.objects.raw(locked, ids):
+    for row in sql.fetch(_locked_casts(), ids):
+        cast = rows.read(Cast, row)
+        assert cast is not None, "its key is not null"
         states[cast.pk] = CastState(claim=held[cast.pk], cast=cast, plan=plan_of(cast.version_id), tools={})
-    tool_ids = {step.tool_id for state in states.values() for step in state.plan.steps}
-    tools = Tool.objects.select_related("gate", "provider__gate").in_bulk(tool_ids)
+    tools = _load_tools({step.tool_id for state in states.values() for step in state.plan.steps})
     expanding = []
     for state in states.values():
         state.tools = tools
@@ -254,6 +254,41 @@ def load(*, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
     if states:
         _load_attempts(states, ids)
     return states
+
+
+def _locked_casts() -> str:
+    """Return SQL that locks casts in the order of their ids, and reads them."""
+    listed = rows.columns(Cast, "casts_cast")
+    return f"SELECT {listed} FROM casts_cast WHERE {sql.ids_in('id')} ORDER BY id {sql.on_postgresql('FOR NO KEY UPDATE')}"
+
+
+def _load_tools(ids: Collection[int]) -> dict[int, Tool]:
+    """Read tools as they are now, each with its provider and with the gates before both."""
+    if not ids:
+        return {}
+    tools = {}
+    for row in sql.fetch(_tools(), {"numbers": sql.numbers_parameter(ids)}):
+        parts = rows.split(row, Tool, Provider, Gate, Gate)
+        tool, provider = rows.read(Tool, parts[0]), rows.read(Provider, parts[1])
+        assert tool is not None, "its key is not null"
+        Gate.tool.field.remote_field.set_cached_value(tool, rows.read(Gate, parts[2]))
+        if provider is not None:
+            Gate.provider.field.remote_field.set_cached_value(provider, rows.read(Gate, parts[3]))
+            tool.provider = provider
+        tools[tool.pk] = tool
+    return tools
+
+
+def _tools() -> str:
+    """Return SQL for tools, their providers, and the gates of both: where there is none, its columns are null."""
+    return f"""
+        SELECT {rows.columns(Tool, "tool")}, {rows.columns(Provider, "provider")}, {rows.columns(Gate, "gate")}, {rows.columns(Gate, "other")}
+        FROM spells_tool AS tool
+        LEFT JOIN spells_provider AS provider ON provider.id = tool.provider_id
+        LEFT JOIN casts_gate AS gate ON gate.tool_id = tool.id
+        LEFT JOIN casts_gate AS other ON other.provider_id = provider.id
+        WHERE {sql.numbers_in("tool.id")}
+        """
 
 
 def _load_attempts(states: Mapping[UUID, CastState], ids: Mapping[str, Any]) -> None:

@@ -13,14 +13,16 @@ from casts import engine
 from casts.clock import database_now
 from casts.engine import ends, sql, state
 from casts.engine.notices import END_KINDS, Notice, _subscribers
+from casts.engine.owners import gate_of
 from casts.engine.retrying import LostUpdateError
 from casts.engine.state import _ATTEMPT_COLUMNS, DONE, Attempt
 from casts.engine.turns import End, Turn
-from casts.models import Cast, CastEvent, CastStatus, Notification, NotificationChannel, Subscription, Wakeup
+from casts.models import Cast, CastEvent, CastStatus, Gate, Notification, NotificationChannel, Subscription, Wakeup
 from generations.models import Generation
 from generations.tools.contract import Progress, Result, Submitted, ToolError
+from spells.models import Provider, Tool
 
-from .scenes import Hand, billed, cast, cost, user
+from .scenes import Hand, billed, cast, cost, tool, user
 
 pytestmark = pytest.mark.django_db
 
@@ -43,12 +45,28 @@ def hand() -> Hand:
     return hand
 
 
+def columns_of(row: Any) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
 def test_the_casts_that_are_loaded_are_those_of_the_orm(hand):
     (loaded,) = state.load(held={hand.cast.pk: hand.claim}).values()
-    expected = Cast.objects.get()
-    assert {field.attname: getattr(loaded.cast, field.attname) for field in Cast._meta.concrete_fields} == {
-        field.attname: getattr(expected, field.attname) for field in Cast._meta.concrete_fields
-    }
+    assert columns_of(loaded.cast) == columns_of(Cast.objects.get())
+
+
+def test_the_tools_that_are_loaded_are_those_of_the_orm(django_assert_num_queries):
+    provider = Provider.objects.create(slug="theirs", name="Theirs", max_in_flight=3)
+    free, gated = tool("free.tool", config={"ä": [1, None]}, enabled=False), tool("gated.tool", provider=provider, max_per_minute=5)
+    for gate in (Gate(tool=gated, started={"1": 2}), Gate(provider=provider, failures=1)):
+        gate.save()
+    expected = {each.pk: each for each in Tool.objects.select_related("gate", "provider__gate").filter(pk__in=[free.pk, gated.pk])}
+    loaded = state._load_tools({free.pk, gated.pk})
+    with django_assert_num_queries(0):
+        assert {pk: columns_of(each) for pk, each in loaded.items()} == {pk: columns_of(each) for pk, each in expected.items()}
+        assert loaded[free.pk].provider is None
+        assert gate_of(loaded[free.pk]) is None
+        for read in (lambda each: each.provider, gate_of, lambda each: gate_of(each.provider)):
+            assert columns_of(read(loaded[gated.pk])) == columns_of(read(expected[gated.pk]))
 
 
 def test_the_attempts_that_are_loaded_are_those_of_the_orm(hand):
