@@ -77,8 +77,11 @@ def apply(*, changes: Sequence[Change], now: datetime) -> None:
         FROM {sql.recordset("change", _COLUMNS)}
         WHERE generations_generation.id = change.id AND generations_generation.status = change.was
           AND (generations_generation.cost_booked_at IS NULL OR change.booked_at IS NULL)
+          AND {sql.ids_in("generations_generation.id")}
         """
-    written = sql.count(statement, {"rows": sql.rows_parameter(_row(change, now) for change in changes)})
+    # the ids once more: of how many rows JSON has nothing is known to PostgreSQL, which then reads the whole table
+    ids = sql.ids_parameter([change.attempt.id for change in changes])
+    written = sql.count(statement, {"rows": sql.rows_parameter(_row(change, now) for change in changes), "ids": ids})
     if written != len(changes):
         raise LostUpdateError(f"{len(changes) - written} of {len(changes)} generations changed under their lock.")
 

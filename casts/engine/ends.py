@@ -24,7 +24,8 @@ def end(*, turns: Sequence[Turn], now: datetime) -> None:
     """
     if not turns:
         return
-    ended = sql.count(_end_casts(), {"rows": sql.rows_parameter(_row(turn, now) for turn in turns)})
+    ids = sql.ids_parameter([turn.state.cast.pk for turn in turns])
+    ended = sql.count(_end_casts(), {"rows": sql.rows_parameter(_row(turn, now) for turn in turns), "ids": ids})
     gone = sql.count(_delete_wakeups(), {"rows": sql.rows_parameter(_claim(turn) for turn in turns)})
     if ended != len(turns) or gone != len(turns):
         raise LostUpdateError(f"Of {len(turns)} casts {ended} could be ended, and {gone} wakeups deleted, under their locks.")
@@ -39,7 +40,7 @@ def _end_casts() -> str:
             status = ended.status, outputs = ended.outputs, error = ended.error, reason = ended.reason,
             started_at = COALESCE(casts_cast.started_at, ended.at), finished_at = ended.at
         FROM {sql.recordset("ended", columns)}
-        WHERE casts_cast.id = ended.id AND casts_cast.status IN ({sql.words(LIVE)})
+        WHERE casts_cast.id = ended.id AND casts_cast.status IN ({sql.words(LIVE)}) AND {sql.ids_in("casts_cast.id")}
         """
 
 
