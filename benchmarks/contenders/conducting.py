@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import Min
 
 from benchmarks.contenders.work import STEPS, TEXT, Asked, Measured, outcome, step, wait_until
@@ -61,7 +63,7 @@ def prepare() -> None:
     """Offer the tool, make the user, publish the spell."""
     offer()
     sync_tools()
-    user = get_user_model().objects.create_user(USER)
+    user = User.objects.create_user(USER)
     texts = ["{{ inputs.text }}", *(f"{{{{ steps.step{number}.text }}}}" for number in range(1, STEPS))]
     steps = [{"key": f"step{number}", "tool": Nothing.key, "params": {"text": text}} for number, text in enumerate(texts, 1)]
     data = {"slug": SPELL, "inputs": {"text": {"type": "string"}}, "steps": steps, "outputs": {"text": f"{{{{ steps.step{STEPS}.text }}}}"}}
@@ -71,14 +73,18 @@ def prepare() -> None:
 def ids() -> dict[str, Any]:
     """Return the ids that rows of a cast name."""
     steps = list(Step.objects.filter(version__spell__slug=SPELL).order_by("position"))
-    user = get_user_model().objects.get(username=USER)
+    user = User.objects.get(username=USER)
     return {"version": steps[0].version_id, "tool": steps[0].tool_id, "user": user.pk, "steps": [each.pk for each in steps]}
+
+
+@cache
+def initiator() -> User:
+    return User.objects.get(username=USER)
 
 
 def start() -> UUID:
     """Start a cast as the API does, and return its id."""
-    user = get_user_model().objects.get(username=USER)
-    return place(order=Order(spell=SPELL, inputs={"text": TEXT}), user=user, now=database_now()).cast.pk
+    return place(order=Order(spell=SPELL, inputs={"text": TEXT}), user=initiator(), now=database_now()).cast.pk
 
 
 def check() -> None:
@@ -88,7 +94,10 @@ def check() -> None:
 
 
 def all_ended() -> bool:
-    return not Cast.objects.filter(finished_at__isnull=True).exists()
+    """Ask as cheaply as can be: whoever waits must not take the processor from those who work."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM casts_cast WHERE finished_at IS NULL LIMIT 1")
+        return cursor.fetchone() is None
 
 
 @contextmanager
@@ -140,4 +149,4 @@ def _warm(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
 def _alone() -> float:
     started_at = time.monotonic()
     start()
-    return wait_until(all_ended, pause=0.001) - started_at
+    return wait_until(all_ended, pause=0.002) - started_at

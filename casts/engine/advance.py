@@ -94,7 +94,8 @@ def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:
     if queued:
         Cast.objects.filter(pk__in=queued, status=CastStatus.QUEUED).update(status=CastStatus.RUNNING, started_at=now)
     ends.end(turns=[turn for turn in turns if turn.end is not None], now=now)
-    notices.tell(notices=notices.of_turns(turns, now=now), now=now)
+    unwatched = {turn.state.cast.pk for turn in turns if not turn.state.has_subscribers}
+    notices.tell(notices=notices.of_turns(turns, now=now), now=now, unwatched=unwatched)
     waiting = [turn for turn in turns if turn.end is None and not turn.is_held]
     leases.release(releases=[Release(claim=turn.state.claim, due_at=turn.due_at()) for turn in waiting])
     leases.acquit(claims=[turn.state.claim for turn in turns if turn.end is None and turn.is_held])

@@ -1,12 +1,12 @@
 """What a change of casts has to tell, and to whom: rows of the outbox, in the transaction of the change itself.
 
 Everybody finds the ends of their casts, and what needs them, in their inbox. Beyond that, whoever subscribed is told:
-who that is for a whole set is one query, and what they are told is one insert. Of the casts of a batch, of which there
-may be thousands, people are told only what needs them; programs are told all.
+who that is for a whole set is one query, if anybody is, and what they are told is one insert. Of the casts of a batch, of
+which there may be thousands, people are told only what needs them; programs are told all.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -137,17 +137,19 @@ class _Subscriber(NamedTuple):
     address: str
 
 
-def tell(*, notices: Collection[Notice], now: datetime) -> None:
-    """Write what there is to tell into inboxes and outbox, and ring the doorbell for what is to be sent. Two statements."""
-    if not notices:
-        return
-    subscribers = _subscribers(notices)
+def tell(*, notices: Collection[Notice], now: datetime, unwatched: Collection[UUID] = ()) -> None:
+    """Write what there is to tell into inboxes and outbox, and ring the doorbell for what is to be sent. Two statements at most.
+
+    `unwatched` are casts to which nobody subscribed, as far as that is known.
+    """
+    watched = [notice for notice in notices if notice.cast.pk not in unwatched]
+    subscribers: Mapping[UUID | int, Sequence[_Subscriber]] = _subscribers(watched) if watched else {}
     rows: list[Notification] = []
     for notice in notices:
         tells_people = notice.cast.priority != Priority.BATCH or notice.kind == NotificationKind.WAITING
         if notice.kind in CAST_KINDS and tells_people:
             rows.append(_in_inbox(notice, now))
-        theirs = [*subscribers[notice.cast.pk], *subscribers[notice.cast.initiator_id]]
+        theirs = () if notice.cast.pk in unwatched else [*subscribers[notice.cast.pk], *subscribers[notice.cast.initiator_id]]
         sent = [
             _to_send(notice, each, now)
             for each in theirs

@@ -122,6 +122,7 @@ class CastState:
     cast: Cast
     plan: Plan
     tools: Mapping[int, Tool]
+    has_subscribers: bool = True
     attempts: dict[UUID, Attempt] = field(default_factory=dict)
     latest: dict[int, dict[int, Attempt]] = field(default_factory=lambda: defaultdict(dict))
     failures: Counter[Place] = field(default_factory=Counter)
@@ -237,10 +238,11 @@ def load(*, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
     """
     ids = {"ids": sql.ids_parameter(list(held))}
     states = {}
-    for row in sql.fetch(_locked_casts(), ids):
-        cast = rows.read(Cast, row)
+    for has_subscribers, *values in sql.fetch(_locked_casts(), ids):
+        cast = rows.read(Cast, values)
         assert cast is not None, "its key is not null"
-        states[cast.pk] = CastState(claim=held[cast.pk], cast=cast, plan=plan_of(cast.version_id), tools={})
+        plan = plan_of(cast.version_id)
+        states[cast.pk] = CastState(claim=held[cast.pk], cast=cast, plan=plan, tools={}, has_subscribers=bool(has_subscribers))
     tools = _load_tools({step.tool_id for state in states.values() for step in state.plan.steps})
     expanding = []
     for state in states.values():
@@ -257,9 +259,14 @@ def load(*, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
 
 
 def _locked_casts() -> str:
-    """Return SQL that locks casts in the order of their ids, and reads them."""
-    listed = rows.columns(Cast, "casts_cast")
-    return f"SELECT {listed} FROM casts_cast WHERE {sql.ids_in('id')} ORDER BY id {sql.on_postgresql('FOR NO KEY UPDATE')}"
+    """Return SQL that locks casts in the order of their ids, and reads them, each behind whether anybody subscribed to it."""
+    return f"""
+        SELECT EXISTS (
+            SELECT 1 FROM casts_subscription AS wish
+            WHERE wish.enabled AND (wish.cast_id = own.id OR (wish.cast_id IS NULL AND wish.owner_id = own.initiator_id))
+        ), {rows.columns(Cast, "own")}
+        FROM casts_cast AS own WHERE {sql.ids_in("own.id")} ORDER BY own.id {sql.on_postgresql("FOR NO KEY UPDATE OF own")}
+        """
 
 
 def _load_tools(ids: Collection[int]) -> dict[int, Tool]:

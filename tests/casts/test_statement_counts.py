@@ -19,11 +19,11 @@ from .scenes import Unlimited, user, version
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STEPS = 5
-# Lock wakeups, lock and read casts, tools, attempts, the clock.
+# Lock wakeups; lock and read casts; tools, attempts, the clock.
 READS = 5
 FIRST = READS + 2  # intents; the casts run
-NEXT = READS + 3  # results, intents, who is to be told
-LAST = READS + 6  # results; casts, wakeups, events; who is to be told, inboxes
+NEXT = READS + 2  # results, intents
+LAST = READS + 5  # results; casts, wakeups, events, inboxes
 
 
 @dataclass

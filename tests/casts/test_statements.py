@@ -148,6 +148,18 @@ def test_subscribers_are_those_of_the_casts_and_of_their_initiators():
     assert set(found) == {ada.pk, mine.pk}
 
 
+@pytest.mark.parametrize("of", ["a cast", "all casts of its initiator", "casts of another", "nobody any more"])
+def test_whether_anybody_subscribed_is_read_with_a_cast(of: str):
+    held = cast({"key": "one"})
+    (claim,) = engine.claim(limit=1)
+    owner = user("eve") if of == "casts of another" else user()
+    gone = {"enabled": False, "disabled_at": database_now(), "disabled_reason": "gone"} if of == "nobody any more" else {}
+    wish = {"cast": held if of == "a cast" else None, "channel": "webhook", "url": "https://example.org/", "secret": "s", "kinds": []}
+    Subscription.objects.create(owner=owner, created_at=database_now(), **wish, **gone)
+    (loaded,) = state.load(held={held.pk: claim}).values()
+    assert loaded.has_subscribers is (of in {"a cast", "all casts of its initiator"})
+
+
 def turn_of(held: Cast, *, epoch: int | None = None) -> Turn:
     (claim,) = engine.claim(limit=1) or [engine.Claim(cast_id=held.pk, epoch=Wakeup.objects.get(pk=held.pk).epoch, bell=0)]
     claim = claim if epoch is None else engine.Claim(cast_id=held.pk, epoch=epoch, bell=0)
