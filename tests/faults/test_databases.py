@@ -99,7 +99,7 @@ def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_made_twice_on_sqlite(
     points = [
         {"name": f"lost-{number}", "when": "after", "do": "lose", "wrote": wrote}
         for number, wrote in enumerate(
-            ['INSERT INTO "generations_generation"', '"status": "succeeded"', '"status": "submitted"', 'DELETE FROM "casts_wakeup"']
+            ["INSERT INTO generations_generation", '"status": "succeeded"', '"status": "submitted"', "DELETE FROM casts_wakeup"]
         )
     ]
     headers, web, worker = publish(stage), stage.web(), stage.conduct(*points)

@@ -20,7 +20,7 @@ SLACK_SECONDS = 15.0
 # The statements by which a call is settled and a cast is ended.
 SUCCESS = r'UPDATE generations_generation .*"status": "succeeded"'
 SUBMISSION = r'UPDATE generations_generation .*"status": "submitted"'
-END = r'DELETE FROM "casts_wakeup"'
+END = "DELETE FROM casts_wakeup"
 
 
 @pytest.fixture(autouse=True)
