@@ -13,6 +13,8 @@ from casts.alerts.mails import Letter, Posted
 from casts.errands import Errand
 from casts.models import AlertMail
 
+from .errands import BATCH
+
 logger = logging.getLogger(__name__)
 
 
@@ -20,6 +22,7 @@ class AlertMails:
     """Sends what operators are to be told."""
 
     model: type[models.Model] = AlertMail
+    noted_at_once: int = BATCH
 
     def __init__(self, *, threads: Executor) -> None:
         """Take the threads to send on."""

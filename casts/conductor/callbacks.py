@@ -16,6 +16,7 @@ from generations.models import Callback
 from generations.tools.contract import ToolError
 
 from . import calls
+from .errands import BATCH
 from .lanes import Place
 from .threads import Threads
 
@@ -34,6 +35,7 @@ class Callbacks:
     """Applies stored callbacks."""
 
     model: type[models.Model] = Callback
+    noted_at_once: int = BATCH
 
     def __init__(self, *, threads: Threads) -> None:
         """Take the threads for reading, and for adapters that block when they are asked."""

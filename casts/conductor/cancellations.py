@@ -14,6 +14,7 @@ from generations.models.cancellation import CancellationOutcome
 from generations.tools.contract import ToolError
 
 from . import calls
+from .errands import BATCH
 from .lanes import Place
 from .threads import Threads
 
@@ -27,6 +28,7 @@ class Cancellations:
     """Asks providers to stop jobs."""
 
     model: type[models.Model] = Cancellation
+    noted_at_once: int = BATCH
 
     def __init__(self, *, threads: Threads) -> None:
         """Take the threads for adapters that block."""

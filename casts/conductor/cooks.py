@@ -27,6 +27,7 @@ class Cooks:
     """Looks at cooks that are due: because a cast of theirs ended, somebody changed them, or nobody has looked for a while."""
 
     model: type[models.Model] = Cook
+    noted_at_once: int = 1
 
     def load(self, taken: Sequence[Errand]) -> Sequence[Look]:
         return [Look(errand=errand) for errand in taken]

@@ -17,7 +17,7 @@ from .database import DatabaseThread, in_halves
 
 logger = logging.getLogger(__name__)
 
-# Errands of one kind that are taken and noted in one transaction, and that are at work at once.
+# Errands of one kind that are taken, and most often noted, in one transaction, and that are at work at once.
 BATCH = 50
 ROOM = 100
 
@@ -34,6 +34,8 @@ class Kind(Protocol):
     """One kind of errand. All but `do` run on the database thread."""
 
     model: type[models.Model]
+    # How many are noted in one run of the database thread, which settles nothing and renews no claim meanwhile.
+    noted_at_once: int
 
     def load(self, taken: Sequence[Errand]) -> Sequence[Any]:
         """Return the jobs of these errands. One that needs no work may be noted at once and left out."""
@@ -136,7 +138,7 @@ class Errands:
         self._wake()
 
     async def _note(self, line: _Line) -> None:
-        some = line.done[:BATCH]
+        some = line.done[: line.kind.noted_at_once]
         rang = await self._database.run(_note, line.kind, [done for _, done in some])
         del line.done[: len(some)]
         self.look_at = 0.0 if line.done else self.look_at

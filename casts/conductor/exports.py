@@ -20,6 +20,7 @@ class Exports:
     """Prepares exports, a slice at a time."""
 
     model: type[models.Model] = Export
+    noted_at_once: int = 1
 
     def __init__(self, *, threads: Executor) -> None:
         """Take the threads to read on."""

@@ -152,8 +152,10 @@ class Conductor:
             try:
                 await self._settle()
                 await self._reporting.write_when_due()
+                found = self._is_over or await self._claim()
+                # after the casts: an errand that the database refuses keeps nobody from claiming them
                 await self._errands.go_on(may_begin=not self._is_over)
-                if not self._is_over and not await self._claim() and await self._is_idle():
+                if not found and await self._is_idle():
                     return
             except (DatabaseError, InterfaceError):
                 logger.warning("The database cannot be reached; what came back is kept and settled once it can.", exc_info=True)

@@ -16,6 +16,8 @@ from casts.notifications import outbox, senders
 from casts.notifications.messages import Message, Outcome, Tried
 from casts.notifications.receivers import Receivers, receiver_of
 
+from .errands import BATCH
+
 logger = logging.getLogger(__name__)
 
 OUTCOMES = {Outcome.DELIVERED: "delivered", Outcome.FAILED: "failed", Outcome.REFUSED: "given_up"}
@@ -25,6 +27,7 @@ class Notifications:
     """Sends what is in the outbox."""
 
     model: type[models.Model] = Notification
+    noted_at_once: int = BATCH
 
     def __init__(self, *, threads: Executor) -> None:
         """Take the threads for mails."""

@@ -12,6 +12,8 @@ from casts.clock import database_now
 from casts.errands import Errand
 from casts.models import AlertWatch
 
+from .errands import BATCH
+
 logger = logging.getLogger(__name__)
 
 
@@ -26,6 +28,7 @@ class Watch:
     """Looks for alerts. All of it is rows, so all is done on the database thread, in `note`."""
 
     model: type[models.Model] = AlertWatch
+    noted_at_once: int = BATCH
 
     def load(self, taken: Sequence[Errand]) -> Sequence[Look]:
         return [Look(errand=errand) for errand in taken]

@@ -68,8 +68,7 @@ def _settle_in_time(
     states = load(held=held)
     now = database_now()
     turns = {cast_id: Turn(state=state, now=now, in_flight=in_flight) for cast_id, state in states.items()}
-    breakers.learn_later(evidence=breakers.evidence_of(reports=reports, turns=turns))
-    late = [report for report in reports if not take(report, turns.get(report.claim.cast_id))]
+    late = _take_all(reports, turns)
     for turn in turns.values():
         for change in list(judge(turn)):
             turn.add(change)
@@ -79,6 +78,23 @@ def _settle_in_time(
         turn.end = conclude(turn)
     _write(turns=list(turns.values()), passage=passage, now=now)
     return list(turns.values()), late
+
+
+def _take_all(reports: Sequence[Report], turns: Mapping[UUID, Turn]) -> list[Report]:
+    """Take reports into the turns of their casts, and what they say of providers into breakers. Returns those that came too late.
+
+    One that is handed in again, since a part of its set could not be settled, says nothing new of its provider.
+    """
+    late: list[Report] = []
+    learnt: list[breakers.Evidence] = []
+    for report in reports:
+        evidence = breakers.evidence_of(reports=[report], turns=turns)
+        if take(report, turns.get(report.claim.cast_id)):
+            learnt += evidence
+        else:
+            late.append(report)
+    breakers.learn_later(evidence=learnt)
+    return late
 
 
 def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:

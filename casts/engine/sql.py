@@ -5,7 +5,7 @@ over a set is one text, prepared once, whatever the size of the set.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -16,6 +16,9 @@ from uuid import UUID
 from django.db import connection, models
 
 Row = dict[str, Any]
+
+# Characters of JSON in one insert. PostgreSQL takes no value of more than 256 MiB.
+MOST_INSERTED = 32 * 2**20
 
 
 def is_postgresql() -> bool:
@@ -53,15 +56,30 @@ def recordset(alias: str, columns: Mapping[str, str]) -> str:
 
 
 def insert(rows: Sequence[models.Model], *, unless_there: bool = False) -> None:
-    """Insert new rows of one model in one statement; `unless_there` leaves out those that a constraint refuses as repeats.
+    """Insert new rows of one model; `unless_there` leaves out those that a constraint refuses as repeats.
 
-    A tenth of the work of `bulk_create`, which prepares each value by its field. So all values must be set and of the
+    One statement, or more where the rows are very large. A tenth of the work of `bulk_create`, which prepares each value by its field. So all values must be set and of the
     types that rows have when they are read; a key that the database gives is left to it, and the objects do not learn it.
     """
     if rows:
         names, values_of, statement = _insertion(type(rows[0]), connection.vendor)
-        values = rows_parameter(dict(zip(names, values_of(row), strict=True)) for row in rows)
-        count(f"{statement} ON CONFLICT DO NOTHING" if unless_there else statement, {"rows": values})
+        texts = (_json(dict(zip(names, values_of(row), strict=True))) for row in rows)
+        for some in _in_parts(texts, most=MOST_INSERTED):
+            count(f"{statement} ON CONFLICT DO NOTHING" if unless_there else statement, {"rows": f"[{','.join(some)}]"})
+
+
+def _in_parts(texts: Iterable[str], *, most: int) -> Iterator[list[str]]:
+    """Yield texts in their order, so many at a time that they have no more than `most` characters together, and one at least."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        if part and size + len(text) > most:
+            yield part
+            part, size = [], 0
+        part.append(text)
+        size += len(text)
+    if part:
+        yield part
 
 
 @cache
@@ -83,7 +101,11 @@ def words(values: Iterable[str]) -> str:
 
 def rows_parameter(rows: Iterable[Row]) -> str:
     """Return the JSON text of a set, each value in the form in which Django stores it."""
-    return json.dumps(list(rows), allow_nan=False, default=encode)
+    return _json(list(rows))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False, default=encode)
 
 
 def encode(value: object) -> str:

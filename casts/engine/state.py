@@ -317,7 +317,7 @@ def _standing() -> str:
             FROM generations_generation WHERE {sql.ids_in("cast_id")} GROUP BY cast_id, step_id
         ) AS begun
         LEFT JOIN generations_generation AS attempt
-            ON attempt.cast_id = begun.cast_id AND attempt.step_id = begun.step_id AND NOT attempt.{done}
+            ON attempt.cast_id = begun.cast_id AND attempt.step_id = begun.step_id AND NOT attempt.{done} AND {sql.ids_in("attempt.cast_id")}
             AND NOT EXISTS (
                 SELECT 1 FROM generations_generation AS other
                 WHERE other.cast_id = attempt.cast_id AND other.step_id = attempt.step_id AND other.item = attempt.item AND other.{done}

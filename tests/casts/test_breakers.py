@@ -4,10 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from casts import engine
 from casts.clock import database_now
+from casts.conductor import settling
+from casts.conductor.lanes import Lanes
 from casts.engine import Unasked, Via
 from casts.engine.breakers import Evidence, learn
 from casts.models import Gate, GateEvent, Waiter, Wakeup
@@ -23,6 +25,35 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def outage(**values) -> ToolError:
     return ToolError("faraway answered 503.", code="provider_error", outage=True, **values)
+
+
+class Deadlock(Exception):
+    sqlstate = "40P01"
+
+
+def test_an_outage_that_is_handed_in_again_since_its_set_conflicts_counts_once(far_tool, monkeypatch):
+    """A neighbour that no transaction takes for now has all reports come again, those that are settled, too."""
+    own = Hand(cast({"key": "one", "tool": far_tool}, {"key": "two", "tool": far_tool}, slug="own"))
+    neighbour = Hand(cast({"key": "one"}, slug="neighbour"))
+    claims = {claim.cast_id: claim for claim in engine.claim(limit=10)}
+    own.claim, neighbour.claim = claims[own.cast.pk], claims[neighbour.cast.pk]
+    own.look()
+    neighbour.look()
+    settle = engine.settle_in_time
+
+    def conflicting(*, claimed, **values):
+        if any(claim.cast_id == neighbour.cast.pk for claim in claimed):
+            raise OperationalError("deadlock detected") from Deadlock()
+        return settle(claimed=claimed, **values)
+
+    monkeypatch.setattr(engine, "settle_in_time", conflicting)
+    reports = [own.report("one", 0, outage()), neighbour.report("one", 0, {"n": 1})]
+    lanes = Lanes(coroutines=5, threads=5, processes=2)
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            # the last one is tried first: its neighbours are settled before it is found to conflict
+            settling.settle(reports=reports, claimed=[neighbour.claim, own.claim], lanes=lanes, in_flight={own.generation("two").pk})
+        assert gate_now().failures == 1
 
 
 def throttled(seconds: float) -> ToolError:

@@ -9,8 +9,10 @@ import pytest
 from casts import errands
 from casts.clock import database_now
 from casts.conductor.callbacks import Callbacks
+from casts.conductor.cooks import Cooks
 from casts.conductor.database import DatabaseThread
 from casts.conductor.errands import BATCH, Errands
+from casts.conductor.exports import Exports
 from casts.conductor.threads import Threads
 from generations.models import Callback, GenerationStatus
 from generations.models.callback import CallbackOutcome
@@ -133,6 +135,39 @@ def test_all_that_was_done_is_noted_before_the_rest_is_handed_back():
     asyncio.run(do_and_leave())
     database.close()
     assert not Callback.objects.filter(due_at__isnull=False).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_takes_long_to_note_is_noted_one_by_one():
+    """Claims are renewed, and results settled, between two."""
+    generation = GenerationFactory.create(status=GenerationStatus.SUBMITTED, job_id="job-7")
+    CallbackFactory.create_batch(3, generation=generation, adapter=Provider.key, due_at=database_now(), payload=HINT)
+    noted: list[int] = []
+
+    class Slow(Callbacks):
+        noted_at_once = 1
+
+        def note(self, done):
+            noted.append(len(done))
+            return super().note(done)
+
+    async def do() -> None:
+        threads, wake = Threads(each=1), asyncio.Event()
+        doing = Errands(kinds=[Slow(threads=threads)], database=database, pause_seconds=60, wake=wake.set, rang=lambda _: None)
+        await doing.go_on(may_begin=True)
+        while doing.is_busy:
+            await wake.wait()
+            wake.clear()
+            before = len(noted)
+            await doing.go_on(may_begin=False)
+            assert len(noted) <= before + 1
+        threads.shut_down()
+
+    database = DatabaseThread()
+    asyncio.run(do())
+    database.close()
+    assert noted == [1, 1, 1]
+    assert (Cooks.noted_at_once, Exports.noted_at_once) == (1, 1)
 
 
 @pytest.mark.postgresql

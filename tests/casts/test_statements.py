@@ -192,3 +192,15 @@ def test_no_end_of_casts_is_no_statement(django_assert_num_queries):
 def test_ids_that_nobody_has_load_nothing():
     unknown = uuid4()
     assert state.load(held={unknown: engine.Claim(cast_id=unknown, epoch=1, bell=0)}) == {}
+
+
+def test_very_large_rows_are_inserted_by_several_statements(hand, monkeypatch, django_assert_num_queries):
+    """PostgreSQL takes no JSON of more than 256 MiB: fifty calls may read more than that together."""
+    monkeypatch.setattr(sql, "MOST_INSERTED", 10_000)
+    now = database_now()
+    sizes = [9_000, 400, 20_000, 100, 100]
+    events = [CastEvent(cast_id=hand.cast.pk, kind="paused", data={"text": "x" * size}, at=now) for size in sizes]
+    with django_assert_num_queries(3):
+        sql.insert(events)
+    kept = CastEvent.objects.filter(kind="paused").order_by("pk").values_list("data", flat=True)
+    assert [len(data["text"]) for data in kept] == sizes
