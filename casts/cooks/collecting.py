@@ -62,13 +62,14 @@ def keep(*, plan: Plan, owner: User, now: datetime, idempotency_key: str | None 
         NotPublishedError, ToolDisabledError: it cannot be cast at present.
         IdempotencyKeyReusedError: the key belongs to another request.
     """
+    _check(plan)  # the digest writes it all out
     digest = digest_of(**_said(plan))
     earlier = _earlier(owner=owner, key=idempotency_key, digest=digest)
     if earlier is not None:
         return Kept(collection=earlier, created=False)
     try:
         with transaction.atomic():
-            collection = collection_of(plan=plan, owner=owner, now=now)
+            collection = _collection_of(plan=plan, owner=owner, now=now)
             collection.idempotency_key, collection.request_digest = idempotency_key, digest
             collection.save(force_insert=True)
     except IntegrityError:
@@ -81,9 +82,11 @@ def keep(*, plan: Plan, owner: User, now: datetime, idempotency_key: str | None 
 
 def collection_of(*, plan: Plan, owner: User, now: datetime) -> Collection:
     """Return the unsaved collection of a plan. Raises as `keep` does."""
-    problems = list(_problems(plan))
-    if problems:
-        raise ProblemsError(problems[:MAX_PROBLEMS])
+    _check(plan)
+    return _collection_of(plan=plan, owner=owner, now=now)
+
+
+def _collection_of(*, plan: Plan, owner: User, now: datetime) -> Collection:
     version = version_of(plan, owner=owner, now=now)
     tree = None
     if plan.items is None:
@@ -108,6 +111,12 @@ def collection_of(*, plan: Plan, owner: User, now: datetime) -> Collection:
         target_supply=supply,
         created_at=now,
     )
+
+
+def _check(plan: Plan) -> None:
+    problems = list(_problems(plan))
+    if problems:
+        raise ProblemsError(problems[:MAX_PROBLEMS])
 
 
 def _problems(plan: Plan) -> Iterator[Problem]:

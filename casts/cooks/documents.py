@@ -18,6 +18,9 @@ from .traits import TraitTreeError, read_tree
 
 MAX_DOCUMENT_BYTES = 9 * 1024 * 1024
 MAX_COLUMNS = 200
+MAX_COLUMN_CHARACTERS = 64
+# What JSON puts around a name and a text: quotation marks, a colon and a comma.
+_SIZE_OF_A_CELL = 6
 NEWLINE = b"\n"
 
 ListFormat = Literal["csv", "jsonl"]
@@ -130,7 +133,7 @@ def read_items(text: bytes, *, format: ListFormat, schema: Mapping[str, Any] | N
     JSON. Raises ProblemsError, which names the line.
     """
     if len(text) > MAX_ITEMS_BYTES:
-        raise ProblemsError([Problem("items", f"are larger than the {MAX_ITEMS_BYTES:,} bytes that are allowed")])
+        raise ProblemsError([_too_large()])
     try:
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -144,6 +147,10 @@ def read_items(text: bytes, *, format: ListFormat, schema: Mapping[str, Any] | N
     if not items:
         raise ProblemsError([Problem("items", "are none")])
     return items
+
+
+def _too_large() -> Problem:
+    return Problem("items", f"are larger than the {MAX_ITEMS_BYTES:,} bytes that are allowed")
 
 
 def _of_lines(text: str) -> Iterator[Any]:
@@ -161,10 +168,17 @@ def _of_csv(text: str, properties: Mapping[str, Any]) -> Iterator[dict[str, Any]
         header = [cell.strip() for cell in next(reader, [])]
         if not header or "" in header or len(set(header)) < len(header) or len(header) > MAX_COLUMNS:
             raise ProblemsError([Problem("line 1", f"names the columns, at most {MAX_COLUMNS}, each once")])
+        if max(map(len, header)) > MAX_COLUMN_CHARACTERS:
+            raise ProblemsError([Problem("line 1", f"names a column with more than {MAX_COLUMN_CHARACTERS} characters")])
+        names_size = sum(len(name) + _SIZE_OF_A_CELL for name in header)
+        size = 0
         for row in reader:
             if any(row):
                 if len(row) != len(header):
                     raise ProblemsError([Problem(f"line {reader.line_num}", f"has {len(row)} cells for {len(header)} columns")])
+                size += names_size + sum(map(len, row))  # each item says the names again
+                if size > MAX_ITEMS_BYTES:
+                    raise ProblemsError([_too_large()])
                 yield {name: _cell(name, cell, properties.get(name), reader.line_num) for name, cell in zip(header, row, strict=True)}
     except csv.Error as error:
         raise ProblemsError([Problem(f"line {reader.line_num}", f"is no CSV: {error}")]) from error

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from casts.cooks import scheduling
-from casts.cooks.documents import MAX_COLUMNS, read_items
+from casts.cooks.documents import MAX_COLUMN_CHARACTERS, MAX_COLUMNS, read_items
 from casts.models import Cast, Collection, Cook
 from generations.catalogue import sync_tools
 from spells.problems import ProblemsError
@@ -120,6 +120,7 @@ def test_what_cannot_be_done_is_told(file, arguments, told):
         (b"a,b\n1\n", "csv", "line 2"),
         (b'a\n"1\n', "csv", "line 2"),
         (",".join(f"c{n}" for n in range(MAX_COLUMNS + 1)).encode(), "csv", "line 1"),
+        (b"c" * (MAX_COLUMN_CHARACTERS + 1) + b"\n1\n", "csv", "line 1"),
         (b'{"a": 1}\n{"a": }\n', "jsonl", "line 2"),
         (b'{"a": NaN}', "jsonl", "line 1"),
         (b"", "jsonl", "items"),
@@ -131,6 +132,14 @@ def test_what_is_wrong_with_a_list_is_told_with_its_line(text, form, path):
     with pytest.raises(ProblemsError) as refused:
         read_items(text, format=form)
     assert refused.value.problems[0].path == path
+
+
+def test_a_small_table_whose_names_make_a_large_list_is_refused_before_it_is_read_whole():
+    columns = [f"{number:0{MAX_COLUMN_CHARACTERS}d}" for number in range(MAX_COLUMNS)]
+    table = [",".join(columns), *["1" + "," * (MAX_COLUMNS - 1)] * 1_000, "a row that is no row"]
+    with pytest.raises(ProblemsError, match="are larger than the 8,388,608 bytes") as refused:
+        read_items("\n".join(table).encode(), format="csv")
+    assert refused.value.problems[0].path == "items"
 
 
 def test_cells_are_read_as_the_spell_asks():

@@ -9,7 +9,7 @@ import pytest
 from casts import engine, errands
 from casts.clock import database_now
 from casts.conductor.cooks import Cooks, Look
-from casts.cooks import scheduling, verbs
+from casts.cooks import collecting, scheduling, verbs
 from casts.cooks.beginning import Wish, begin, extend
 from casts.cooks.collecting import Plan, keep
 from casts.cooks.dealing import SupplyError
@@ -151,6 +151,15 @@ def test_more_than_the_tree_can_supply_is_refused_before_anything_is_written():
     with pytest.raises(SupplyError, match="at most 500"):
         cook(501)
     assert not Cook.objects.exists()
+
+
+def test_a_list_that_is_too_large_is_refused_before_it_is_written_out(monkeypatch):
+    written = []
+    monkeypatch.setattr(collecting, "digest_of", lambda **said: written.append(said) or "")
+    row = {"n" * 100_000: "a"}
+    with pytest.raises(ProblemsError, match="items: is larger than"):
+        collection(trait_tree=None, items=[row] * 2_000)
+    assert written == []
 
 
 def test_inputs_that_do_not_fit_the_spell_are_refused_with_the_piece_and_the_place():
