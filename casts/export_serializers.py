@@ -7,11 +7,10 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from casts.cooks.exporting import DEFAULT_TEMPLATE, Wish
+from casts.cooks.numbers import MAX_SEED
 from casts.models import Export, ExportStatus
 from casts.models.export import MAX_TEMPLATE_CHARACTERS
 from spells.fields import choice_field
-
-MAX_SEED = 2**63 - 1
 
 EXPORT: Mapping[str, Any] = {
     "type": "object",

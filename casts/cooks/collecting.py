@@ -15,10 +15,11 @@ from casts.models.collection import MAX_NAME_CHARACTERS
 from spells.expressions import ExpressionError
 from spells.models import SpellVersion, Tool
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, shown
-from spells.schemas import MAX_INTEGER, check_json
+from spells.schemas import check_json
 
 from .beginning import MAX_PIECES
 from .digests import digest_of
+from .numbers import MAX_SEED
 from .recipes import Recipe
 from .traits import TraitTreeError, read_tree, tree_document
 
@@ -129,8 +130,8 @@ def _problems(plan: Plan) -> Iterator[Problem]:
         yield Problem("spell", "either `spell` or `tool` says what is cast")
     if (plan.trait_tree is None) == (plan.items is None):
         yield Problem("trait_tree", "either `trait_tree` or `items` says what pieces differ in")
-    if not 0 <= plan.seed <= MAX_INTEGER:
-        yield Problem("seed", f"is from 0 to {MAX_INTEGER}")
+    if not 0 <= plan.seed <= MAX_SEED:
+        yield Problem("seed", f"is from 0 to {MAX_SEED}")
     if plan.target_supply is not None and not 1 <= plan.target_supply <= MAX_PIECES:
         yield Problem("target_supply", f"is from 1 to {MAX_PIECES:,}")
     yield from check_json(plan.inputs, path="inputs")

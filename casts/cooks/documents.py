@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from spells.documents import DocumentError, Format, load
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError
-from spells.schemas import MAX_INTEGER, check
+from spells.schemas import check
 
 from .beginning import MAX_PIECES
 from .collecting import MAX_DESCRIPTION_CHARACTERS, MAX_ITEMS_BYTES, Plan
+from .numbers import MAX_SEED
 from .placeholders import translated
 from .traits import TraitTreeError, read_tree
 
@@ -60,7 +61,7 @@ DOCUMENT_SCHEMA: Mapping[str, Any] = {
             "additionalProperties": False,
             "default": None,
         },
-        "seed": {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER, "description": "Another seed draws other pieces.", "default": 0},
+        "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED, "description": "Another seed draws other pieces.", "default": 0},
         "target_supply": {
             "type": ["integer", "null"],
             "minimum": 1,

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from itertools import count
 
+MAX_SEED = 2**63 - 1  # what a column holds
+
 _SPAN = 2**64
 _ROUNDS = 8
 

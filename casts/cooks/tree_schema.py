@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .numbers import MAX_SEED
+
 MAX_TREE_BYTES = 256 * 1024  # as compact JSON
 MAX_TEXT_BYTES = 1024 * 1024  # as text, with what makes it readable
 MAX_CATEGORIES = 64
@@ -13,7 +15,6 @@ MAX_VALUE_CHARS = 200
 MAX_PROMPT_CHARS = 4_000
 MAX_WEIGHT = 1_000_000_000
 MAX_RANGE_BOUND = 10**15
-MAX_SHUFFLE_SEED = 2**63 - 1
 
 
 def _text(most: int) -> dict[str, Any]:
@@ -42,7 +43,7 @@ _RANGE_SCHEMA = _object(
     step=_integer(1, MAX_RANGE_BOUND),
     zero_pad=_integer(0, 20),
     unique={"type": "boolean"},
-    shuffle_seed=_integer(0, MAX_SHUFFLE_SEED),
+    shuffle_seed=_integer(0, MAX_SEED),
 )
 _CATEGORY_SCHEMA = _object(
     ["name"],

@@ -73,11 +73,17 @@ def test_the_same_request_under_one_key_is_answered_with_the_same_row(api):
         ({"spell": "nothing"}, ["spell"]),
         ({"spell": "", "tool": "nothing"}, ["tool"]),
         ({"seed": -1}, ["seed"]),
+        ({"seed": 2**63}, ["seed"]),
     ],
 )
 def test_what_is_wrong_with_a_collection_is_told_with_its_place(api, wrong, places):
     assert_problem(post(api, "/collections/", {**PLAN, **wrong}), 422, *places)
     assert not Collection.objects.exists()
+
+
+def test_the_largest_seed_is_kept(api):
+    told = kept(api, seed=2**63 - 1)
+    assert Collection.objects.get(pk=told["id"]).seed == 2**63 - 1
 
 
 @pytest.mark.parametrize(
