@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -30,6 +31,7 @@ ROWS_AT_ONCE = 500
 # How often pieces are drawn for a cook that changes meanwhile.
 TRIES = 3
 # Of so many pieces of a trait tree the inputs are checked before anything is spent: the rest differ from them by traits alone.
+# Those of a list are all checked, so many at a time.
 CHECKED_PIECES = 200
 
 
@@ -161,44 +163,45 @@ def check_pieces(*, collection: Collection, pieces: Sequence[Piece], now: dateti
         ToolDisabledError, NotPublishedError: the version cannot be cast at present.
     """
     engine.check_castable(collection.version)
-    recipe = _recipe(collection)
-    problems: list[Problem] = []
-    made: dict[int, dict[str, Any]] = {}
-    for piece in pieces if collection.items is not None else pieces[:CHECKED_PIECES]:
-        place = join_path("pieces", piece.index)
-        try:
-            inputs = recipe.inputs_of(piece)
-            engine.complete_inputs(version=collection.version, inputs=inputs)
-            made[piece.index] = inputs
-        except ExpressionError as error:
-            problems.append(Problem(f"{place}.{error.path}", str(error)))
-        except InvalidInputsError as error:
-            problems += [Problem(f"{place}.{each.path}", each.message) for each in error.problems]
-        if len(problems) >= MAX_PROBLEMS:
-            break
-    problems += _strange_references(made, owner=collection.owner, now=now)
+    checked = pieces if collection.items is not None else pieces[:CHECKED_PIECES]
+    problems = list(islice(_problems(checked, recipe=_recipe(collection), collection=collection, now=now), MAX_PROBLEMS))
     if problems:
-        raise ProblemsError(problems[:MAX_PROBLEMS])
+        raise ProblemsError(problems)
+
+
+def _problems(pieces: Sequence[Piece], *, recipe: Recipe, collection: Collection, now: datetime) -> Iterator[Problem]:
+    """Yield what is wrong with the inputs of pieces. Those of no more than `CHECKED_PIECES` are kept at a time: each may be large."""
+    for start in range(0, len(pieces), CHECKED_PIECES):
+        made: dict[int, dict[str, Any]] = {}
+        for piece in pieces[start : start + CHECKED_PIECES]:
+            place = join_path("pieces", piece.index)
+            try:
+                inputs = recipe.inputs_of(piece)
+                engine.complete_inputs(version=collection.version, inputs=inputs)
+                made[piece.index] = inputs
+            except ExpressionError as error:
+                yield Problem(f"{place}.{error.path}", str(error))
+            except InvalidInputsError as error:
+                for each in error.problems:
+                    yield Problem(f"{place}.{each.path}", each.message)
+        yield from _strange_references(made, owner=collection.owner, now=now)
 
 
 def _strange_references(made: Mapping[int, Mapping[str, Any]], *, owner: User, now: datetime) -> Iterator[Problem]:
     """Yield what the inputs of pieces refer to and `owner` does not have. Few queries, unless there is such a thing."""
-    numbers = list(made)
-    for start in range(0, len(numbers), CHECKED_PIECES):
-        some = numbers[start : start + CHECKED_PIECES]
-        if _has_all(some, made, owner=owner, now=now):
-            continue
-        for number in some:
-            try:
-                check_references(made[number], owner, now)
-            except InvalidInputsError as error:
-                for each in error.problems:
-                    yield Problem(f"{join_path('pieces', number)}.{each.path}", each.message)
+    if _has_all(made, owner=owner, now=now):
+        return
+    for number, inputs in made.items():
+        try:
+            check_references(inputs, owner, now)
+        except InvalidInputsError as error:
+            for each in error.problems:
+                yield Problem(f"{join_path('pieces', number)}.{each.path}", each.message)
 
 
-def _has_all(numbers: Sequence[int], made: Mapping[int, Mapping[str, Any]], *, owner: User, now: datetime) -> bool:
+def _has_all(made: Mapping[int, Mapping[str, Any]], *, owner: User, now: datetime) -> bool:
     try:
-        check_references({str(number): made[number] for number in numbers}, owner, now)
+        check_references({str(number): inputs for number, inputs in made.items()}, owner, now)
     except InvalidInputsError:
         return False
     return True

@@ -1,5 +1,6 @@
 """Cooks: what holds of their pieces whatever becomes of casts, and whoever looks when."""
 
+import tracemalloc
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -180,6 +181,17 @@ def test_inputs_that_refer_to_what_is_somebody_elses_are_refused_with_the_piece(
         cook(2, of=of)
     assert [problem.path for problem in refused.value.problems] == ["pieces[1].inputs.image"]
     assert live(look(cook(1, of=of)))[0].inputs["image"]["artifact"] == str(mine.pk)
+
+
+def test_the_inputs_of_a_long_list_are_tried_without_keeping_them():
+    row = collection(trait_tree=None, items=list(range(1_000)), inputs={"prompt": "x" * 60_000 + "{{ item }}"})
+    tracemalloc.start()
+    try:
+        cook(1_000, of=row)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 30_000_000, "those of 200 pieces at a time, of 60 kB each"
 
 
 def test_a_piece_whose_inputs_are_not_what_they_were_any_more_fails_and_leaves_its_room_to_others():
