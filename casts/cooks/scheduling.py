@@ -89,7 +89,6 @@ def _tend(*, cook_id: int) -> list[UUID]:
     cook = Cook.objects.select_for_update(no_key=True).get(pk=cook_id)
     look, before = _Look(cook=cook, now=database_now()), cook.status
     _follow(look)
-    _write(look)
     if cook.status == CookStatus.RUNNING:
         _fill(look)
     _conclude(look)
@@ -114,9 +113,11 @@ def _follow(look: _Look) -> None:
             _end(look, attempt)
         else:
             look.live.append(attempt)
+    _write(look)  # an attempt that has just failed leaves its piece to an earlier one
     for attempt in _succeeded_after_all(attempts):
         if attempt.piece_id not in look.changed and attempt.traits == attempt.piece.traits:
             _made(look, attempt)
+    _write(look)
 
 
 def _succeeded_after_all(attempts: QuerySet[PieceAttempt]) -> QuerySet[PieceAttempt]:

@@ -293,6 +293,22 @@ def test_a_piece_is_not_cast_again_while_an_old_cast_of_it_was_retried_by_hand()
     assert look(row).status == CookStatus.FINISHED
 
 
+@pytest.mark.parametrize("max_attempts", [2, 3])
+def test_what_a_retried_cast_has_made_is_taken_when_the_attempt_after_it_fails(max_attempts):
+    row = look(cook(1, max_attempts=max_attempts))
+    (old,) = live(row)
+    finish(old, BROKEN)
+    (new,) = live(look(row))
+    engine.retry(cast_id=old.pk, actor_id=None, now=database_now())
+    finish(old)
+    assert live(look(row)) == [new], "one attempt at a time stands"
+    finish(new, BROKEN)
+    look(row)
+    assert (row.status, statuses(row), Cast.objects.count()) == (CookStatus.FINISHED, {PieceStatus.MADE: 1}, 2)
+    assert list(PieceAttempt.objects.order_by("number").values_list("status", flat=True)) == ["made", "failed"]
+    assert Piece.objects.get().error is None
+
+
 def test_a_tool_that_is_disabled_meanwhile_pauses_the_cook():
     row = cook(2)
     tool(enabled=False)
