@@ -53,7 +53,7 @@ BUDGET_SPENT = "budget_spent"
 
 @dataclass(slots=True)
 class _Look:
-    """What one look has found and changed."""
+    """What one look has found and changed. `live` are the attempts whose casts have not ended, whatever became of them before."""
 
     cook: Cook
     now: datetime
@@ -118,6 +118,8 @@ def _follow(look: _Look) -> None:
         if attempt.piece_id not in look.changed and attempt.traits == attempt.piece.traits:
             _made(look, attempt)
     _write(look)
+    # They failed, and somebody has retried their casts: those take room and money, and are cancelled, as any.
+    look.live += attempts.filter(status=AttemptStatus.FAILED, cast__status__in=LIVE)
 
 
 def _succeeded_after_all(attempts: QuerySet[PieceAttempt]) -> QuerySet[PieceAttempt]:

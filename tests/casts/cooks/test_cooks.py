@@ -18,6 +18,7 @@ from casts.cooks.progress import progress_of
 from casts.cooks.refusals import CookRefusedError
 from casts.engine import IdempotencyKeyReusedError, pieces
 from casts.models import (
+    LIVE,
     AttemptStatus,
     Cast,
     CastStatus,
@@ -309,6 +310,48 @@ def test_what_a_retried_cast_has_made_is_taken_when_the_attempt_after_it_fails(m
     assert Piece.objects.get().error is None
 
 
+def retried(row: Cook) -> Cast:
+    """Have the first live cast of a cook fail, and somebody retry it by hand once the cook has taken note."""
+    cast = live(row)[0]
+    finish(cast, BROKEN)
+    look(row)
+    return engine.retry(cast_id=cast.pk, actor_id=None, now=database_now())
+
+
+def test_a_cook_does_not_finish_before_a_cast_that_was_retried_by_hand_and_takes_what_it_made():
+    row = look(cook(2, max_parallel=2, on_failure=OnPieceFailure.SKIP))
+    old = retried(row)
+    finish(live(row)[0])
+    assert (look(row).status, statuses(row)) == (CookStatus.RUNNING, {PieceStatus.FAILED: 1, PieceStatus.MADE: 1})
+    finish(old)
+    assert (look(row).status, statuses(row)) == (CookStatus.FINISHED, {PieceStatus.MADE: 2})
+
+
+def test_a_cook_that_is_stopped_cancels_a_cast_that_was_retried_by_hand_and_waits_for_its_end():
+    row = look(cook(2, max_parallel=1, on_failure=OnPieceFailure.STOP, failures_to_stop=1))
+    old = retried(row)
+    assert row.status == CookStatus.PAUSED
+    verbs.stop(cook_id=row.pk, now=database_now())
+    assert scheduling.tend(cook_id=row.pk) == [old.pk]
+    assert look(row).status == CookStatus.STOPPING
+    take(old)
+    assert (look(row).status, row.due_at) == (CookStatus.STOPPED, None)
+    assert Cast.objects.get().status == CastStatus.CANCELLED
+
+
+def test_a_cast_that_was_retried_by_hand_takes_the_room_of_another():
+    row = look(cook(4, max_parallel=2, on_failure=OnPieceFailure.SKIP))
+    for cast in live(row):
+        finish(cast, BROKEN)
+    verbs.pause(cook_id=row.pk, now=database_now())
+    look(row)
+    old = PieceAttempt.objects.earliest("number", "pk").cast
+    engine.retry(cast_id=old.pk, actor_id=None, now=database_now())
+    verbs.resume(cook_id=row.pk, now=database_now())
+    assert len(live(look(row))) == 1
+    assert Cast.objects.filter(status__in=LIVE).count() == 2
+
+
 def test_a_tool_that_is_disabled_meanwhile_pauses_the_cook():
     row = cook(2)
     tool(enabled=False)
@@ -420,6 +463,21 @@ def test_a_budget_that_is_spent_pauses_the_cook_and_more_of_it_lets_it_go_on():
     assert (row.status, row.reason) == (CookStatus.PAUSED, "The cook has spent 0.9 of its 1 US dollars. A piece costs about 0.3.")
     verbs.resume(cook_id=row.pk, now=database_now(), budget_usd=Decimal("1.60"))
     assert len(live(look(row))) == 2
+
+
+def test_a_cast_that_was_retried_by_hand_is_reckoned_with_in_the_budget():
+    spell(tool=billed())
+    of = keep(plan=Plan(name="P", spell="portrait", inputs={}, trait_tree=TREE), owner=user(), now=database_now()).collection
+    row = look(cook(10, of=of, budget_usd=Decimal("0.90"), max_parallel=4, on_failure=OnPieceFailure.SKIP))
+    bill(live(row)[0], "0.30")
+    first, second = live(look(row))
+    verbs.pause(cook_id=row.pk, now=database_now())
+    finish(first, BROKEN)
+    bill(second, "0.30")
+    look(row)
+    engine.retry(cast_id=first.pk, actor_id=None, now=database_now())
+    verbs.resume(cook_id=row.pk, now=database_now())
+    assert (live(look(row)), row.status) == ([], CookStatus.RUNNING), "0.30 are left, which the retried cast may take"
 
 
 def test_a_cook_without_cost_goes_on_whatever_its_budget():
