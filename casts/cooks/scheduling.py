@@ -40,6 +40,7 @@ from spells.expressions import ExpressionError
 
 from .funds import Funds
 from .recipes import Recipe
+from .restoring import restore
 from .telling import tell_owner
 
 # Casts that are started in one transaction. What is left is started by the next look, which comes at once.
@@ -60,6 +61,7 @@ class _Look:
     live: list[PieceAttempt] = field(default_factory=list)
     ended: list[PieceAttempt] = field(default_factory=list)
     changed: dict[int, Piece] = field(default_factory=dict)
+    gave_up: bool = False
     may_be_more: bool = False
 
     def pause(self, reason: str) -> None:
@@ -68,6 +70,7 @@ class _Look:
 
     def fail(self, piece: Piece, error: dict[str, Any]) -> None:
         """Have a piece fail for good, unless somebody asks for it again."""
+        self.gave_up = True
         piece.status, piece.error, piece.settled_at = PieceStatus.FAILED, error, self.now
         self.changed[piece.pk] = piece
 
@@ -92,6 +95,8 @@ def _tend(*, cook_id: int) -> list[UUID]:
     if cook.status == CookStatus.RUNNING:
         _fill(look)
     _conclude(look)
+    if look.gave_up or cook.status == CookStatus.STOPPED:
+        restore(cook=cook, now=look.now)
     cook.save(update_fields=["status", "reason", "failures_in_a_row", "finished_at", "due_at"])
     if before == CookStatus.RUNNING and cook.status in (CookStatus.PAUSED, CookStatus.FINISHED):
         tell_owner(cook, now=look.now)

@@ -41,8 +41,9 @@ class PieceQuerySet(models.QuerySet["Piece"]):
 class Piece(models.Model):
     """One piece. `index` counts from 0 in its cook; `traits` and `prompts` are by category, `item` is that of a list.
 
-    `trait_hash` is of its traits, empty where there are none; `redraw` says which draw of its index they are. `failures`
-    counts its casts that ended otherwise than well since somebody last asked for it. `error` is why it failed.
+    `trait_hash` is of its traits, empty where there are none; `redraw` is the last draw of its index that it was given: its traits
+    are that one, unless it has got back those of before. `failures` counts its casts that ended otherwise than well since
+    somebody last asked for it. `error` is why it failed.
     """
 
     cook = models.ForeignKey(Cook, on_delete=models.PROTECT, related_name="pieces", db_index=False)

@@ -443,6 +443,61 @@ def test_a_piece_at_work_is_not_made_anew():
         verbs.regenerate(piece_id=Piece.objects.get().pk, now=database_now())
 
 
+def made_once(row: Cook) -> Piece:
+    """Have the only piece of a cook made."""
+    finish(live(look(row))[0])
+    assert look(row).status == CookStatus.FINISHED
+    return row.pieces.get()
+
+
+def as_it_shows(piece: Piece) -> tuple[Any, ...]:
+    return piece.status, piece.error, piece.traits, piece.prompts, piece.trait_hash
+
+
+@pytest.mark.parametrize("redraw", [False, True])
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_piece_that_is_not_made_anew_because_its_cook_is_stopped_shows_what_was_made_before(redraw, at_work):
+    row = cook(1)
+    before = made_once(row)
+    verbs.regenerate(piece_id=before.pk, now=database_now(), redraw=redraw)
+    if at_work:
+        look(row)
+    verbs.stop(cook_id=row.pk, now=database_now())
+    look(row)
+    if at_work:
+        take(live(row)[0])
+    assert look(row).status == CookStatus.STOPPED
+    assert as_it_shows(row.pieces.get()) == as_it_shows(before)
+    first = PieceAttempt.objects.earliest("number")
+    assert (first.status, first.traits) == (AttemptStatus.MADE, before.traits)
+
+
+@pytest.mark.parametrize("redraw", [False, True])
+def test_a_piece_that_fails_for_good_when_it_is_made_anew_shows_what_was_made_last(redraw):
+    row = cook(1, max_attempts=2)
+    made_once(row)
+    verbs.regenerate(piece_id=row.pieces.get().pk, now=database_now(), redraw=redraw)
+    before = made_once(row)
+    verbs.regenerate(piece_id=before.pk, now=database_now(), redraw=redraw)
+    for _ in range(2):
+        finish(live(look(row))[0], BROKEN)
+    assert look(row).status == CookStatus.FINISHED
+    assert as_it_shows(row.pieces.get()) == as_it_shows(before)
+    assert list(PieceAttempt.objects.order_by("number").values_list("status", flat=True)) == ["superseded", "made", "failed", "failed"]
+
+
+def test_a_piece_does_not_get_traits_back_that_another_one_has_by_now():
+    tree = {"categories": [{"name": "Hat", "traits": [{"value": "None"}, {"value": "Crown"}]}]}
+    row = cook(1, of=collection(trait_tree=tree, inputs={"prompt": "{{ traits.Hat }}"}), max_attempts=1)
+    before = made_once(row)
+    verbs.regenerate(piece_id=before.pk, now=database_now(), redraw=True)
+    extend(cook_id=row.pk, pieces=2, now=database_now())
+    assert row.pieces.get(index=1).traits == before.traits
+    for cast in live(look(row)):
+        finish(cast, BROKEN)
+    assert (look(row).status, statuses(row)) == (CookStatus.FINISHED, {PieceStatus.FAILED: 2})
+
+
 # Money
 
 
