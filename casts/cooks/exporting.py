@@ -7,7 +7,7 @@ on from there. The archive is made of rows and files when it is fetched, and is 
 import hashlib
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -41,6 +41,8 @@ MAX_METADATA_BYTES = 64 * 1024 * 1024
 # Files, and bytes of them, that are read between two notes of it.
 FILES_AT_ONCE = 200
 BYTES_AT_ONCE = 256 * 1024 * 1024
+# Rows, with the traits of their pieces, that are read at a time.
+ROWS_AT_ONCE = 200
 # How often the same files of an export are tried.
 MAX_TRIES = 10
 
@@ -254,12 +256,21 @@ def note(done: Sequence[Prepared]) -> None:
 
 def _finish(export: Export, *, now: datetime) -> None:
     export.due_at, export.finished_at = None, now
-    if sum(len(document) for _, document in _documents(export)) > MAX_METADATA_BYTES:
+    if not _fits(export):
         export.status = ExportStatus.FAILED
         export.error = f"What is said of its pieces is larger than {MAX_METADATA_BYTES:,} bytes; export fewer of them."
         return
     export.status = ExportStatus.READY
     export.provenance_hash = metadata.provenance_hash(export.items.order_by("number").values_list("sha256", flat=True))
+
+
+def _fits(export: Export) -> bool:
+    size = 0
+    for _, document in _documents(export):
+        size += len(document)
+        if size > MAX_METADATA_BYTES:
+            return False
+    return True
 
 
 def _fail(export_id: int, why: str) -> None:
@@ -288,10 +299,11 @@ def archive_of(export: Export) -> Archive:
     return Archive([*entries, _entry("manifest.json", listed)], at=export.created_at)
 
 
-def _documents(export: Export) -> list[tuple[ExportItem, bytes]]:
+def _documents(export: Export) -> Iterator[tuple[ExportItem, bytes]]:
+    """Yield what is said of each piece. All of it may be far more than fits."""
     names = metadata.category_names(_tree(export.cook))
-    items = export.items.select_related("attempt").order_by("number")
-    return [(item, metadata.piece_document(export, item, names=names)) for item in items]
+    for item in export.items.select_related("attempt").order_by("number").iterator(chunk_size=ROWS_AT_ONCE):
+        yield item, metadata.piece_document(export, item, names=names)
 
 
 def _tree(cook: Cook) -> TraitTree | None:

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,13 +15,13 @@ import pytest
 from casts import errands
 from casts.clock import database_now
 from casts.conductor.exports import Exports
-from casts.cooks import exporting, reviewing
+from casts.cooks import exporting, metadata, reviewing
 from casts.cooks.exporting import ExportRefusedError, Wish
 from casts.cooks.metadata import provenance_hash
 from casts.cooks.pictures import picture_of
 from casts.cooks.selecting import Selection
 from casts.errands import LEASE_SECONDS
-from casts.models import AttemptStatus, Cook, Decision, Export, ExportStatus, PieceAttempt
+from casts.models import AttemptStatus, Cook, Decision, Export, ExportItem, ExportStatus, PieceAttempt
 from generations import artifacts
 from spells.problems import ProblemsError
 from tests.conftest import Clock
@@ -204,6 +205,20 @@ def test_more_is_said_than_fits_fails_the_export(monkeypatch: pytest.MonkeyPatch
     export = ready(begun(cook_of(2)))
     assert (export.status, export.provenance_hash) == (ExportStatus.FAILED, "")
     assert "larger than 100 bytes" in export.error
+
+
+def test_what_is_said_of_pieces_is_written_out_no_further_than_fits(monkeypatch: pytest.MonkeyPatch):
+    export = begun(cook_of(5))
+    write, written = metadata.piece_document, []
+
+    def piece_document(export: Export, item: ExportItem, *, names: Sequence[str]) -> bytes:
+        written.append(item.number)
+        return write(export, item, names=names)
+
+    monkeypatch.setattr(metadata, "piece_document", piece_document)
+    monkeypatch.setattr(exporting, "MAX_METADATA_BYTES", 300)
+    assert ready(export).status == ExportStatus.FAILED
+    assert written == [1, 2], "each is of 200 bytes"
 
 
 def test_the_order_of_a_cook_is_locked_once():
