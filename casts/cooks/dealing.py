@@ -5,11 +5,14 @@ from collections.abc import Container, Iterable, Iterator
 from casts.models import Collection, Piece
 from spells.problems import Problem, ProblemsError
 
-from .drawing import Draw, DrawError, capacity, check_supply, draw, draw_distinct
+from .drawing import Allowance, Draw, DrawError, capacity, check_supply, draw, draw_distinct
 from .traits import TraitTree, read_tree
 
 # How many further draws of a piece are looked at for other traits than it has.
 MAX_REDRAWS = 200
+# What all draws of one request may take together: ten seconds at the worst, and one for a single piece.
+MAX_WORK_OF_A_DEAL = 20_000_000
+MAX_WORK_OF_A_REDRAW = 2_000_000
 
 
 class SupplyError(ProblemsError):
@@ -28,7 +31,7 @@ def supply_of(collection: Collection) -> int | None:
 def deal(*, collection: Collection, first: int, count: int, taken: Iterable[str] = ()) -> list[Piece]:
     """Return `count` unsaved pieces from index `first` on, without a cook. `taken` are the hashes of those that are there.
 
-    Raises SupplyError when there cannot be as many.
+    Raises SupplyError when there cannot be as many, or drawing them takes too much work.
     """
     if collection.items is not None:
         if first + count > len(collection.items):
@@ -43,22 +46,24 @@ def deal(*, collection: Collection, first: int, count: int, taken: Iterable[str]
 
 
 def _drawn(*, tree: TraitTree, seed: int, first: int, count: int, taken: set[str]) -> Iterator[Piece]:
+    allowance = Allowance(MAX_WORK_OF_A_DEAL)
     for index in range(first, first + count):
-        drawn = draw_distinct(tree, seed=seed, index=index, taken=taken)
+        drawn = draw_distinct(tree, seed=seed, index=index, taken=taken, allowance=allowance)
         taken.add(drawn.hash)
         piece = Piece(index=index)
         _put(drawn, piece)
         yield piece
 
 
-def redraw(piece: Piece, *, tree: TraitTree, seed: int, taken: Container[str]) -> None:
+def redraw(piece: Piece, *, tree: TraitTree, seed: int, taken: Container[str], max_work: int = MAX_WORK_OF_A_REDRAW) -> None:
     """Give a piece the next draw of its index that no piece has, in place. `taken` are the hashes of all, its own among them.
 
-    Raises SupplyError when none of its next draws is free.
+    Raises SupplyError when none of its next draws is free, or they take more than `max_work` together.
     """
+    allowance = Allowance(max_work)
     try:
         for number in range(piece.redraw + 1, piece.redraw + 1 + MAX_REDRAWS):
-            drawn = draw(tree, seed=seed, index=piece.index, redraw=number)
+            drawn = draw(tree, seed=seed, index=piece.index, redraw=number, allowance=allowance)
             if drawn.hash not in taken:
                 _put(drawn, piece)
                 return

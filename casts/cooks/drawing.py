@@ -29,6 +29,23 @@ class DrawError(Exception):
     """The trait tree has no such piece. The message is for whoever wrote the tree."""
 
 
+class Allowance:
+    """The work that some draws may take together, in the units of `MAX_WORK`. What each piece takes for sure counts, too."""
+
+    def __init__(self, work: int) -> None:
+        """Take how much there is."""
+        self.left = work
+
+    def take(self, work: int) -> None:
+        """Take what a draw took away. Raises DrawError when there is not as much left."""
+        self.left -= work
+        if self.left < 0:
+            raise DrawError(
+                "Drawing this takes more work than is allowed at once. Loosen the rules of the trait tree, "
+                "give it fewer traits, or ask for fewer pieces: a cook can be extended later."
+            )
+
+
 class _TooMuchWork(Exception):
     """What one draw, or one count, may take was spent."""
 
@@ -57,28 +74,29 @@ def trait_hash(traits: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def draw(tree: TraitTree, *, seed: int, index: int, redraw: int = 0) -> Draw:
+def draw(tree: TraitTree, *, seed: int, index: int, redraw: int = 0, allowance: Allowance | None = None) -> Draw:
     """Return the piece number `index`, from 0, of a seed. Each `redraw`, from 0, is another try at the same piece.
 
-    Raises DrawError when the rules, or the numbers of a unique range, leave nothing for it.
+    Raises DrawError when the rules, or the numbers of a unique range, leave nothing for it, or the allowance is spent.
     """
-    return _found(tree, seed=seed, index=index, redraw=redraw, taken=())
+    return _found(tree, seed=seed, index=index, redraw=redraw, taken=(), allowance=allowance)
 
 
-def draw_distinct(tree: TraitTree, *, seed: int, index: int, taken: Container[str]) -> Draw:
+def draw_distinct(tree: TraitTree, *, seed: int, index: int, taken: Container[str], allowance: Allowance | None = None) -> Draw:
     """Return the first try at a piece whose hash is not among those that are taken.
 
     After `MAX_REDRAWS` tries the next one goes on to neighbours until one is free: the rarities of the last pieces of a
-    tree are those of what is left. Raises DrawError when nothing is left, or nothing that is found in reasonable time.
+    tree are those of what is left. Raises DrawError when nothing is left, or nothing that is found in reasonable time, or
+    the allowance is spent.
     """
     for redraw in range(MAX_REDRAWS):
-        found = draw(tree, seed=seed, index=index, redraw=redraw)
+        found = draw(tree, seed=seed, index=index, redraw=redraw, allowance=allowance)
         if found.hash not in taken:
             return found
-    return _found(tree, seed=seed, index=index, redraw=MAX_REDRAWS, taken=taken)
+    return _found(tree, seed=seed, index=index, redraw=MAX_REDRAWS, taken=taken, allowance=allowance)
 
 
-def _found(tree: TraitTree, *, seed: int, index: int, redraw: int, taken: Container[str]) -> Draw:
+def _found(tree: TraitTree, *, seed: int, index: int, redraw: int, taken: Container[str], allowance: Allowance | None) -> Draw:
     _check_numbers(tree, index)
     search = _Search(tree, key=(seed, index, redraw), taken=taken)
     try:
@@ -86,6 +104,8 @@ def _found(tree: TraitTree, *, seed: int, index: int, redraw: int, taken: Contai
             raise DrawError(f"The rules of the trait tree leave no piece, or no other one, for number {index}.")
     except _TooMuchWork as error:
         raise DrawError(f"The rules of the trait tree leave so few pieces that none was found for number {index}.") from error
+    if allowance is not None:
+        allowance.take(search.work + len(tree.categories))
     return Draw(traits=search.traits(), prompts=search.chosen, redraw=redraw)
 
 
