@@ -90,7 +90,6 @@ def _lease(*, cook_id: int, reviewer_id: int, limit: int, lease_seconds: float) 
 _IS_FREE = "(review.decision = '' AND (review.leased_until IS NULL OR review.leased_until <= (SELECT grimoire_now())))"
 
 
-@in_one_transaction
 def decide(*, piece_id: int, decision: Decision, actor_id: int, reason: str = "", again: Again | None = None) -> PieceReview:
     """Accept or reject a piece as it was made. The same from the same person again changes nothing.
 
@@ -100,6 +99,20 @@ def decide(*, piece_id: int, decision: Decision, actor_id: int, reason: str = ""
         ReviewRefusedError: it is not made, was decided otherwise, or is in the hands of somebody else.
         CookRefusedError, ProblemsError: it cannot be cast again; it is not rejected then.
     """
+
+    def act(drawn: verbs.Redrawn | None) -> PieceReview:
+        return _decide(piece_id=piece_id, decision=decision, actor_id=actor_id, reason=reason, again=again, drawn=drawn)
+
+    if again != "redraw":
+        return act(None)
+    _made(piece_id)  # before anything is drawn for it
+    return verbs.with_other_traits(act, piece_id=piece_id)
+
+
+@in_one_transaction
+def _decide(
+    *, piece_id: int, decision: Decision, actor_id: int, reason: str, again: Again | None, drawn: verbs.Redrawn | None
+) -> PieceReview:
     if again is not None:
         _lock_cook(piece_id)
     attempt = _made(piece_id)
@@ -113,7 +126,7 @@ def decide(*, piece_id: int, decision: Decision, actor_id: int, reason: str = ""
     _note([attempt], act=ReviewAct(decision), actor_id=actor_id, reason=reason)
     if again is not None:
         now = database_now()
-        verbs.regenerate(piece_id=piece_id, now=now, redraw=again == "redraw")
+        verbs.regenerate_as(piece_id=piece_id, now=now, drawn=drawn)
         _note([attempt], act=ReviewAct.REGENERATED, actor_id=actor_id, reason=again, now=now)
     return in_full().get(attempt=attempt)
 

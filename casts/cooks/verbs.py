@@ -1,7 +1,10 @@
 """What people may do to a cook, and to a piece of it. Each verb locks the cook; a look at it does the rest."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from casts.doorbell import knock
 from casts.engine.retrying import in_one_transaction
@@ -15,6 +18,23 @@ from .traits import read_tree
 
 PAUSED = "Paused by hand."
 STOPPED = "Stopped by hand."
+
+# How often a piece is drawn anew while others of its cook are.
+TRIES = 5
+
+R = TypeVar("R")
+
+
+class StaleDrawError(Exception):
+    """The piece was drawn anew meanwhile, or another one has got the traits that were drawn for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redrawn:
+    """Other traits for a piece: the piece as it is to be, not saved. `before` is the number of the draw that it had."""
+
+    piece: Piece
+    before: int
 
 
 @in_one_transaction
@@ -59,7 +79,6 @@ def stop(*, cook_id: int, now: datetime, reason: str = "") -> Cook:
     return _change(cook, now=now, status=CookStatus.STOPPING, reason=reason.strip() or STOPPED)
 
 
-@in_one_transaction
 def regenerate(*, piece_id: int, now: datetime, redraw: bool = False) -> Piece:
     """Have a piece that was made, or has failed, cast again: with the same traits, or with the next draw of its index.
 
@@ -69,14 +88,55 @@ def regenerate(*, piece_id: int, now: datetime, redraw: bool = False) -> Piece:
         CookRefusedError: its cook was stopped, or the piece is at work.
         ProblemsError: it has no traits to draw, or no others can be drawn.
     """
+
+    def act(drawn: Redrawn | None) -> Piece:
+        return regenerate_as(piece_id=piece_id, now=now, drawn=drawn)
+
+    return with_other_traits(act, piece_id=piece_id) if redraw else act(None)
+
+
+def with_other_traits(act: Callable[[Redrawn], R], *, piece_id: int) -> R:
+    """Draw other traits for a piece without a lock, for that may take a while, and act on them. Returns what `act` returns.
+
+    Both again when `act` raises StaleDrawError.
+
+    Raises:
+        CookRefusedError: its cook was stopped, or the piece is at work.
+        ProblemsError: it has no traits to draw, or no others can be drawn.
+    """
+    for _ in range(TRIES):
+        try:
+            return act(_redrawn(piece_id))
+        except StaleDrawError:
+            continue
+    raise ProblemsError([Problem("redraw", "others were drawn all the while: nothing was changed. Try again.")])
+
+
+def _redrawn(piece_id: int) -> Redrawn:
+    piece = Piece.objects.select_related("cook__collection").get(pk=piece_id)
+    cook, before = piece.cook, piece.redraw
+    _check_regeneration(piece, cook)
+    tree = cook.collection.trait_tree
+    if tree is None:
+        raise ProblemsError([Problem("redraw", "pieces of a list have no traits to draw anew")])
+    taken = set(cook.pieces.exclude(trait_hash="").values_list("trait_hash", flat=True))
+    dealing.redraw(piece, tree=read_tree(tree), seed=cook.collection.seed, taken=taken)
+    return Redrawn(piece=piece, before=before)
+
+
+@in_one_transaction
+def regenerate_as(*, piece_id: int, now: datetime, drawn: Redrawn | None) -> Piece:
+    """Have a piece cast again, with the traits that were drawn for it, or with the same.
+
+    Raises:
+        CookRefusedError: its cook was stopped, or the piece is at work.
+        StaleDrawError: what was drawn does not fit any more.
+    """
     cook = _locked(Piece.objects.values_list("cook_id", flat=True).get(pk=piece_id))
     piece = Piece.objects.get(pk=piece_id)
-    if cook.status in (CookStatus.STOPPING, CookStatus.STOPPED):
-        raise CookRefusedError("cooked on", cook.status)
-    if piece.status not in (PieceStatus.MADE, PieceStatus.FAILED):
-        raise CookRefusedError("cast again", piece.status, what="piece")
-    if redraw:
-        _redraw(piece, cook)
+    _check_regeneration(piece, cook)
+    if drawn is not None:
+        _put(drawn, piece, cook)
     piece.attempts.filter(status=AttemptStatus.MADE).update(status=AttemptStatus.SUPERSEDED)
     piece.status, piece.error, piece.settled_at, piece.failures = PieceStatus.PENDING, None, None, 0
     piece.save()
@@ -87,12 +147,19 @@ def regenerate(*, piece_id: int, now: datetime, redraw: bool = False) -> Piece:
     return piece
 
 
-def _redraw(piece: Piece, cook: Cook) -> None:
-    tree = cook.collection.trait_tree
-    if tree is None:
-        raise ProblemsError([Problem("redraw", "pieces of a list have no traits to draw anew")])
-    taken = set(cook.pieces.exclude(trait_hash="").values_list("trait_hash", flat=True))
-    dealing.redraw(piece, tree=read_tree(tree), seed=cook.collection.seed, taken=taken)
+def _check_regeneration(piece: Piece, cook: Cook) -> None:
+    if cook.status in (CookStatus.STOPPING, CookStatus.STOPPED):
+        raise CookRefusedError("cooked on", cook.status)
+    if piece.status not in (PieceStatus.MADE, PieceStatus.FAILED):
+        raise CookRefusedError("cast again", piece.status, what="piece")
+
+
+def _put(drawn: Redrawn, piece: Piece, cook: Cook) -> None:
+    """Give a piece what was drawn for it. Whoever gives traits to a piece of the cook holds the lock on it, as we do."""
+    other = drawn.piece
+    if piece.redraw != drawn.before or cook.pieces.filter(trait_hash=other.trait_hash).exists():
+        raise StaleDrawError
+    piece.traits, piece.prompts, piece.trait_hash, piece.redraw = other.traits, other.prompts, other.trait_hash, other.redraw
 
 
 def _locked(cook_id: int) -> Cook:

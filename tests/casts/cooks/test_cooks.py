@@ -10,7 +10,7 @@ import pytest
 from casts import engine, errands
 from casts.clock import database_now
 from casts.conductor.cooks import Cooks, Look
-from casts.cooks import collecting, scheduling, verbs
+from casts.cooks import collecting, dealing, scheduling, verbs
 from casts.cooks.beginning import Wish, begin, extend
 from casts.cooks.collecting import Plan, keep
 from casts.cooks.dealing import SupplyError
@@ -433,6 +433,30 @@ def test_what_a_cast_of_before_makes_after_all_is_not_taken_for_a_piece_that_is_
     verbs.regenerate(piece_id=Piece.objects.get().pk, now=database_now(), redraw=redraw)
     look(row)
     assert list(PieceAttempt.objects.order_by("number").values_list("status", flat=True)) == ["failed", "superseded", "live"]
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_traits_that_another_piece_gets_while_they_are_drawn_are_not_given_twice(times, monkeypatch):
+    row = cook(2)
+    for cast in live(look(row)):
+        finish(cast)
+    look(row)
+    piece, other = row.pieces.order_by("index")
+    draw, drawn = dealing.redraw, []
+
+    def drawn_beside_others(mine: Piece, **values: Any) -> None:
+        draw(mine, **values)
+        drawn.append(mine.trait_hash)
+        if len(drawn) <= times:
+            Piece.objects.filter(pk=other.pk).update(trait_hash=mine.trait_hash)
+
+    monkeypatch.setattr(dealing, "redraw", drawn_beside_others)
+    if times == 1:
+        assert verbs.regenerate(piece_id=piece.pk, now=database_now(), redraw=True).trait_hash == drawn[1] != drawn[0]
+    else:
+        with pytest.raises(ProblemsError, match="Try again"):
+            verbs.regenerate(piece_id=piece.pk, now=database_now(), redraw=True)
+        assert as_it_shows(row.pieces.get(pk=piece.pk)) == as_it_shows(piece)
 
 
 def test_a_piece_at_work_is_not_made_anew():

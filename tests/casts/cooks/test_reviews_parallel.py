@@ -2,15 +2,18 @@
 
 from collections import defaultdict
 from random import Random
+from typing import Any
 
 import pytest
+from django.db import connection
 
-from casts.cooks import reviewing
+from casts.clock import database_now
+from casts.cooks import dealing, reviewing, verbs
 from casts.cooks.culling import cull
 from casts.cooks.refusals import CookRefusedError
 from casts.cooks.reviewing import ReviewRefusedError
 from casts.cooks.selecting import Selection
-from casts.models import AttemptStatus, Cook, Decision, PieceAttempt, PieceReview, PieceStatus, ReviewEvent
+from casts.models import AttemptStatus, Cook, CookStatus, Decision, PieceAttempt, PieceReview, PieceStatus, ReviewEvent
 from tests.casts.test_api_parallel import at_once
 from tests.factories import UserFactory
 
@@ -70,6 +73,28 @@ def test_whatever_many_do_at_once_the_history_of_each_attempt_leads_to_how_it_st
         assert led_to(histories[attempt.pk]) == (decision or "")
         was_cast_again = "regenerated" in histories[attempt.pk]
         assert was_cast_again == (attempt.status == AttemptStatus.SUPERSEDED) == (attempt.piece.status == PieceStatus.PENDING)
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_others_may_steer_a_cook_while_other_traits_are_drawn_for_a_piece_of_it(rejected, monkeypatch):
+    cook = finished_cook(tree=TREE)
+    piece = made_piece(cook, traits={"Sea": "Calm", "Hat": "hat 1"}).piece
+    Cook.objects.filter(pk=cook.pk).update(status=CookStatus.RUNNING, finished_at=None, due_at=database_now())
+    redraw = dealing.redraw
+
+    def drawn_at_length(*args: Any, **values: Any) -> None:
+        assert not connection.in_atomic_block, "nothing is locked"
+        at_once(lambda _: verbs.pause(cook_id=cook.pk, now=database_now()), crowd=1)
+        redraw(*args, **values)
+
+    monkeypatch.setattr(dealing, "redraw", drawn_at_length)
+    if rejected:
+        reviewing.decide(piece_id=piece.pk, decision=Decision.REJECTED, actor_id=cook.initiator_id, reason="No.", again="redraw")
+    else:
+        verbs.regenerate(piece_id=piece.pk, now=database_now(), redraw=True)
+    cook.refresh_from_db()
+    assert (cook.status, cook.pieces.get().status) == (CookStatus.PAUSED, PieceStatus.PENDING)
+    assert cook.pieces.get().traits != piece.traits
 
 
 def led_to(history: list[str]) -> str:
