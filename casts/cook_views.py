@@ -235,5 +235,5 @@ class PieceViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Piece]):
     def regenerate(self, request: Request, pk: int) -> Response:
         get_object_or_404(Piece.objects.visible_to(request.user), pk=pk)
         said = checked(request.data, REGENERATE)
-        verbs.regenerate(piece_id=pk, now=database_now(), redraw=said.get("redraw", False))
+        verbs.regenerate(piece_id=pk, actor_id=user_of(request).pk, now=database_now(), redraw=said.get("redraw", False))
         return Response(self.get_serializer(self.get_queryset().get(pk=pk)).data)

@@ -6,7 +6,6 @@ holds a review locks a cook, so that a cook may be locked before reviews.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from django.db.models import QuerySet
@@ -125,9 +124,7 @@ def _decide(
         return review
     _note([attempt], act=ReviewAct(decision), actor_id=actor_id, reason=reason)
     if again is not None:
-        now = database_now()
-        verbs.regenerate_as(piece_id=piece_id, now=now, drawn=drawn)
-        _note([attempt], act=ReviewAct.REGENERATED, actor_id=actor_id, reason=again, now=now)
+        verbs.regenerate_as(piece_id=piece_id, actor_id=actor_id, now=database_now(), drawn=drawn)
     return in_full().get(attempt=attempt)
 
 
@@ -174,13 +171,19 @@ def undo(*, piece_id: int, actor_id: int) -> PieceReview:
     if review is None or not review.decision:
         raise ReviewRefusedError("Nothing is decided on the piece.")
     if review.decision == Decision.CULLED:
-        review.decision = Decision.ACCEPTED
+        _accept_as_before(review)
     else:
-        review.decision, review.reviewer, review.decided_at = "", None, None
-    review.reason = ""
+        review.decision, review.reviewer, review.decided_at, review.reason = "", None, None, ""
     review.save(update_fields=["decision", "reason", "reviewer", "decided_at"])
     _note([attempt], act=ReviewAct.UNDONE, actor_id=actor_id)
     return in_full().get(attempt=attempt)
+
+
+def _accept_as_before(review: PieceReview) -> None:
+    """Have a review say, in place, what it said before the piece was culled: who accepted it, when and why."""
+    accepted = ReviewEvent.objects.filter(attempt=review.attempt_id, act=ReviewAct.ACCEPTED).latest("pk")
+    review.decision = Decision.ACCEPTED
+    review.reviewer_id, review.decided_at, review.reason = accepted.actor_id, accepted.at, accepted.reason
 
 
 def give_back(*, piece_id: int, reviewer_id: int) -> None:
@@ -210,8 +213,8 @@ def _why(review: PieceReview) -> str:
     return f"The piece is in the hands of {whose} until {review.leased_until:%Y-%m-%d %H:%M:%S} UTC."
 
 
-def _note(attempts: Iterable[PieceAttempt], *, act: ReviewAct, actor_id: int, reason: str = "", now: datetime | None = None) -> None:
-    at = now or database_now()
+def _note(attempts: Iterable[PieceAttempt], *, act: ReviewAct, actor_id: int, reason: str = "") -> None:
+    at = database_now()
     events = [
         ReviewEvent(piece_id=attempt.piece_id, attempt=attempt, act=act, actor_id=actor_id, reason=reason, at=at) for attempt in attempts
     ]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from casts.doorbell import knock
 from casts.engine.retrying import in_one_transaction
-from casts.models import AttemptStatus, Cook, CookStatus, Piece, PieceStatus
+from casts.models import AttemptStatus, Cook, CookStatus, Piece, PieceAttempt, PieceStatus, ReviewAct, ReviewEvent
 from spells.problems import Problem, ProblemsError
 
 from . import dealing
@@ -79,10 +79,11 @@ def stop(*, cook_id: int, now: datetime, reason: str = "") -> Cook:
     return _change(cook, now=now, status=CookStatus.STOPPING, reason=reason.strip() or STOPPED)
 
 
-def regenerate(*, piece_id: int, now: datetime, redraw: bool = False) -> Piece:
+def regenerate(*, piece_id: int, actor_id: int, now: datetime, redraw: bool = False) -> Piece:
     """Have a piece that was made, or has failed, cast again: with the same traits, or with the next draw of its index.
 
-    What was made before is kept as an attempt that is superseded. A cook that had finished goes on.
+    What was made before is kept as an attempt that is superseded, and the audit of reviews says by whom. A cook that had
+    finished goes on.
 
     Raises:
         CookRefusedError: its cook was stopped, or the piece is at work.
@@ -90,7 +91,7 @@ def regenerate(*, piece_id: int, now: datetime, redraw: bool = False) -> Piece:
     """
 
     def act(drawn: Redrawn | None) -> Piece:
-        return regenerate_as(piece_id=piece_id, now=now, drawn=drawn)
+        return regenerate_as(piece_id=piece_id, actor_id=actor_id, now=now, drawn=drawn)
 
     return with_other_traits(act, piece_id=piece_id) if redraw else act(None)
 
@@ -125,7 +126,7 @@ def _redrawn(piece_id: int) -> Redrawn:
 
 
 @in_one_transaction
-def regenerate_as(*, piece_id: int, now: datetime, drawn: Redrawn | None) -> Piece:
+def regenerate_as(*, piece_id: int, actor_id: int, now: datetime, drawn: Redrawn | None) -> Piece:
     """Have a piece cast again, with the traits that were drawn for it, or with the same.
 
     Raises:
@@ -137,7 +138,8 @@ def regenerate_as(*, piece_id: int, now: datetime, drawn: Redrawn | None) -> Pie
     _check_regeneration(piece, cook)
     if drawn is not None:
         _put(drawn, piece, cook)
-    piece.attempts.filter(status=AttemptStatus.MADE).update(status=AttemptStatus.SUPERSEDED)
+    for attempt in piece.attempts.filter(status=AttemptStatus.MADE):
+        _supersede(attempt, actor_id=actor_id, now=now, reason="same" if drawn is None else "redraw")
     piece.status, piece.error, piece.settled_at, piece.failures = PieceStatus.PENDING, None, None, 0
     piece.save()
     if cook.status == CookStatus.FINISHED:
@@ -145,6 +147,13 @@ def regenerate_as(*, piece_id: int, now: datetime, drawn: Redrawn | None) -> Pie
     else:
         _change(cook, now=now)
     return piece
+
+
+def _supersede(attempt: PieceAttempt, *, actor_id: int, now: datetime, reason: str) -> None:
+    attempt.status = AttemptStatus.SUPERSEDED
+    attempt.save(update_fields=["status"])
+    event = ReviewEvent(piece_id=attempt.piece_id, attempt=attempt, act=ReviewAct.REGENERATED, actor_id=actor_id, reason=reason, at=now)
+    event.save(force_insert=True)
 
 
 def _check_regeneration(piece: Piece, cook: Cook) -> None:

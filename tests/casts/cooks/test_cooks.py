@@ -410,7 +410,7 @@ def test_a_piece_is_made_anew_and_what_was_made_before_is_kept(redraw):
     finish(live(row)[0])
     look(row)
     before = Piece.objects.get()
-    verbs.regenerate(piece_id=before.pk, now=database_now(), redraw=redraw)
+    verbs.regenerate(piece_id=before.pk, actor_id=user().pk, now=database_now(), redraw=redraw)
     finish(live(look(row))[0])
     assert look(row).status == CookStatus.FINISHED
     after = Piece.objects.get()
@@ -430,7 +430,7 @@ def test_what_a_cast_of_before_makes_after_all_is_not_taken_for_a_piece_that_is_
     look(row)
     engine.retry(cast_id=old.pk, actor_id=None, now=database_now())
     finish(old)
-    verbs.regenerate(piece_id=Piece.objects.get().pk, now=database_now(), redraw=redraw)
+    verbs.regenerate(piece_id=Piece.objects.get().pk, actor_id=user().pk, now=database_now(), redraw=redraw)
     look(row)
     assert list(PieceAttempt.objects.order_by("number").values_list("status", flat=True)) == ["failed", "superseded", "live"]
 
@@ -452,17 +452,17 @@ def test_traits_that_another_piece_gets_while_they_are_drawn_are_not_given_twice
 
     monkeypatch.setattr(dealing, "redraw", drawn_beside_others)
     if times == 1:
-        assert verbs.regenerate(piece_id=piece.pk, now=database_now(), redraw=True).trait_hash == drawn[1] != drawn[0]
+        assert verbs.regenerate(piece_id=piece.pk, actor_id=user().pk, now=database_now(), redraw=True).trait_hash == drawn[1] != drawn[0]
     else:
         with pytest.raises(ProblemsError, match="Try again"):
-            verbs.regenerate(piece_id=piece.pk, now=database_now(), redraw=True)
+            verbs.regenerate(piece_id=piece.pk, actor_id=user().pk, now=database_now(), redraw=True)
         assert as_it_shows(row.pieces.get(pk=piece.pk)) == as_it_shows(piece)
 
 
 def test_a_piece_at_work_is_not_made_anew():
     look(cook(1))
     with pytest.raises(CookRefusedError, match="A piece that is cooking"):
-        verbs.regenerate(piece_id=Piece.objects.get().pk, now=database_now())
+        verbs.regenerate(piece_id=Piece.objects.get().pk, actor_id=user().pk, now=database_now())
 
 
 def made_once(row: Cook) -> Piece:
@@ -481,7 +481,7 @@ def as_it_shows(piece: Piece) -> tuple[Any, ...]:
 def test_a_piece_that_is_not_made_anew_because_its_cook_is_stopped_shows_what_was_made_before(redraw, at_work):
     row = cook(1)
     before = made_once(row)
-    verbs.regenerate(piece_id=before.pk, now=database_now(), redraw=redraw)
+    verbs.regenerate(piece_id=before.pk, actor_id=user().pk, now=database_now(), redraw=redraw)
     if at_work:
         look(row)
     verbs.stop(cook_id=row.pk, now=database_now())
@@ -498,9 +498,9 @@ def test_a_piece_that_is_not_made_anew_because_its_cook_is_stopped_shows_what_wa
 def test_a_piece_that_fails_for_good_when_it_is_made_anew_shows_what_was_made_last(redraw):
     row = cook(1, max_attempts=2)
     made_once(row)
-    verbs.regenerate(piece_id=row.pieces.get().pk, now=database_now(), redraw=redraw)
+    verbs.regenerate(piece_id=row.pieces.get().pk, actor_id=user().pk, now=database_now(), redraw=redraw)
     before = made_once(row)
-    verbs.regenerate(piece_id=before.pk, now=database_now(), redraw=redraw)
+    verbs.regenerate(piece_id=before.pk, actor_id=user().pk, now=database_now(), redraw=redraw)
     for _ in range(2):
         finish(live(look(row))[0], BROKEN)
     assert look(row).status == CookStatus.FINISHED
@@ -512,7 +512,7 @@ def test_a_piece_does_not_get_traits_back_that_another_one_has_by_now():
     tree = {"categories": [{"name": "Hat", "traits": [{"value": "None"}, {"value": "Crown"}]}]}
     row = cook(1, of=collection(trait_tree=tree, inputs={"prompt": "{{ traits.Hat }}"}), max_attempts=1)
     before = made_once(row)
-    verbs.regenerate(piece_id=before.pk, now=database_now(), redraw=True)
+    verbs.regenerate(piece_id=before.pk, actor_id=user().pk, now=database_now(), redraw=True)
     extend(cook_id=row.pk, pieces=2, now=database_now())
     assert row.pieces.get(index=1).traits == before.traits
     for cast in live(look(row)):

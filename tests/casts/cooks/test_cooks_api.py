@@ -162,6 +162,22 @@ def test_a_piece_tells_its_cast_what_that_made_and_can_be_made_anew(api):
     assert_problem(post(api, f"/pieces/{piece['id']}/regenerate/"), 409, "status", name="cook-refused")
 
 
+def test_who_has_a_piece_made_anew_that_was_accepted_is_in_its_audit(api):
+    row = begun(api, pieces=1)
+    scheduling.tend(cook_id=row["id"])
+    finish(Cast.objects.get())
+    scheduling.tend(cook_id=row["id"])
+    piece = Piece.objects.get()
+    assert post(api, f"/pieces/{piece.pk}/accept/").status_code == 200
+    bea = UserFactory.create(username="bea", is_staff=True)
+    assert post(client_of(bea), f"/pieces/{piece.pk}/regenerate/", {"redraw": True}).status_code == 200
+    events = get(api, f"/pieces/{piece.pk}/review-events/").json()["results"]
+    assert {(event["act"], event["actor"], event["reason"]) for event in events} == {
+        ("accepted", "ada", ""),
+        ("regenerated", "bea", "redraw"),
+    }
+
+
 def test_a_cook_of_more_than_there_can_be_is_refused(api):
     assert_problem(post(api, "/cooks/", {"collection": kept(api)["id"], "pieces": 501}), 422, "pieces")
     assert not Cook.objects.exists()

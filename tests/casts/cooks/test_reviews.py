@@ -1,6 +1,7 @@
 """Reviews: what is handed out to whom, what is decided once, and what a decision can be followed by."""
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
@@ -176,6 +177,17 @@ def test_culling_leaves_as_many_as_are_wanted_once_and_can_be_undone():
     review = reviewing.undo(piece_id=culled[0].attempt.piece_id, actor_id=ada.pk)
     assert review.decision == Decision.ACCEPTED
     assert acts(review.attempt)[-2:] == [("culled", ada.username, ""), ("undone", ada.username, "")]
+
+
+def test_a_cull_that_is_undone_leaves_the_decision_of_who_accepted():
+    (attempt,) = made_pieces(finished_cook(), 1)
+    ada, bob = UserFactory.create(), UserFactory.create()
+    accepted = reviewing.decide(piece_id=attempt.piece_id, decision=Decision.ACCEPTED, actor_id=ada.pk, reason="Fine.")
+    for _ in range(2):
+        assert cull(cook_id=attempt.cook_id, target=0, actor_id=bob.pk) == 1
+        review = reviewing.undo(piece_id=attempt.piece_id, actor_id=bob.pk)
+        assert (review.decision, review.reviewer, review.reason) == (Decision.ACCEPTED, ada, "Fine.")
+        assert abs(review.decided_at - accepted.decided_at) < timedelta(seconds=1)
 
 
 def test_what_is_culled_brings_rarities_closer_to_what_was_asked_for():

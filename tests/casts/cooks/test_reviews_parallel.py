@@ -91,7 +91,7 @@ def test_others_may_steer_a_cook_while_other_traits_are_drawn_for_a_piece_of_it(
     if rejected:
         reviewing.decide(piece_id=piece.pk, decision=Decision.REJECTED, actor_id=cook.initiator_id, reason="No.", again="redraw")
     else:
-        verbs.regenerate(piece_id=piece.pk, now=database_now(), redraw=True)
+        verbs.regenerate(piece_id=piece.pk, actor_id=cook.initiator_id, now=database_now(), redraw=True)
     cook.refresh_from_db()
     assert (cook.status, cook.pieces.get().status) == (CookStatus.PAUSED, PieceStatus.PENDING)
     assert cook.pieces.get().traits != piece.traits
