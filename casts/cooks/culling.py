@@ -32,13 +32,13 @@ def cull(*, cook_id: int, target: int, actor_id: int) -> int:
     candidates = [Candidate(id=pk, index=row.attempt.piece.index, traits=row.attempt.traits) for pk, row in accepted.items()]
     document = cook.collection.trait_tree
     chosen = surplus(candidates, target=target, tree=None if document is None else read_tree(document))
+    # Locked in the order in which decisions on many lock them; without those that were undone this moment.
+    still = PieceReview.objects.select_for_update(no_key=True).filter(pk__in=[each.id for each in chosen], decision=Decision.ACCEPTED)
+    culled = list(still.order_by("attempt_id").values_list("pk", flat=True))
     now = database_now()
-    events = []
-    for candidate in sorted(chosen, key=lambda candidate: accepted[candidate.id].attempt_id):  # as decisions on many lock them
-        mine = PieceReview.objects.filter(pk=candidate.id, decision=Decision.ACCEPTED)
-        if mine.update(decision=Decision.CULLED, reviewer=actor_id, decided_at=now):  # unless it was undone this moment
-            attempt = accepted[candidate.id].attempt
-            events.append(ReviewEvent(piece_id=attempt.piece_id, attempt=attempt, act=ReviewAct.CULLED, actor_id=actor_id, at=now))
+    PieceReview.objects.filter(pk__in=culled).update(decision=Decision.CULLED, reviewer=actor_id, decided_at=now)
+    attempts = [accepted[pk].attempt for pk in culled]
+    events = [ReviewEvent(piece_id=each.piece_id, attempt=each, act=ReviewAct.CULLED, actor_id=actor_id, at=now) for each in attempts]
     ReviewEvent.objects.bulk_create(events, batch_size=500)
     return len(events)
 

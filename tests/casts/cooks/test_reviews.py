@@ -190,6 +190,15 @@ def test_a_cull_that_is_undone_leaves_the_decision_of_who_accepted():
         assert abs(review.decided_at - accepted.decided_at) < timedelta(seconds=1)
 
 
+def test_culling_many_takes_no_more_statements_than_culling_a_few(django_assert_max_num_queries):
+    cook = finished_cook()
+    made_pieces(cook, 40)
+    reviewing.decide_many(cook_id=cook.pk, chosen=Selection(), decision=Decision.ACCEPTED, actor_id=cook.initiator_id)
+    with django_assert_max_num_queries(12):
+        assert cull(cook_id=cook.pk, target=5, actor_id=cook.initiator_id) == 35
+    assert ReviewEvent.objects.filter(act="culled").count() == 35
+
+
 def test_what_is_culled_brings_rarities_closer_to_what_was_asked_for():
     tree = tree_of(category("Sea", Calm=3, Storm=1), category("Hat", "a", "b"))
     candidates = [Candidate(id=n, index=n, traits={"Sea": "Storm" if n % 2 else "Calm", "Hat": "a" if n % 3 else "b"}) for n in range(120)]
