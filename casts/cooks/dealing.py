@@ -1,5 +1,6 @@
 """Which traits, or which item, each piece gets: the same for ever, and the same for no two pieces of a cook."""
 
+import json
 from collections.abc import Container, Iterable, Iterator
 
 from casts.models import Collection, Piece
@@ -13,6 +14,8 @@ MAX_REDRAWS = 200
 # What all draws of one request may take together: ten seconds at the worst, and one for a single piece.
 MAX_WORK_OF_A_DEAL = 20_000_000
 MAX_WORK_OF_A_REDRAW = 2_000_000
+# What the traits and prompts of all pieces of one request may be as JSON: each piece has its own in the database.
+MAX_BYTES_OF_A_DEAL = 64 * 1024 * 1024
 
 
 class SupplyError(ProblemsError):
@@ -31,7 +34,7 @@ def supply_of(collection: Collection) -> int | None:
 def deal(*, collection: Collection, first: int, count: int, taken: Iterable[str] = ()) -> list[Piece]:
     """Return `count` unsaved pieces from index `first` on, without a cook. `taken` are the hashes of those that are there.
 
-    Raises SupplyError when there cannot be as many, or drawing them takes too much work.
+    Raises SupplyError when there cannot be as many, drawing them takes too much work, or they say too much to be written at once.
     """
     if collection.items is not None:
         if first + count > len(collection.items):
@@ -46,9 +49,15 @@ def deal(*, collection: Collection, first: int, count: int, taken: Iterable[str]
 
 
 def _drawn(*, tree: TraitTree, seed: int, first: int, count: int, taken: set[str]) -> Iterator[Piece]:
-    allowance = Allowance(MAX_WORK_OF_A_DEAL)
+    allowance, size = Allowance(MAX_WORK_OF_A_DEAL), 0
     for index in range(first, first + count):
         drawn = draw_distinct(tree, seed=seed, index=index, taken=taken, allowance=allowance)
+        size += len(json.dumps([drawn.traits, drawn.prompts]))
+        if size > MAX_BYTES_OF_A_DEAL:
+            raise SupplyError(
+                f"{count:,} pieces have more than {MAX_BYTES_OF_A_DEAL:,} bytes of traits and prompts in all. "
+                "Give the trait tree shorter prompts, or ask for fewer: a cook can be extended later."
+            )
         taken.add(drawn.hash)
         piece = Piece(index=index)
         _put(drawn, piece)

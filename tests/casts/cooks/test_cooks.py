@@ -155,6 +155,16 @@ def test_more_than_the_tree_can_supply_is_refused_before_anything_is_written():
     assert not Cook.objects.exists()
 
 
+def test_pieces_that_say_more_in_all_than_a_request_may_write_are_refused_before_anything_is_written():
+    numbers = {"name": "Number", "range": {"start": 1, "end": 500, "unique": True}}
+    wordy = [{"name": f"C{n}", "traits": [{"value": "a", "prompt": "p" * 3_800}]} for n in range(40)]
+    of = collection(trait_tree={"categories": [*wordy, numbers]}, inputs={"prompt": "{{ traits.Number }}"})
+    with pytest.raises(SupplyError, match=r"more than 67,108,864 bytes of traits and prompts .* shorter prompts"):
+        cook(500, of=of)
+    assert not Cook.objects.exists()
+    assert cook(10, of=of).pieces.count() == 10
+
+
 def test_a_list_that_is_too_large_is_refused_before_it_is_written_out(monkeypatch):
     monkeypatch.setattr(collecting, "digest_of", lambda **_: pytest.fail("it was written out"))
     row = {"n" * 100_000: "a"}
