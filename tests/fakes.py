@@ -162,6 +162,12 @@ class Mailbox:
         return self.received
 
 
+class Receiver(ThreadingHTTPServer):
+    """Takes as many connections at once as come: with five, the kernel drops some of a crowd, and they wait for seconds."""
+
+    request_queue_size = 128
+
+
 @contextmanager
 def mailbox() -> Iterator[Mailbox]:
     """Receive webhooks until the block is left."""
@@ -182,7 +188,7 @@ def mailbox() -> Iterator[Mailbox]:
         def log_message(self, *_: Any) -> None:
             """Keep the tests quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
+    with Receiver(("127.0.0.1", 0), Handler) as receiver:
         receiver.daemon_threads = True
         box = Mailbox(url=f"http://127.0.0.1:{receiver.server_address[1]}/hook")
         thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
