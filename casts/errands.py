@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import connection, models
+from django.db import models
 
 from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
@@ -34,10 +34,8 @@ class Errand:
 
 
 def claim(model: type[models.Model], *, limit: int, lease_seconds: float = LEASE_SECONDS) -> list[Errand]:
-    """Take up to `limit` errands that are due, the longest due first."""
-    if limit <= 0 or (connection.vendor == "sqlite" and not is_any_due(model)):
-        return []  # on SQLite a look must not take the write lock each time
-    return _claim(model, limit=limit, lease_seconds=lease_seconds)
+    """Take up to `limit` errands that are due, the longest due first. On SQLite it takes the write lock: ask `due` first."""
+    return _claim(model, limit=limit, lease_seconds=lease_seconds) if limit > 0 else []
 
 
 @in_one_transaction

@@ -30,14 +30,12 @@ from .reports import Aborted, Asked, Hint, News, Report, Unasked, Via
 from .resolve import resolve
 from .skip import InvalidOutputError, NotSkippableError, skip
 from .start import (
-    IdempotencyKeyReusedError,
     InvalidInputsError,
     NotPublishedError,
     Started,
     ToolDisabledError,
     check_castable,
     complete_inputs,
-    same_request,
     start,
 )
 from .starts import Slots
@@ -53,7 +51,6 @@ __all__ = [
     "Asked",
     "Claim",
     "Hint",
-    "IdempotencyKeyReusedError",
     "InvalidInputsError",
     "InvalidOutputError",
     "News",
@@ -96,7 +93,6 @@ __all__ = [
     "retry",
     "ring",
     "ring_gates",
-    "same_request",
     "settle",
     "settle_in_time",
     "shown_progress",

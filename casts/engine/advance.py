@@ -17,10 +17,10 @@ from . import claims as leases
 from .claims import Claim, Release
 from .gates import Passage
 from .late import take_late
+from .loading import load
 from .reports import Report
 from .retrying import in_one_transaction
 from .starts import Slots, start_ready
-from .state import load
 from .turns import Turn, conclude, judge, put_off_polls, take
 from .withdrawing import withdraw
 
@@ -88,11 +88,12 @@ def _take_all(reports: Sequence[Report], turns: Mapping[UUID, Turn]) -> list[Rep
     late: list[Report] = []
     learnt: list[breakers.Evidence] = []
     for report in reports:
-        evidence = breakers.evidence_of(reports=[report], turns=turns)
-        if take(report, turns.get(report.claim.cast_id)):
-            learnt += evidence
-        else:
+        turn = turns.get(report.claim.cast_id)
+        evidence = breakers.evidence_of(report, turn)
+        if not take(report, turn):
             late.append(report)
+        elif evidence is not None:
+            learnt.append(evidence)
     breakers.learn_later(evidence=learnt)
     return late
 

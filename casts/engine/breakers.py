@@ -57,18 +57,14 @@ class Evidence:
         return self.outage is not None or self.rest_seconds is not None or not is_well
 
 
-def evidence_of(*, reports: Iterable[Report], turns: Mapping[UUID, Turn]) -> list[Evidence]:
-    """Return what reports say of the providers that were asked. A callback answers no question."""
-    found = []
-    for report in reports:
-        turn = turns.get(report.claim.cast_id)
-        attempt = turn.state.attempts.get(report.generation_id) if turn else None
-        # fetching what was made asks the provider nothing
-        if turn is not None and attempt is not None and report.via is not Via.CALLBACK and attempt.unfetched_at is None:
-            evidence = _read(report, turn.state.tool_of(attempt))
-            if evidence is not None and evidence.is_news:
-                found.append(evidence)
-    return found
+def evidence_of(report: Report, turn: Turn | None) -> Evidence | None:
+    """Return what a report says of the provider that was asked, if that is news. A callback answers no question."""
+    attempt = turn.state.attempts.get(report.generation_id) if turn else None
+    # fetching what was made asks the provider nothing
+    if turn is None or attempt is None or report.via is Via.CALLBACK or attempt.unfetched_at is not None:
+        return None
+    evidence = _read(report, turn.state.tool_of(attempt))
+    return evidence if evidence is not None and evidence.is_news else None
 
 
 def _read(report: Report, tool: Tool) -> Evidence | None:

@@ -14,9 +14,10 @@ from generations.unfetched import Unfetched
 from . import changes, gates, measuring, notices
 from . import claims as leases
 from .claims import Claim
+from .loading import load
 from .reports import Report, Via
 from .retrying import in_one_transaction
-from .state import Attempt, CastState, load
+from .state import Attempt, CastState
 from .turns import Turn, addressee, take
 from .verdicts import verdict
 from .withdrawing import ask

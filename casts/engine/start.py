@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from casts.doorbell import knock
 from casts.models import Cast, CastEvent, EventKind, Priority, Wakeup
+from casts.repeats import made_before
 from generations import tracing
 from spells import schemas
 from spells.models import SpellVersion, Tool
@@ -36,10 +37,6 @@ class NotPublishedError(Exception):
 
 class ToolDisabledError(Exception):
     """A step of the spell needs a tool that an operator has disabled."""
-
-
-class IdempotencyKeyReusedError(Exception):
-    """An idempotency key was used before, for another request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +85,10 @@ def start(
             cast.traceparent = tracing.current()
             _insert(cast=cast, now=now)
     except IntegrityError:
-        earlier = Cast.objects.filter(initiator_id=initiator_id, idempotency_key=idempotency_key).first() if idempotency_key else None
+        earlier = made_before(Cast.objects.filter(initiator=initiator_id), key=idempotency_key, digest=request_digest)
         if earlier is None:
             raise
-        return Started(cast=same_request(earlier, request_digest), created=False)
+        return Started(cast=earlier, created=False)
     return Started(cast=cast, created=True)
 
 
@@ -125,10 +122,3 @@ def _insert(*, cast: Cast, now: datetime) -> None:
         CastEvent.objects.create(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now)
         measuring.note_start(cast=cast)
         knock(cast_id=cast.pk)
-
-
-def same_request(earlier: Cast, request_digest: str) -> Cast:
-    """Return the cast that an idempotency key belongs to. Raises IdempotencyKeyReusedError when it was another request's."""
-    if earlier.request_digest != request_digest:
-        raise IdempotencyKeyReusedError(f"The idempotency key {earlier.idempotency_key} was used for another request.")
-    return earlier

@@ -19,8 +19,9 @@ from spells.plan import PlanStep
 from .budgets import Budgets
 from .gates import Passage
 from .gates import lock as lock_gates
+from .loading import load_items, load_outputs
 from .reads import Reading
-from .state import Attempt, CastState, load_items, load_outputs
+from .state import Attempt, CastState
 from .turns import Turn
 from .verdicts import failure_document
 

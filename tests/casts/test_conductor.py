@@ -11,7 +11,7 @@ from casts import engine
 from casts.clock import database_now
 from casts.conductor import Conductor
 from casts.conductor.loop import Pace
-from casts.engine import state
+from casts.engine import loading
 from casts.models import Cast, ConductorProcess, Wakeup
 from casts.models.conductor import ConductorKind
 from generations.artifacts import open_stored
@@ -252,7 +252,7 @@ def test_a_cast_that_cannot_be_advanced_fails_alone(monkeypatch):
         cast(using(adapters.Echo, key="one"), slug="poison"),
         [cast(using(adapters.Echo, key="one"), slug=f"n{n}") for n in range(3)],
     )
-    monkeypatch.setattr(state, "plan_of", lambda version_id: 1 / 0 if version_id == poison.version_id else plan_of(version_id))
+    monkeypatch.setattr(loading, "plan_of", lambda version_id: 1 / 0 if version_id == poison.version_id else plan_of(version_id))
     conduct()
     poison.refresh_from_db()
     assert (poison.status, poison.error["code"]) == ("failed", "engine_error")

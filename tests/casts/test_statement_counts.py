@@ -101,5 +101,11 @@ def test_a_claim_takes_one_commit_and_one_statement_whatever_it_takes(counted):
     with counted() as told:
         claimed = engine.claim(limit=50)
     assert len(claimed) == 50
-    looks = 0 if connection.vendor == "postgresql" else 1  # a look that takes no lock comes first there
-    assert told.counts == (1 + looks, 1)
+    assert told.counts == (1, 1)
+
+
+def test_a_look_at_what_is_due_is_one_statement_and_no_transaction(counted):
+    start(1)
+    with counted() as told:
+        assert engine.look().casts
+    assert told.counts == (1, 0)

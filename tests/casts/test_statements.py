@@ -11,11 +11,11 @@ from uuid_utils.compat import uuid7
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import ends, sql, state
+from casts.engine import ends, loading, sql
 from casts.engine.notices import END_KINDS, Notice, _subscribers
 from casts.engine.owners import gate_of
 from casts.engine.retrying import LostUpdateError
-from casts.engine.state import _ATTEMPT_COLUMNS, DONE, Attempt
+from casts.engine.state import ATTEMPT_COLUMNS, DONE, Attempt
 from casts.engine.turns import End, Turn
 from casts.models import Cast, CastEvent, CastStatus, Gate, Notification, NotificationChannel, Subscription, Wakeup
 from generations.models import Generation
@@ -50,7 +50,7 @@ def columns_of(row: Any) -> dict[str, Any]:
 
 
 def test_the_casts_that_are_loaded_are_those_of_the_orm(hand):
-    (loaded,) = state.load(held={hand.cast.pk: hand.claim}).values()
+    (loaded,) = loading.load(held={hand.cast.pk: hand.claim}).values()
     assert columns_of(loaded.cast) == columns_of(Cast.objects.get())
 
 
@@ -60,7 +60,7 @@ def test_the_tools_that_are_loaded_are_those_of_the_orm(django_assert_num_querie
     for gate in (Gate(tool=gated, started={"1": 2}), Gate(provider=provider, failures=1)):
         gate.save()
     expected = {each.pk: each for each in Tool.objects.select_related("gate", "provider__gate").filter(pk__in=[free.pk, gated.pk])}
-    loaded = state._load_tools({free.pk, gated.pk})
+    loaded = loading._load_tools({free.pk, gated.pk})
     with django_assert_num_queries(0):
         assert {pk: columns_of(each) for pk, each in loaded.items()} == {pk: columns_of(each) for pk, each in expected.items()}
         assert loaded[free.pk].provider is None
@@ -70,10 +70,10 @@ def test_the_tools_that_are_loaded_are_those_of_the_orm(django_assert_num_querie
 
 
 def test_the_attempts_that_are_loaded_are_those_of_the_orm(hand):
-    (loaded,) = state.load(held={hand.cast.pk: hand.claim}).values()
+    (loaded,) = loading.load(held={hand.cast.pk: hand.claim}).values()
     same_item = {name: OuterRef(name) for name in ("cast_id", "step_id", "item")}
     is_done = Exists(Generation.objects.filter(**same_item, status__in=DONE))
-    rows = Generation.objects.exclude(status__in=DONE).exclude(is_done).order_by("attempt").values_list(*_ATTEMPT_COLUMNS)
+    rows = Generation.objects.exclude(status__in=DONE).exclude(is_done).order_by("attempt").values_list(*ATTEMPT_COLUMNS)
     assert len(rows) == 2
     assert loaded.attempts == {row[0]: Attempt(*row) for row in rows}
     summary = Generation.objects.values_list("step_id").annotate(last=Max("item"), done=Count("id", filter=Q(status__in=DONE)))
@@ -156,14 +156,14 @@ def test_whether_anybody_subscribed_is_read_with_a_cast(of: str):
     gone = {"enabled": False, "disabled_at": database_now(), "disabled_reason": "gone"} if of == "nobody any more" else {}
     wish = {"cast": held if of == "a cast" else None, "channel": "webhook", "url": "https://example.org/", "secret": "s", "kinds": []}
     Subscription.objects.create(owner=owner, created_at=database_now(), **wish, **gone)
-    (loaded,) = state.load(held={held.pk: claim}).values()
+    (loaded,) = loading.load(held={held.pk: claim}).values()
     assert loaded.has_subscribers is (of in {"a cast", "all casts of its initiator"})
 
 
 def turn_of(held: Cast, *, epoch: int | None = None) -> Turn:
     (claim,) = engine.claim(limit=1) or [engine.Claim(cast_id=held.pk, epoch=Wakeup.objects.get(pk=held.pk).epoch, bell=0)]
     claim = claim if epoch is None else engine.Claim(cast_id=held.pk, epoch=epoch, bell=0)
-    (loaded,) = state.load(held={held.pk: claim}).values()
+    (loaded,) = loading.load(held={held.pk: claim}).values()
     return Turn(state=loaded, now=database_now(), end=End(status=CastStatus.SUCCEEDED, outputs={"text": "ä"}))
 
 
@@ -191,7 +191,7 @@ def test_no_end_of_casts_is_no_statement(django_assert_num_queries):
 
 def test_ids_that_nobody_has_load_nothing():
     unknown = uuid4()
-    assert state.load(held={unknown: engine.Claim(cast_id=unknown, epoch=1, bell=0)}) == {}
+    assert loading.load(held={unknown: engine.Claim(cast_id=unknown, epoch=1, bell=0)}) == {}
 
 
 def test_very_large_rows_are_inserted_by_several_statements(hand, monkeypatch, django_assert_num_queries):
