@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 
 from casts import engine
 from casts.casting import Order, place
@@ -26,27 +26,30 @@ def prepare(
     *, tool: str, config: dict[str, Any], pricing: dict[str, str], params: dict[str, Any], max_attempts: int = 3, casts: int = 0
 ) -> None:
     """Make the user, point the tool at the fake provider, publish a spell of one step, whose input is a number, and start `casts`."""
-    user = get_user_model().objects.create_user(USER)
+    user = User.objects.create_user(USER)
     sync_tools()
     row = Tool.objects.get(slug=tool)
     row.config, row.pricing, row.max_attempts = {**row.config, **config}, pricing, max_attempts
     row.save(update_fields=["config", "pricing", "max_attempts", "updated_at"])
-    step = {"key": "call", "tool": tool, "params": params}
-    document = from_data({"slug": SPELL, "inputs": {"number": {"type": "integer"}}, "steps": [step]})
-    publish(version_id=save_draft(document=document, owner=user, now=database_now()).pk, now=database_now())
+    _publish([{"key": "call", "tool": tool, "params": params}], owner=user)
     start(casts)
+
+
+def _publish(steps: list[dict[str, Any]], *, owner: User) -> None:
+    document = from_data({"slug": SPELL, "inputs": {"number": {"type": "integer"}}, "steps": steps})
+    publish(version_id=save_draft(document=document, owner=owner, now=database_now()).pk, now=database_now())
 
 
 def start(casts: int) -> None:
     """Start so many casts, each with its own number."""
-    user = get_user_model().objects.get(username=USER)
+    user = User.objects.get(username=USER)
     for number in range(casts):
         place(order=Order(spell=SPELL, inputs={"number": number}), user=user, now=database_now())
 
 
 def prepare_chain(*, steps: int, payload: str) -> None:
     """Make the user, publish a spell of so many steps, each of which hands the payload on, and have one cast of it end."""
-    user = get_user_model().objects.create_user(USER)
+    user = User.objects.create_user(USER)
     sync_tools()
     chain = [
         {
@@ -56,8 +59,7 @@ def prepare_chain(*, steps: int, payload: str) -> None:
         }
         for number in range(1, steps + 1)
     ]
-    document = from_data({"slug": SPELL, "inputs": {"number": {"type": "integer"}}, "steps": chain})
-    publish(version_id=save_draft(document=document, owner=user, now=database_now()).pk, now=database_now())
+    _publish(chain, owner=user)
     start(1)
     asyncio.run(Conductor(kind=ConductorKind.TASK, pace=Pace.of_settings(shift=60.0, linger=0.0)).run())
     assert Cast.objects.get().status == "succeeded"

@@ -1,7 +1,5 @@
 """What clients ask for, by name: a cast of a spell, or of one tool on its own. Repeats get the cast that they had."""
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,10 +13,11 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from casts import engine
-from casts.engine import IdempotencyKeyReusedError, InvalidInputsError, NotPublishedError, Started, ToolDisabledError
+from casts.engine import InvalidInputsError, NotPublishedError, Started, ToolDisabledError
 from casts.metrics.counters import CASTS_STARTED
 from casts.models import Cast
 from casts.notifications.subscriptions import Callback, call_back
+from casts.repeats import IdempotencyKeyReusedError, digest_of, made_before
 from generations.artifacts import REFERENCE_KEY, note_use, readable_by
 from spells import schemas
 from spells.models import Spell, SpellVersion, Tool
@@ -48,7 +47,7 @@ class Order:
         said = {"spell": self.spell, "tool": self.tool, "inputs": self.inputs, "max_cost_usd": budget}
         if self.callback is not None:  # one without is what it was before there were any
             said["callback"] = self.callback.document()
-        return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return digest_of(**said)
 
 
 # What a client did wrong, and no fault of ours.
@@ -75,10 +74,9 @@ def place(*, order: Order, user: User, now: datetime, idempotency_key: str | Non
 
 def _place(*, order: Order, user: User, now: datetime, idempotency_key: str | None) -> Started:
     digest = order.digest()
-    if idempotency_key is not None:
-        earlier = Cast.objects.filter(initiator=user.pk, idempotency_key=idempotency_key).first()
-        if earlier is not None:
-            return Started(cast=engine.same_request(earlier, digest), created=False)
+    earlier = made_before(Cast.objects.filter(initiator=user.pk), key=idempotency_key, digest=digest)
+    if earlier is not None:
+        return Started(cast=earlier, created=False)
     if order.callback is not None:
         order.callback.check()
     with transaction.atomic():

@@ -25,6 +25,7 @@ from casts.cooks.refusals import CookRefusedError
 from casts.cooks.reviewing import ReviewRefusedError
 from casts.notifications.outbox import NotSentError
 from casts.notifications.subscriptions import EmailUnavailableError, TooManyWebhooksError, WebhookDisabledError
+from casts.repeats import IdempotencyKeyReusedError
 from casts.streaming.seats import ProcessStreamsError, UserStreamsError
 from generations.callback_payloads import BadPayloadError
 from generations.links import LinkRefusedError
@@ -74,9 +75,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     engine.InvalidInputsError: INVALID,
     engine.NotPublishedError: Kind(409, "not-published", "The version is not published", "spell"),
     engine.ToolDisabledError: Kind(409, "tool-disabled", "A tool is disabled", "spell"),
-    engine.IdempotencyKeyReusedError: Kind(
-        409, "idempotency-key-reused", "The idempotency key was used for another request", "Idempotency-Key"
-    ),
+    IdempotencyKeyReusedError: Kind(409, "idempotency-key-reused", "The idempotency key was used for another request", "Idempotency-Key"),
     engine.TransitionRefusedError: Kind(409, "transition-refused", "The cast's status forbids this", "status"),
     engine.NotSkippableError: Kind(409, "not-skippable", "There is nothing to skip there", "step"),
     CookRefusedError: Kind(409, "cook-refused", "The status of the cook, or of the piece, forbids this", "status"),

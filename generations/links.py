@@ -36,13 +36,3 @@ class Links:
 
 
 ARTIFACTS = Links("generations.links")
-
-
-def signature_of(*, artifact_id: UUID, now: datetime) -> tuple[str, datetime]:
-    """Return a signature that lets whoever has it read one artefact, and until when."""
-    return ARTIFACTS.sign(id=artifact_id, now=now)
-
-
-def check_signature(*, artifact_id: UUID, signature: str, now: datetime) -> None:
-    """Return when the signature of an artefact is good. Raises LinkRefusedError."""
-    ARTIFACTS.check(id=artifact_id, signature=signature, now=now)

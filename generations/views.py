@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
-from rest_framework.exceptions import NotAuthenticated, NotFound
+from rest_framework.exceptions import NotFound
 from rest_framework.generics import get_object_or_404
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.negotiation import BaseContentNegotiation
@@ -26,9 +26,10 @@ from rest_framework.viewsets import GenericViewSet
 from generations import downloads
 from generations.api_examples import GENERATION, LINK, REFERENCE
 from generations.filters import GenerationFilter
-from generations.links import check_signature, signature_of
+from generations.links import ARTIFACTS
 from generations.models import Artifact, Generation
 from generations.serializers import GenerationSerializer
+from generations.signed_addresses import LINK_SCHEMA, link_to, row_of_the_address
 from generations.uploads import upload
 from spells.problems import Problem, suggestion
 from spells.requests import NOTHING, InvalidBodyError, checked, user_of
@@ -50,11 +51,6 @@ REFERENCE_SCHEMA = {
         "size": {"type": "integer", "minimum": 0},
     },
     "required": ["artifact", "sha256", "mime_type", "size"],
-}
-LINK_SCHEMA = {
-    "type": "object",
-    "properties": {"url": {"type": "string", "format": "uri"}, "expires_at": {"type": "string", "format": "date-time"}},
-    "required": ["url", "expires_at"],
 }
 
 
@@ -117,15 +113,7 @@ class ArtifactView(APIView):
         },
     )
     def get(self, request: Request, artifact_id: UUID) -> HttpResponseBase:
-        signature = request.query_params.get("signature")
-        artifacts = Artifact.objects.all()
-        if signature is not None:
-            check_signature(artifact_id=artifact_id, signature=signature, now=timezone.now())
-        elif not request.user.is_authenticated:
-            raise NotAuthenticated
-        else:
-            artifacts = artifacts.visible_to(request.user)
-        artifact = get_object_or_404(artifacts, pk=artifact_id)
+        artifact = row_of_the_address(request, Artifact.objects.all(), links=ARTIFACTS, pk=artifact_id)
         try:
             return downloads.respond(request._request, artifact)
         except FileNotFoundError as error:
@@ -145,9 +133,7 @@ class ArtifactLinkView(APIView):
     def post(self, request: Request, artifact_id: UUID) -> Response:
         artifact = get_object_or_404(Artifact.objects.visible_to(request.user), pk=artifact_id)
         checked(request.data, NOTHING)
-        url = reverse("api:artifact", kwargs={"artifact_id": artifact.pk}, request=request)
-        signature, expires_at = signature_of(artifact_id=artifact.pk, now=timezone.now())
-        return Response({"url": f"{url}?signature={signature}", "expires_at": expires_at}, status=201)
+        return link_to(reverse("api:artifact", kwargs={"artifact_id": artifact.pk}, request=request), links=ARTIFACTS, pk=artifact.pk)
 
 
 class ArtifactUploadView(APIView):

@@ -13,15 +13,15 @@ from django.db import IntegrityError, transaction
 from casts import engine
 from casts.casting import check_references
 from casts.doorbell import knock
-from casts.engine import IdempotencyKeyReusedError, InvalidInputsError
+from casts.engine import InvalidInputsError
 from casts.engine.retrying import in_one_transaction
 from casts.models import Collection, Cook, CookStatus, OnPieceFailure, Piece
+from casts.repeats import digest_of, made_before
 from spells.expressions import ExpressionError
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path
 
 from . import quotes
 from .dealing import deal
-from .digests import digest_of
 from .recipes import Recipe
 from .refusals import CookRefusedError
 
@@ -66,7 +66,7 @@ def begin(*, collection: Collection, wish: Wish, now: datetime, idempotency_key:
         IdempotencyKeyReusedError: the key belongs to another request.
     """
     digest = digest_of(collection=collection.pk, **_said(wish))
-    earlier = _earlier(collection=collection, key=idempotency_key, digest=digest)
+    earlier = made_before(Cook.objects.filter(initiator=collection.owner_id), key=idempotency_key, digest=digest)
     if earlier is not None:
         return Begun(cook=earlier, created=False)
     wanted = wish.pieces if wish.pieces is not None else collection.target_supply
@@ -95,7 +95,7 @@ def begin(*, collection: Collection, wish: Wish, now: datetime, idempotency_key:
             _insert(cook=cook, pieces=pieces)
             knock()
     except IntegrityError:
-        earlier = _earlier(collection=collection, key=idempotency_key, digest=digest)
+        earlier = made_before(Cook.objects.filter(initiator=collection.owner_id), key=idempotency_key, digest=digest)
         if earlier is None:
             raise
         return Begun(cook=earlier, created=False)
@@ -236,12 +236,3 @@ def _said(wish: Wish) -> dict[str, object]:
         "max_attempts": wish.max_attempts,
         "failures_to_stop": wish.failures_to_stop,
     }
-
-
-def _earlier(*, collection: Collection, key: str | None, digest: str) -> Cook | None:
-    if key is None:
-        return None
-    earlier = Cook.objects.filter(initiator=collection.owner_id, idempotency_key=key).first()
-    if earlier is not None and earlier.request_digest != digest:
-        raise IdempotencyKeyReusedError(f"The idempotency key {key} was used for another request.")
-    return earlier

@@ -9,16 +9,15 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from casts.casting import version_of_spell, version_of_tool
-from casts.engine import IdempotencyKeyReusedError
 from casts.models import Collection
 from casts.models.collection import MAX_NAME_CHARACTERS
+from casts.repeats import digest_of, made_before
 from spells.expressions import ExpressionError
 from spells.models import SpellVersion, Tool
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, shown
 from spells.schemas import check_json
 
 from .beginning import MAX_PIECES
-from .digests import digest_of
 from .numbers import MAX_SEED
 from .recipes import Recipe
 from .traits import TraitTreeError, read_tree, tree_document
@@ -65,7 +64,7 @@ def keep(*, plan: Plan, owner: User, now: datetime, idempotency_key: str | None 
     """
     _check(plan)  # the digest writes it all out
     digest = digest_of(**_said(plan))
-    earlier = _earlier(owner=owner, key=idempotency_key, digest=digest)
+    earlier = made_before(Collection.objects.filter(owner=owner), key=idempotency_key, digest=digest)
     if earlier is not None:
         return Kept(collection=earlier, created=False)
     try:
@@ -74,7 +73,7 @@ def keep(*, plan: Plan, owner: User, now: datetime, idempotency_key: str | None 
             collection.idempotency_key, collection.request_digest = idempotency_key, digest
             collection.save(force_insert=True)
     except IntegrityError:
-        earlier = _earlier(owner=owner, key=idempotency_key, digest=digest)
+        earlier = made_before(Collection.objects.filter(owner=owner), key=idempotency_key, digest=digest)
         if earlier is None:
             raise
         return Kept(collection=earlier, created=False)
@@ -167,12 +166,3 @@ def _said(plan: Plan) -> dict[str, Any]:
         "seed": plan.seed,
         "target_supply": plan.target_supply,
     }
-
-
-def _earlier(*, owner: User, key: str | None, digest: str) -> Collection | None:
-    if key is None:
-        return None
-    earlier = Collection.objects.filter(owner=owner, idempotency_key=key).first()
-    if earlier is not None and earlier.request_digest != digest:
-        raise IdempotencyKeyReusedError(f"The idempotency key {key} was used for another request.")
-    return earlier

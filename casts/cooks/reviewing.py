@@ -67,7 +67,7 @@ def _lease(*, cook_id: int, reviewer_id: int, limit: int, lease_seconds: float) 
         SELECT attempt.id FROM casts_pieceattempt AS attempt
         JOIN casts_piece AS piece ON piece.id = attempt.piece_id
         LEFT JOIN casts_piecereview AS review ON review.attempt_id = attempt.id
-        WHERE attempt.cook_id = %(cook)s AND attempt.status = 'made' AND (review.id IS NULL OR {_IS_FREE})
+        WHERE attempt.cook_id = %(cook)s AND attempt.status = 'made' AND (review.id IS NULL OR {_is_free("review")})
         ORDER BY piece."index" LIMIT %(limit)s {sql.on_postgresql("FOR NO KEY UPDATE OF attempt SKIP LOCKED")}
         """,  # noqa: S608 - put together from our own words
         {"cook": cook_id, "limit": limit},
@@ -78,7 +78,7 @@ def _lease(*, cook_id: int, reviewer_id: int, limit: int, lease_seconds: float) 
         SELECT mine.id, '', '', %(reviewer)s, (SELECT {sql.now_plus("seconds")}), NULL
         FROM {sql.recordset("mine", {"id": "bigint"})} WHERE true ORDER BY mine.id
         ON CONFLICT (attempt_id) DO UPDATE SET reviewer_id = excluded.reviewer_id, leased_until = excluded.leased_until
-        WHERE {_IS_FREE.replace("review.", "casts_piecereview.")}
+        WHERE {_is_free("casts_piecereview")}
         RETURNING attempt_id
         """,  # noqa: S608 - likewise
         {"reviewer": reviewer_id, "seconds": float(lease_seconds), "rows": sql.rows_parameter({"id": id_} for (id_,) in free)},
@@ -86,7 +86,9 @@ def _lease(*, cook_id: int, reviewer_id: int, limit: int, lease_seconds: float) 
     return len(free), [id_ for (id_,) in leased]
 
 
-_IS_FREE = "(review.decision = '' AND (review.leased_until IS NULL OR review.leased_until <= (SELECT grimoire_now())))"
+def _is_free(review: str) -> str:
+    """Return SQL that holds for a review on which nobody has decided, and that nobody has in hand."""
+    return f"({review}.decision = '' AND ({review}.leased_until IS NULL OR {review}.leased_until <= (SELECT grimoire_now())))"
 
 
 def decide(*, piece_id: int, decision: Decision, actor_id: int, reason: str = "", again: Again | None = None) -> PieceReview:
@@ -147,7 +149,7 @@ def _write(attempt_ids: Sequence[int], *, decision: Decision, reason: str, actor
         WHERE attempt.status = 'made' ORDER BY attempt.id
         ON CONFLICT (attempt_id) DO UPDATE SET decision = excluded.decision, reason = excluded.reason,
             reviewer_id = excluded.reviewer_id, leased_until = NULL, decided_at = excluded.decided_at
-        WHERE casts_piecereview.decision = '' AND (casts_piecereview.reviewer_id = %(actor)s OR {_IS_FREE.replace("review.", "casts_piecereview.")})
+        WHERE casts_piecereview.decision = '' AND (casts_piecereview.reviewer_id = %(actor)s OR {_is_free("casts_piecereview")})
         RETURNING attempt_id
         """,  # noqa: S608 - put together from our own words
         {

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from casts import engine
 from casts.casting import check_references
@@ -274,8 +274,7 @@ def _write_started(look: _Look) -> None:
 
 
 def _last_numbers(piece_ids: Sequence[int]) -> dict[int, int]:
-    rows = PieceAttempt.objects.filter(piece__in=piece_ids).order_by("number").values_list("piece_id", "number")
-    return dict(rows)
+    return dict(PieceAttempt.objects.filter(piece__in=piece_ids).values_list("piece_id").annotate(Max("number")))
 
 
 # When to look again

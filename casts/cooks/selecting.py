@@ -27,8 +27,9 @@ class Selection:
             attempts = attempts.filter(piece__index__gte=self.first)
         if self.last is not None:
             attempts = attempts.filter(piece__index__lte=self.last)
-        found = [attempt for attempt in attempts.order_by("pk") if self._has_traits(attempt.traits)]
-        return found if self.piece_ids is None else [attempt for attempt in found if attempt.piece_id in set(self.piece_ids)]
+        wanted = None if self.piece_ids is None else set(self.piece_ids)
+        chosen = (attempt for attempt in attempts.order_by("pk") if wanted is None or attempt.piece_id in wanted)
+        return [attempt for attempt in chosen if self._has_traits(attempt.traits)]
 
     def _has_traits(self, traits: Mapping[str, str]) -> bool:
         return all(name in traits and (values is None or traits[name] in values) for name, values in self.traits.items())

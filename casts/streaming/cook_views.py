@@ -3,9 +3,7 @@
 from typing import Any
 
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -18,7 +16,7 @@ from casts import cook_examples as examples
 from casts.models import Cook
 from generations.api_examples import LINK
 from generations.links import Links
-from generations.views import LINK_SCHEMA
+from generations.signed_addresses import LINK_SCHEMA, link_to, row_of_the_address
 from spells.requests import NOTHING, checked
 
 from .cook_news import begin
@@ -61,7 +59,7 @@ class CookEventsView(APIView):
         },
     )
     def get(self, request: Request, pk: int) -> HttpResponseBase:
-        cook = _cook_of_the_address(request, pk)
+        cook: Cook = row_of_the_address(request, Cook.objects.all(), links=LINKS, pk=pk)
         last = request.headers.get("Last-Event-ID", "")
         return follow(
             request,
@@ -70,17 +68,6 @@ class CookEventsView(APIView):
             origin=origin_of(request),
             begun=lambda: begin(cook_id=cook.pk, last_event_id=last),
         )
-
-
-def _cook_of_the_address(request: Request, pk: int) -> Cook:
-    """Return the cook, if this user may see it or the address has its signature."""
-    signature = request.query_params.get("signature")
-    if signature is not None:
-        LINKS.check(id=pk, signature=signature, now=timezone.now())
-        return get_object_or_404(Cook, pk=pk)
-    if not request.user.is_authenticated:
-        raise NotAuthenticated
-    return get_object_or_404(Cook.objects.visible_to(request.user), pk=pk)
 
 
 class CookEventLinkView(APIView):
@@ -97,6 +84,4 @@ class CookEventLinkView(APIView):
     def post(self, request: Request, pk: Any) -> Response:
         cook = get_object_or_404(Cook.objects.visible_to(request.user), pk=pk)
         checked(request.data, NOTHING)
-        url = reverse("api:cook-events", kwargs={"pk": cook.pk}, request=request)
-        signature, expires_at = LINKS.sign(id=cook.pk, now=timezone.now())
-        return Response({"url": f"{url}?signature={signature}", "expires_at": expires_at}, status=201)
+        return link_to(reverse("api:cook-events", kwargs={"pk": cook.pk}, request=request), links=LINKS, pk=cook.pk)

@@ -5,9 +5,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -22,7 +20,7 @@ from casts.serializers import CastEventSerializer
 from casts.views import OfOneCast
 from generations.api_examples import LINK
 from generations.links import Links
-from generations.views import LINK_SCHEMA
+from generations.signed_addresses import LINK_SCHEMA, link_to, row_of_the_address
 from spells.requests import NOTHING, checked
 
 from .audience import Origin, Subject, Words
@@ -90,13 +88,8 @@ class CastEventViewSet(OfOneCast):
 
     def cast_of_the_address(self) -> Cast:
         """Return the cast, if this user may see it or the address has its signature."""
-        signature = self.request.query_params.get("signature")
-        if signature is not None:
-            LINKS.check(id=self.kwargs["cast_id"], signature=signature, now=timezone.now())
-            return get_object_or_404(Cast, pk=self.kwargs["cast_id"])
-        if not self.request.user.is_authenticated:
-            raise NotAuthenticated
-        return get_object_or_404(Cast.objects.visible_to(self.request.user), pk=self.kwargs["cast_id"])
+        cast: Cast = row_of_the_address(self.request, Cast.objects.all(), links=LINKS, pk=self.kwargs["cast_id"])
+        return cast
 
     def stream(self, request: Request) -> HttpResponseBase:
         cast = self.cast_of_the_address()
@@ -145,6 +138,4 @@ class CastEventLinkView(APIView):
     def post(self, request: Request, cast_id: Any) -> Response:
         cast = get_object_or_404(Cast.objects.visible_to(request.user), pk=cast_id)
         checked(request.data, NOTHING)
-        url = reverse("api:cast-events", kwargs={"cast_id": cast.pk}, request=request)
-        signature, expires_at = LINKS.sign(id=cast.pk, now=timezone.now())
-        return Response({"url": f"{url}?signature={signature}", "expires_at": expires_at}, status=201)
+        return link_to(reverse("api:cast-events", kwargs={"cast_id": cast.pk}, request=request), links=LINKS, pk=cast.pk)

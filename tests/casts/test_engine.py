@@ -7,6 +7,7 @@ from casts import engine
 from casts.clock import database_now
 from casts.engine.verdicts import wait_before_retry
 from casts.models import Cast, CastEvent, FanOut, Notification, Wakeup
+from casts.repeats import IdempotencyKeyReusedError
 from generations.models import Generation
 from generations.tools.contract import Result
 
@@ -45,7 +46,7 @@ def test_start_returns_the_same_cast_for_a_repeated_key_and_refuses_another_requ
     again = engine.start(**common, request_digest="a")
     assert (first.created, again.created) == (True, False)
     assert first.cast.pk == again.cast.pk
-    with pytest.raises(engine.IdempotencyKeyReusedError):
+    with pytest.raises(IdempotencyKeyReusedError):
         engine.start(**common, request_digest="b")
 
 

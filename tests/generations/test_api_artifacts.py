@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from generations.artifacts import path_of
 from generations.downloads import SHOWN_TYPES
-from generations.links import signature_of
+from generations.links import ARTIFACTS
 from generations.models import Artifact
 from generations.uploads import upload
 from tests.api import assert_problem, client_of, get, people, post
@@ -278,7 +278,7 @@ def test_a_link_works_without_a_key():
 @pytest.mark.parametrize(("minutes", "works"), [(59, True), (61, False)])
 def test_a_link_works_for_an_hour(minutes, works):
     stored = kept(UserFactory.create())
-    signature, _ = signature_of(artifact_id=stored.id, now=timezone.now() - timedelta(minutes=minutes))
+    signature, _ = ARTIFACTS.sign(id=stored.id, now=timezone.now() - timedelta(minutes=minutes))
     response = get(client_of(), f"/artifacts/{stored.id}/", {"signature": signature})
     if works:
         assert body(response) == PNG

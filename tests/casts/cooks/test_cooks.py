@@ -16,7 +16,7 @@ from casts.cooks.collecting import Plan, keep
 from casts.cooks.dealing import SupplyError
 from casts.cooks.progress import progress_of
 from casts.cooks.refusals import CookRefusedError
-from casts.engine import IdempotencyKeyReusedError, pieces
+from casts.engine import pieces
 from casts.models import (
     LIVE,
     AttemptStatus,
@@ -33,6 +33,7 @@ from casts.models import (
     SubscriptionChannel,
 )
 from casts.notifications.words import summary
+from casts.repeats import IdempotencyKeyReusedError
 from generations.tools.contract import Result, ToolError
 from spells.problems import ProblemsError
 from tests.casts.factories import ArtifactFactory, SubscriptionFactory
