@@ -16,8 +16,8 @@ from casts.clock import database_now
 from casts.cooks import verbs
 from casts.cooks.progress import CookProgress, progress_of_all
 from casts.cooks.refusals import CookRefusedError
-from casts.management.cooking import told_of
 from casts.models import ENDED_COOKS, STANDING_ATTEMPTS, Collection, Cook, CookStatus, Piece, PieceAttempt, PieceStatus
+from casts.words import told_of
 from generations.admin.generation import short_id
 from generations.admin.pictures import picture_of
 from spells.admin.filters import BegunFilter

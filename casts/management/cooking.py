@@ -12,14 +12,13 @@ from rich.text import Text
 from casts.clock import database_now
 from casts.cooks.previewing import Preview
 from casts.cooks.progress import CookProgress, progress_of
-from casts.management.display import dollars, printable
+from casts.management.display import printable
 from casts.models import Cook, CookStatus
+from casts.words import dollars, told_of
 
 LOOK_SECONDS = 0.5
 # Plain lines tell of so many percent at a time.
 TOLD_PERCENT = 5
-HOUR = 3600
-MINUTE = 60
 COLOURS = {"running": "cyan", "paused": "yellow", "stopping": "yellow", "stopped": "yellow", "finished": "green"}
 STANDING = (CookStatus.PAUSED, CookStatus.STOPPED, CookStatus.FINISHED)
 
@@ -66,23 +65,6 @@ def picture(cook: Cook, progress: CookProgress) -> Group:
 def plain(cook: Cook, progress: CookProgress) -> str:
     """Return how a cook stands, on one line."""
     return f"cook {cook.pk}: {cook.status}, {told_of(progress)}" + (f": {cook.reason}" if cook.reason else "")
-
-
-def told_of(progress: CookProgress) -> str:
-    parts = [f"{progress.settled}/{progress.total} pieces ({progress.percent} %)"]
-    parts += [f"{count} {word}" for count, word in ((progress.failed, "failed"), (progress.cooking, "cooking")) if count]
-    if progress.per_minute is not None:
-        parts.append(f"{progress.per_minute:.0f} a minute")
-    if progress.seconds_left:
-        parts.append(f"{duration(progress.seconds_left)} left")
-    quote = "" if progress.quote_usd is None else f" of about {dollars(progress.quote_usd)}"
-    return ", ".join([*parts, dollars(progress.cost_usd) + quote])
-
-
-def duration(seconds: int) -> str:
-    hours, rest = divmod(seconds, HOUR)
-    minutes, left = divmod(rest, MINUTE)
-    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
 def show_preview(preview: Preview, *, console: Console) -> None:

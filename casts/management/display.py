@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
 from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
@@ -15,6 +14,7 @@ from rich.text import Text
 from casts import watching
 from casts.models import CastStatus
 from casts.watching import StepLine, Watched
+from casts.words import dollars
 
 LOOK_SECONDS = 0.2
 MAX_NOTE = 200
@@ -145,12 +145,6 @@ def seconds(took: timedelta | None) -> str:
         return ""
     whole, tenths = divmod(round(max(0.0, took.total_seconds()) * 10), 10)
     return f"{whole // 60}:{whole % 60:02}" if whole >= 60 else f"{whole}.{tenths} s"  # noqa: PLR2004 - a minute
-
-
-def dollars(cost: Decimal) -> str:
-    """Return a sum in US dollars, with as many places as it needs and at least the cents."""
-    rounded = cost.quantize(Decimal("0.0001"))
-    return f"${rounded:.4f}" if rounded % Decimal("0.01") else f"${rounded:.2f}"
 
 
 def verdict(watched: Watched) -> str:

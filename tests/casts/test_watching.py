@@ -10,6 +10,7 @@ from casts import engine, watching
 from casts.clock import database_now
 from casts.management import display
 from casts.watching import StepLine, Watched
+from casts.words import dollars
 from generations.tools.contract import Cost, Result, ToolError
 from tests.casts import scenes
 from tests.casts.scenes import Hand
@@ -219,7 +220,7 @@ def test_an_end_is_told_in_words():
     [("0", "$0.00"), ("0.5", "$0.50"), ("12.3456", "$12.3456"), ("0.00001", "$0.00"), ("1E-10", "$0.00"), ("1000", "$1000.00")],
 )
 def test_dollars_have_the_places_that_they_need(cost: str, told: str):
-    assert display.dollars(Decimal(cost)) == told
+    assert dollars(Decimal(cost)) == told
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0, "0.0 s"), (-1, "0.0 s"), (9.96, "10.0 s"), (59.99, "1:00"), (3600, "60:00")])
