@@ -61,6 +61,11 @@ def due(kinds: Sequence[type[models.Model]], *, within_seconds: float = 0.0) -> 
     return [kinds[number] for (number,) in sql.fetch(" UNION ALL ".join(asked), {"within": within_seconds})] if kinds else []
 
 
+def is_due(kind: type[models.Model]) -> str:
+    """Return SQL that tells whether an errand of this model is due, for whoever asks for more in the same query."""
+    return f"EXISTS (SELECT 1 FROM {kind._meta.db_table} WHERE due_at <= (SELECT grimoire_now()))"  # noqa: S608 - the table is our own model's
+
+
 def is_any_due(*kinds: type[models.Model], within_seconds: float = 0.0) -> bool:
     """Tell whether an errand, of these models or of any, is due or will be within so many seconds. Reads only."""
     return bool(due(kinds or MODELS, within_seconds=within_seconds))

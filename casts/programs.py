@@ -21,7 +21,7 @@ from generations.tools.http_client import certificates
 
 CANARY_SECONDS = 30.0
 POLL_SETTING = "GRIMOIRE_CLUSTER_POLL_SECONDS"
-RELAXED_POLL_SECONDS = "1"
+RELAXED_POLL_SECONDS = "3"
 # Forks of the cluster and threads of the conductors have connections of their own; a pool is for the web alone.
 WITHOUT_POOL = {"GRIMOIRE_DATABASE_POOL": "false"}
 # Whoever starts these programs has had the same settings checked, and would hear of them once more from each.
@@ -92,7 +92,7 @@ def web(*, site: Site, environment: Mapping[str, str]) -> Program:
 def cluster(*, workers: int, conductors: int, environment: Mapping[str, str]) -> Program:
     """Return django-q2's cluster. One with a single worker may be busy with one task for as long as tasks may take.
 
-    Beside `conductors` nobody waits for what is in its queue, and it looks there once a second.
+    Beside `conductors` nobody waits for what is in its queue, and it looks there every three seconds.
     """
     pace = {POLL_SETTING: RELAXED_POLL_SECONDS} if conductors and POLL_SETTING not in os.environ else {}
     return Program(

@@ -1,20 +1,38 @@
 """What is due, for the process that looks for it: which casts to take, and when to leave them to others."""
 
 import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.db import models
 
 from casts import doorbell, engine, errands
-from casts.engine import Claim
+from casts.engine import Claim, Due
 from casts.models import ConductorProcess
 
 logger = logging.getLogger(__name__)
 
 
-def claim_due(*, limit: int, lease_seconds: float) -> list[Claim]:
-    """Claim due casts, or one suspect: a cast of which two holders in a row never finished one look.
+class Found(NamedTuple):
+    """What a process took, and of which kinds errands are due."""
+
+    claims: list[Claim]
+    errands: list[type[models.Model]]
+
+
+def claim_due(*, limit: int, lease_seconds: float, kinds: Sequence[type[models.Model]] = ()) -> Found:
+    """Claim due casts, or one suspect: a cast of which two holders in a row never finished one look. See what errands of `kinds` are due.
 
     A suspect is looked at alone: if that takes this process down too, nobody else comes under suspicion by it.
     """
-    due = engine.look()
+    due = engine.look(beside=[errands.is_due(kind) for kind in kinds])
+    return Found(
+        claims=_claim(due, limit=limit, lease_seconds=lease_seconds),
+        errands=[kind for kind, is_due in zip(kinds, due.beside, strict=True) if is_due],
+    )
+
+
+def _claim(due: Due, *, limit: int, lease_seconds: float) -> list[Claim]:
     if due.gates:
         engine.tend_gates()
     for suspect in engine.claim(limit=1, lease_seconds=lease_seconds, suspects=True) if due.suspects else ():

@@ -83,10 +83,20 @@ class Errands:
         self._wake = wake
         self._rang = rang
         self.look_at = 0.0
+        self._due: Sequence[type[models.Model]] = ()
 
     def ask(self) -> None:
         """Look at the next opportunity: somebody knocked."""
         self.look_at = 0.0
+
+    def begin_look(self) -> list[type[models.Model]]:
+        """Return the models of which it is to be seen whether an errand is due. Whoever knocks from now on asks for the next look."""
+        self.look_at = time.monotonic() + self._pause
+        return [line.kind.model for line in self._lines]
+
+    def see(self, due: Sequence[type[models.Model]]) -> None:
+        """Take in that errands of these models are due: somebody looked who asked for more."""
+        self._due = due
 
     @property
     def is_busy(self) -> bool:
@@ -100,11 +110,11 @@ class Errands:
             if time.monotonic() >= line.renew_at:
                 line.renew_at = time.monotonic() + LEASE_SECONDS / 3
                 await self._database.run(errands.renew, line.kind.model, [errand for errand, _ in line.at_work.values()])
+        due, self._due = self._due, ()
         if may_begin and time.monotonic() >= self.look_at:
-            self.look_at = time.monotonic() + self._pause
-            lines = {line.kind.model: line for line in self._lines}
-            for model in await self._database.run(errands.due, list(lines)):
-                await self._begin(lines[model])
+            due = await self._database.run(errands.due, self.begin_look())
+        for model in due if may_begin else ():
+            await self._begin(next(line for line in self._lines if line.kind.model is model))
 
     async def hand_back(self) -> None:
         """Let go of what is not done: others may take it now."""

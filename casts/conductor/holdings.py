@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from uuid import UUID
 
-from casts.engine import Claim, Report, Turn
+from casts.engine import CastState, Claim, Known, Report, Turn
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Work:
 class Holding:
     """A claimed cast. Times are of this machine's monotonic clock; `look_at` is when it needs a look.
 
-    A `starved` one waits for room; if it `waits`, for nothing else.
+    A `starved` one waits for room; if it `waits`, for nothing else. `known` is how the last look left it.
     """
 
     claim: Claim
@@ -35,6 +35,7 @@ class Holding:
     look_at: float
     starved: bool = False
     waits: bool = False
+    known: CastState | None = None
 
 
 @dataclass(slots=True)
@@ -89,7 +90,22 @@ class Holdings:
         holding.look_at = min(holding.look_at, time.monotonic() + seconds)
         return True
 
-    def settle(self, turn: Turn) -> None:
+    def recall(self, claims: Iterable[Claim]) -> Known:
+        """Return what is known of these casts, and forget it: it holds until somebody looks at them."""
+        known = {}
+        for claim in claims:
+            holding = self.casts.get(claim.cast_id)
+            if holding is not None and holding.known is not None:
+                known[claim.cast_id], holding.known = holding.known, None
+        return Known(known)
+
+    def forget(self, cast_ids: Iterable[UUID]) -> None:
+        """Let these casts be read anew: something of them was written beside their claims."""
+        for cast_id in cast_ids:
+            if cast_id in self.casts:
+                self.casts[cast_id].known = None
+
+    def settle(self, turn: Turn, *, left: CastState | None) -> None:
         """Keep or drop a cast as its turn left it."""
         cast_id = turn.state.cast.pk
         holding = self.casts.get(cast_id)
@@ -98,7 +114,7 @@ class Holdings:
         if not turn.is_held:
             self.drop(cast_id)
             return
-        holding.claim, holding.starved, holding.waits = turn.state.claim, turn.starved, turn.waits
+        holding.claim, holding.starved, holding.waits, holding.known = turn.state.claim, turn.starved, turn.waits, left
         holding.look_at = time.monotonic() + max(0.0, (turn.due_at() - turn.now).total_seconds())
 
     def waiting(self, *, beside: Iterable[Claim] = ()) -> int:

@@ -18,7 +18,7 @@ from casts import engine
 from casts.clock import database_now
 from casts.metrics import tallies
 from casts.models import ConductorProcess
-from casts.models.conductor import SILENCE_SECONDS
+from casts.models.conductor import SILENCE_SECONDS, DatabaseNow
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +85,12 @@ class Keeper(threading.Thread):
         if not self._loop_is_alive():
             logger.error("The conductor has been stuck for %.0f s: its claims run out.", time.monotonic() - self._ticked_at())
             return
-        now = database_now()
-        alive_until = now + timedelta(seconds=SILENCE_SECONDS)
-        beaten = ConductorProcess.objects.filter(pk=self._conductor.pk).update(alive_until=alive_until, in_flight=self._in_flight())
+        silence = timedelta(seconds=SILENCE_SECONDS)
+        beaten = ConductorProcess.objects.filter(pk=self._conductor.pk).update(
+            alive_until=DatabaseNow() + silence, in_flight=self._in_flight()
+        )
         if not beaten:  # it was taken for dead and swept away
-            self._conductor.alive_until = alive_until
+            self._conductor.alive_until = database_now() + silence
             self._conductor.save(force_insert=True)
 
     def _renew(self) -> None:

@@ -151,7 +151,7 @@ class Conductor:
         while True:
             try:
                 await self._settle()
-                await self._reporting.write_when_due()
+                self._held.forget(await self._reporting.write_when_due())
                 found = self._is_over or await self._claim()
                 # after the casts: an errand that the database refuses keeps nobody from claiming them
                 await self._errands.go_on(may_begin=not self._is_over)
@@ -159,6 +159,7 @@ class Conductor:
                     return
             except (DatabaseError, InterfaceError):
                 logger.warning("The database cannot be reached; what came back is kept and settled once it can.", exc_info=True)
+                self._held.forget(list(self._held.casts))  # it may come back as another, that knows less
                 await asyncio.sleep(min(1.0, self.pace.lease / 10))
             if self._is_over:
                 await self._drain()
@@ -233,7 +234,9 @@ class Conductor:
             return True
         self._poll_at = now + self.pace.poll
         limit = min(BATCH, self._lanes.free())
-        claims = await self._database.run(claim_due, limit=limit, lease_seconds=self.pace.lease)
+        kinds = self._errands.begin_look()
+        claims, due = await self._database.run(claim_due, limit=limit, lease_seconds=self.pace.lease, kinds=kinds)
+        self._errands.see(due)
         if claims:
             if len(claims) == limit or claims[0].lost:
                 self._poll_at = 0.0  # there may be more
@@ -257,8 +260,9 @@ class Conductor:
         if not reports and not claimed:
             return
         in_flight, waiting = self._held.in_flight(beside=reports), self._held.waiting(beside=claimed)
+        known = self._held.recall(claimed)
         settled = await self._database.run(
-            settle, reports=reports, claimed=claimed, lanes=self._lanes, waiting=waiting, in_flight=in_flight
+            settle, reports=reports, claimed=claimed, known=known, lanes=self._lanes, waiting=waiting, in_flight=in_flight
         )
         del self._held.reports[: len(reports)]
         self._take_in(settled)
@@ -269,7 +273,7 @@ class Conductor:
         if any(turn.starved and not turn.is_held and not turn.leave_for for turn in settled.turns):
             self._poll_at, self._crowded_until = 0.0, time.monotonic() + CROWDED_SECONDS
         for turn in settled.turns:
-            self._held.settle(turn)
+            self._held.settle(turn, left=settled.left.get(turn.state.cast.pk))
             for generation_id in turn.aborts():
                 self._abort(generation_id)
         for order in settled.orders:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -65,18 +65,20 @@ class Reporting:
         if call is not None and call.fetching is not None:
             call.fetching.cancel()
 
-    async def write_when_due(self) -> None:
-        """Write what was said since, as a set, at most once a second."""
+    async def write_when_due(self) -> Collection[UUID]:
+        """Write what was said since, as a set, at most once a second. Returns the casts of those that said something."""
         if time.monotonic() < self.write_at:
-            return
+            return ()
         fresh, self._fresh = self._fresh, set()
         self._written_at, self.write_at = time.monotonic(), float("inf")
+        calls = [self._calls[generation_id] for generation_id in fresh]
         try:
-            await self.database.run(_write, [_reported(self._calls[generation_id]) for generation_id in fresh])
+            await self.database.run(_write, [_reported(call) for call in calls])
         except (DatabaseError, InterfaceError):
             self._fresh |= fresh & self._calls.keys()
             self.write_at = self._written_at + WRITE_SECONDS
             raise
+        return {call.order.request.cast_id for call in calls}
 
     def _hear(self, generation_id: UUID, progress: Progress) -> None:
         call = self._calls.get(generation_id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from casts import engine
-from casts.engine import Advanced, Asked, Claim, Report, Turn
+from casts.engine import Advanced, Asked, CastState, Claim, Known, Report, Turn
 from casts.metrics.counters import CLAIMS_LOST, CONTINUATIONS, SETTLEMENTS
 from generations.calls import Call, prepare
 from generations.models import Generation
@@ -33,17 +33,26 @@ class Order:
 
 @dataclass(slots=True)
 class Settled:
-    """What came of a set: the turns of our casts, the casts that are ours no more, and what to ask of whom."""
+    """What came of a set: the turns of our casts, how they left them, the casts that are ours no more, and what to ask of whom."""
 
     turns: list[Turn] = field(default_factory=list)
+    left: dict[UUID, CastState] = field(default_factory=dict)
     gone: set[UUID] = field(default_factory=set)
     orders: list[Order] = field(default_factory=list)
 
 
-def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes, waiting: int = 0, in_flight: Collection[UUID]) -> Settled:
+def settle(
+    *,
+    reports: Sequence[Report],
+    claimed: Sequence[Claim],
+    known: Known | None = None,
+    lanes: Lanes,
+    waiting: int = 0,
+    in_flight: Collection[UUID],
+) -> Settled:
     """Settle reports and advance claimed casts, in one transaction if that works, else in halves.
 
-    `waiting` is the number of other casts that are held until there is room. One cast that no transaction can advance is
+    `known` is what is remembered of them, `waiting` the number of other casts that are held until there is room. One cast that no transaction can advance is
     given up with the reason; its neighbours go on. A database that cannot be reached, or that refuses even one cast alone
     for the sake of other transactions, is nobody's fault: its error is raised, and what is not settled is as it was.
     """
@@ -55,7 +64,7 @@ def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes,
         some, of = parts.pop()
         try:
             slots = lanes.reserve(waiting=waiting, beside=settled.turns)
-            advanced = engine.settle_in_time(reports=of, claimed=some, slots=slots, in_flight=in_flight)
+            advanced = engine.settle_in_time(reports=of, claimed=some, slots=slots, in_flight=in_flight, known=known)
         except Exception as error:
             if len(some) > 1 and may_be_split(error):
                 parts += _halves(some, of)
@@ -71,6 +80,7 @@ def settle(*, reports: Sequence[Report], claimed: Sequence[Claim], lanes: Lanes,
         else:
             _count(advanced, reports=len(of))
             settled.turns += advanced.turns
+            settled.left |= advanced.left
             settled.gone |= set(advanced.fenced)
             late += advanced.late
     for report in late:

@@ -9,6 +9,7 @@ from .claims import (
     LEASE_SECONDS,
     MAX_LOST_CLAIMS,
     Claim,
+    Due,
     Release,
     bells,
     claim,
@@ -25,6 +26,7 @@ from .late import receive, receive_all, take_late
 from .queues import ring as ring_gates
 from .queues import tend as tend_gates
 from .reaper import Reaped, reap
+from .remembering import Known
 from .reported import Reported, keep_reported
 from .reports import Aborted, Asked, Hint, News, Report, Unasked, Via
 from .resolve import resolve
@@ -39,6 +41,7 @@ from .start import (
     start,
 )
 from .starts import Slots
+from .state import CastState
 from .turns import Turn
 from .verbs import TransitionRefusedError, cancel, pause, resume, retry
 from .verdicts import shown_progress
@@ -49,10 +52,13 @@ __all__ = [
     "Aborted",
     "Advanced",
     "Asked",
+    "CastState",
     "Claim",
+    "Due",
     "Hint",
     "InvalidInputsError",
     "InvalidOutputError",
+    "Known",
     "News",
     "NotPublishedError",
     "NotSkippableError",

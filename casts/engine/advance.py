@@ -5,69 +5,87 @@ The order is the protocol's: lock the wakeups whose epoch stands, lock the casts
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from casts.clock import database_now
 from casts.models import Cast, CastStatus, FanOut
 from generations.models import Generation
 
-from . import breakers, changes, ends, gates, measuring, notices, sql
+from . import breakers, changes, ends, gates, measuring, notices
 from . import claims as leases
 from .claims import Claim, Release
 from .gates import Passage
 from .late import take_late
-from .loading import load
+from .loading import Sight, load
+from .remembering import Known, remember
 from .reports import Report
 from .retrying import in_one_transaction
 from .starts import Slots, start_ready
+from .state import CastState
 from .turns import Turn, conclude, judge, put_off_polls, take
 from .withdrawing import withdraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """What came of a set: the turns of the casts that were still ours, the ids of those that were not, and late news."""
+    """What came of a set: the turns of the casts that were still ours, the ids of those that were not, and late news.
+
+    `left` is how casts stand now, for whoever goes on holding them: what may be `known` at the next look.
+    """
 
     turns: Sequence[Turn]
     fenced: Collection[UUID]
     late: Sequence[Report]
+    left: Mapping[UUID, CastState]
 
 
-def advance(*, claimed: Iterable[Claim], slots: Slots, in_flight: Collection[UUID] = ()) -> Advanced:
+def advance(*, claimed: Iterable[Claim], slots: Slots, in_flight: Collection[UUID] = (), known: Known | None = None) -> Advanced:
     """Look at claimed casts: start what is ready, end what has ended, let go of what must wait.
 
-    `in_flight` are the generations that this conductor is calling or polling for them.
+    `in_flight` are the generations that this conductor is calling or polling for them, `known` what it remembers of them.
     """
-    return settle(reports=(), claimed=claimed, slots=slots, in_flight=in_flight)
+    return settle(reports=(), claimed=claimed, slots=slots, in_flight=in_flight, known=known)
 
 
-def settle(*, reports: Sequence[Report], claimed: Iterable[Claim] = (), slots: Slots, in_flight: Collection[UUID] = ()) -> Advanced:
+def settle(
+    *,
+    reports: Sequence[Report],
+    claimed: Iterable[Claim] = (),
+    slots: Slots,
+    in_flight: Collection[UUID] = (),
+    known: Known | None = None,
+) -> Advanced:
     """Record the results of calls and advance their casts, in one transaction for the whole set.
 
     A result that came too late for its claim or its generation is no error: its cost is booked, its output kept.
     """
-    advanced = settle_in_time(reports=reports, claimed=claimed, slots=slots, in_flight=in_flight)
+    advanced = settle_in_time(reports=reports, claimed=claimed, slots=slots, in_flight=in_flight, known=known)
     for report in advanced.late:
         take_late(report=report)
     return advanced
 
 
-def settle_in_time(*, reports: Sequence[Report], claimed: Iterable[Claim] = (), slots: Slots, in_flight: Collection[UUID] = ()) -> Advanced:
+def settle_in_time(
+    *,
+    reports: Sequence[Report],
+    claimed: Iterable[Claim] = (),
+    slots: Slots,
+    in_flight: Collection[UUID] = (),
+    known: Known | None = None,
+) -> Advanced:
     """Do as `settle`, and leave what came too late to `take_late`: whatever is wrong with it concerns no other."""
     wanted = leases.latest_claims((*claimed, *(report.claim for report in reports)))
-    turns, late = _settle_in_time(reports=reports, wanted=wanted, slots=slots, in_flight=in_flight)
-    return Advanced(turns=turns, fenced=wanted.keys() - {turn.state.cast.pk for turn in turns}, late=late)
+    turns, late = _settle_in_time(reports=reports, wanted=wanted, slots=slots, in_flight=in_flight, known=known)
+    # now that it is committed
+    left = {turn.state.cast.pk: state for turn in turns if (state := remember(turn)) is not None}
+    return Advanced(turns=turns, fenced=wanted.keys() - {turn.state.cast.pk for turn in turns}, late=late, left=left)
 
 
 @in_one_transaction
 def _settle_in_time(
-    *, reports: Sequence[Report], wanted: Mapping[UUID, Claim], slots: Slots, in_flight: Collection[UUID]
+    *, reports: Sequence[Report], wanted: Mapping[UUID, Claim], slots: Slots, in_flight: Collection[UUID], known: Known | None
 ) -> tuple[list[Turn], list[Report]]:
-    held = leases.lock(claims=wanted.values())
-    states = load(held=held)
-    now = database_now()
-    turns = {cast_id: Turn(state=state, now=now, in_flight=in_flight) for cast_id, state in states.items()}
+    seen = load(held=leases.lock(claims=wanted.values()), known=known)
+    turns = {cast_id: Turn(state=state, now=seen.now, in_flight=in_flight) for cast_id, state in seen.states.items()}
     late = _take_all(reports, turns)
     for turn in turns.values():
         for change in list(judge(turn)):
@@ -76,7 +94,7 @@ def _settle_in_time(
     passage = start_ready(turns=list(turns.values()), slots=slots)
     for turn in turns.values():
         turn.end = conclude(turn)
-    _write(turns=list(turns.values()), passage=passage, now=now)
+    _write(turns=list(turns.values()), passage=passage, seen=seen)
     return list(turns.values()), late
 
 
@@ -98,11 +116,11 @@ def _take_all(reports: Sequence[Report], turns: Mapping[UUID, Turn]) -> list[Rep
     return late
 
 
-def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:
+def _write(*, turns: Sequence[Turn], passage: Passage, seen: Sight) -> None:
+    now = seen.now
     changes.write(turns=turns, now=now)
     withdraw(turns, now=now)
     FanOut.objects.bulk_create([fan_out for turn in turns for fan_out in turn.fan_outs])
-    sql.insert([generation for turn in turns for generation in turn.inserts])
     gates.write(turns=turns, passage=passage)
     measuring.note(turns=turns)
     for turn in turns:
@@ -111,8 +129,7 @@ def _write(*, turns: Sequence[Turn], passage: Passage, now: datetime) -> None:
     if queued:
         Cast.objects.filter(pk__in=queued, status=CastStatus.QUEUED).update(status=CastStatus.RUNNING, started_at=now)
     ends.end(turns=[turn for turn in turns if turn.end is not None], now=now)
-    unwatched = {turn.state.cast.pk for turn in turns if not turn.state.has_subscribers}
-    notices.tell(notices=notices.of_turns(turns, now=now), now=now, unwatched=unwatched)
+    notices.tell(notices=notices.of_turns(turns, now=now), now=now, is_watched=seen.has_subscribers)
     waiting = [turn for turn in turns if turn.end is None and not turn.is_held]
     leases.release(releases=[Release(claim=turn.state.claim, due_at=turn.due_at()) for turn in waiting])
     leases.acquit(claims=[turn.state.claim for turn in turns if turn.end is None and turn.is_held])

@@ -44,21 +44,22 @@ _COLUMNS = {
 
 
 def write(*, turns: Collection[Turn], now: datetime) -> None:
-    """Write what turns decided on their generations, add up what that cost, and name what was stored."""
+    """Write what turns decided on their generations, and those that they begin; add up what that cost, and name what was stored."""
     made = [change for turn in turns for change in turn.changes.values()]
-    apply(changes=made, now=now)
+    apply(changes=made, inserts=[generation for turn in turns for generation in turn.inserts], now=now)
     book(changes=made)
     owners = {turn.state.cast.pk: turn.state.cast.initiator_id for turn in turns}
     keep_artifacts(made=[(each.attempt.id, owners[each.attempt.cast_id], each.made) for each in made], now=now)
 
 
-def apply(*, changes: Sequence[Change], now: datetime) -> None:
-    """Write all changes in one statement, each guarded by the status and the booking that it was judged by.
+def apply(*, changes: Sequence[Change], inserts: Sequence[Generation] = (), now: datetime) -> None:
+    """Write all changes in one statement, each guarded by the status and the booking that it was judged by; and insert new generations.
 
     Raises:
         LostUpdateError: a guard failed, which the lock on the wakeup should make impossible.
     """
     if not changes:
+        sql.insert(inserts)
         return
     statement = f"""
         UPDATE generations_generation SET
@@ -81,7 +82,12 @@ def apply(*, changes: Sequence[Change], now: datetime) -> None:
         """
     # the ids once more: of how many rows JSON has nothing is known to PostgreSQL, which then reads the whole table
     ids = sql.ids_parameter([change.attempt.id for change in changes])
-    written = sql.count(statement, {"rows": sql.rows_parameter(_row(change, now) for change in changes), "ids": ids})
+    parameters = {"rows": sql.rows_parameter(_row(change, now) for change in changes), "ids": ids}
+    # what follows an attempt at the same item has to wait until that is written: no two are live at once
+    places = {(change.attempt.cast_id, *change.attempt.place) for change in changes}
+    after = [made for made in inserts if (made.cast_id, made.step_id, made.item) in places]
+    written = sql.count_and_insert(statement, parameters, rows=[made for made in inserts if made not in after] if after else inserts)
+    sql.insert(after)
     if written != len(changes):
         raise LostUpdateError(f"{len(changes) - written} of {len(changes)} generations changed under their lock.")
 

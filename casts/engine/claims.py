@@ -59,26 +59,36 @@ def claim(*, limit: int, lease_seconds: float = LEASE_SECONDS, suspects: bool = 
 
 
 class Due(NamedTuple):
-    """What waits for somebody just now: casts, casts under suspicion, and gates at which to ring."""
+    """What waits for somebody just now: casts, casts under suspicion, gates at which to ring, and what else was asked for."""
 
     casts: bool
     suspects: bool
     gates: bool
+    beside: Sequence[bool] = ()
 
 
-def look() -> Due:
-    """Tell what is due. One query that reads and locks nothing: most looks find nothing."""
-    [(casts, suspects, gates)] = sql.fetch(
+def look(*, beside: Sequence[str] = ()) -> Due:
+    """Tell what is due. One query that reads and locks nothing: most looks find nothing.
+
+    `beside` are conditions in SQL of somebody who looks as often, to whom the answers are told in the same order.
+    """
+    [(casts, suspects, gates, *others)] = sql.fetch(
         f"""
         WITH clock AS MATERIALIZED (SELECT grimoire_now() AS at)
-        SELECT
-            EXISTS (SELECT 1 FROM casts_wakeup WHERE {shares.DUE} AND NOT ({shares.SUSPICION})),
-            EXISTS (SELECT 1 FROM casts_wakeup WHERE {shares.DUE} AND {shares.SUSPICION}),
-            EXISTS (SELECT 1 FROM casts_gate WHERE ring_at <= (SELECT at FROM clock))
+        SELECT {
+            ", ".join(
+                (
+                    f"EXISTS (SELECT 1 FROM casts_wakeup WHERE {shares.DUE} AND NOT ({shares.SUSPICION}))",
+                    f"EXISTS (SELECT 1 FROM casts_wakeup WHERE {shares.DUE} AND {shares.SUSPICION})",
+                    "EXISTS (SELECT 1 FROM casts_gate WHERE ring_at <= (SELECT at FROM clock))",
+                    *beside,
+                )
+            )
+        }
         """,
         {},
     )
-    return Due(casts=bool(casts), suspects=bool(suspects), gates=bool(gates))
+    return Due(casts=bool(casts), suspects=bool(suspects), gates=bool(gates), beside=[bool(each) for each in others])
 
 
 def is_any_due(*, within_seconds: float = 0.0) -> bool:

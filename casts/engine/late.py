@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from casts.clock import database_now
 from casts.doorbell import knock
 from casts.models import ENDED, LIVE
 from generations.models import IN_FLIGHT, Generation, GenerationStatus
@@ -30,11 +29,12 @@ def take_late(*, report: Report) -> bool:
     An `unknown` generation is resolved by it: that is the evidence an operator would have looked for. Nothing is done
     when the cast was deleted meanwhile. Returns whether it settled the generation.
     """
-    leases.ring(cast_id=report.claim.cast_id)
-    state = _stand(report)
+    cast_id = report.claim.cast_id
+    leases.ring(cast_id=cast_id)
+    seen = load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0)})
+    state, now = seen.states.get(cast_id), seen.now
     if state is None:
         return False
-    now = database_now()
     attempt = addressee(report, state)  # none, if its item is done
     explains = attempt is not None and _explains(report, attempt, state)
     if attempt is not None and explains:
@@ -60,23 +60,17 @@ def receive_all(*, reports: Sequence[Report]) -> list[bool]:
     """
     cast_ids = sorted({report.claim.cast_id for report in reports})
     leases.ring_all(cast_ids=cast_ids)
-    states = load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0) for cast_id in cast_ids})
-    now = database_now()
-    turns = {cast_id: Turn(state=state, now=now) for cast_id, state in states.items()}
+    seen = load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0) for cast_id in cast_ids})
+    now = seen.now
+    turns = {cast_id: Turn(state=state, now=now) for cast_id, state in seen.states.items()}
     taken = [take(report, turns.get(report.claim.cast_id)) for report in reports]
     changes.write(turns=turns.values(), now=now)
     measuring.note(turns=turns.values())
-    notices.tell(notices=notices.of_turns(turns.values(), now=now), now=now)
+    notices.tell(notices=notices.of_turns(turns.values(), now=now), now=now, is_watched=seen.has_subscribers)
     gates.tell(gate_ids=gates.freed(turns.values()))
     for cast_id in turns:
         knock(cast_id=cast_id)
     return [is_taken or take_late(report=report) for report, is_taken in zip(reports, taken, strict=True)]
-
-
-def _stand(report: Report) -> CastState | None:
-    """Lock the cast of a report and read how it stands; None when there is no such cast."""
-    cast_id = report.claim.cast_id
-    return load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0)}).get(cast_id)
 
 
 def _explains(report: Report, attempt: Attempt, state: CastState) -> bool:

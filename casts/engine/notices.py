@@ -137,19 +137,18 @@ class _Subscriber(NamedTuple):
     address: str
 
 
-def tell(*, notices: Collection[Notice], now: datetime, unwatched: Collection[UUID] = ()) -> None:
+def tell(*, notices: Collection[Notice], now: datetime, is_watched: bool = True) -> None:
     """Write what there is to tell into inboxes and outbox, and ring the doorbell for what is to be sent. Two statements at most.
 
-    `unwatched` are casts to which nobody subscribed, as far as that is known.
+    `is_watched` is false if it is known that nobody subscribed to any of these casts.
     """
-    watched = [notice for notice in notices if notice.cast.pk not in unwatched]
-    subscribers: Mapping[UUID | int, Sequence[_Subscriber]] = _subscribers(watched) if watched else {}
+    subscribers: Mapping[UUID | int, Sequence[_Subscriber]] = _subscribers(notices) if notices and is_watched else {}
     rows: list[Notification] = []
     for notice in notices:
         tells_people = notice.cast.priority != Priority.BATCH or notice.kind == NotificationKind.WAITING
         if notice.kind in CAST_KINDS and tells_people:
             rows.append(_in_inbox(notice, now))
-        theirs = () if notice.cast.pk in unwatched else [*subscribers[notice.cast.pk], *subscribers[notice.cast.initiator_id]]
+        theirs = [*subscribers.get(notice.cast.pk, ()), *subscribers.get(notice.cast.initiator_id, ())]
         sent = [
             _to_send(notice, each, now)
             for each in theirs

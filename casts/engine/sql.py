@@ -46,13 +46,13 @@ def on_postgresql(words: str) -> str:
     return words if is_postgresql() else ""
 
 
-def recordset(alias: str, columns: Mapping[str, str]) -> str:
-    """Return SQL for the JSON parameter `rows` as a table of `columns`, each with its PostgreSQL type."""
+def recordset(alias: str, columns: Mapping[str, str], *, parameter: str = "rows") -> str:
+    """Return SQL for a JSON parameter as a table of `columns`, each with its PostgreSQL type."""
     if is_postgresql():
         typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        return f"jsonb_to_recordset(%(rows)s::jsonb) AS {alias}({typed})"
+        return f"jsonb_to_recordset(%({parameter})s::jsonb) AS {alias}({typed})"
     picked = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
-    return f"(SELECT {picked} FROM json_each(%(rows)s)) AS {alias}"
+    return f"(SELECT {picked} FROM json_each(%({parameter})s)) AS {alias}"
 
 
 def insert(rows: Sequence[models.Model], *, unless_there: bool = False) -> None:
@@ -63,9 +63,30 @@ def insert(rows: Sequence[models.Model], *, unless_there: bool = False) -> None:
     """
     if rows:
         names, values_of, statement = _insertion(type(rows[0]), connection.vendor)
-        texts = (_json(dict(zip(names, values_of(row), strict=True))) for row in rows)
-        for some in _in_parts(texts, most=MOST_INSERTED):
-            count(f"{statement} ON CONFLICT DO NOTHING" if unless_there else statement, {"rows": f"[{','.join(some)}]"})
+        for some in _in_parts(_texts(rows, names, values_of), most=MOST_INSERTED):
+            count(f"{statement} ON CONFLICT DO NOTHING" if unless_there else statement, {"new": f"[{','.join(some)}]"})
+
+
+def count_and_insert(statement: str, parameters: Mapping[str, Any], *, rows: Sequence[models.Model]) -> int:
+    """Run a statement that changes rows and insert new ones, which must not depend on the change. Returns how many it changed.
+
+    On PostgreSQL it is one statement: each way to the database takes longer than what is done there.
+    """
+    if not rows or not is_postgresql():
+        changed = count(statement, parameters)
+        insert(rows)
+        return changed
+    names, values_of, insertion = _insertion(type(rows[0]), connection.vendor)
+    *others, last = _in_parts(_texts(rows, names, values_of), most=MOST_INSERTED)
+    for some in others:
+        count(insertion, {"new": f"[{','.join(some)}]"})
+    return count(f"WITH made AS ({insertion}) {statement}", {**parameters, "new": f"[{','.join(last)}]"})
+
+
+def _texts(rows: Iterable[models.Model], names: Sequence[str], values_of: "attrgetter[tuple[Any, ...]]") -> Iterator[str]:
+    """Yield the JSON text of each row."""
+    for row in rows:
+        yield _json(dict(zip(names, values_of(row), strict=True)))
 
 
 def _in_parts(texts: Iterable[str], *, most: int) -> Iterator[list[str]]:
@@ -87,7 +108,7 @@ def _insertion(model: type[models.Model], _vendor: str) -> tuple[list[str], "att
     """Return the columns of a new row, what takes their values from an object, and SQL that inserts them."""
     fields = [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
     names = [str(field.column) for field in fields]
-    table = recordset("new", {str(field.column): str(field.db_type(connection)) for field in fields})
+    table = recordset("new", {str(field.column): str(field.db_type(connection)) for field in fields}, parameter="new")
     listed = ", ".join(names)
     # `WHERE true`: without it SQLite takes ON CONFLICT for the condition of a join
     statement = f"INSERT INTO {model._meta.db_table} ({listed}) SELECT {listed} FROM {table} WHERE true"
@@ -159,11 +180,11 @@ def ids_parameter(ids: Sequence[UUID]) -> Any:
     return texts if is_postgresql() else json.dumps(texts)
 
 
-def numbers_in(column: str) -> str:
-    """Return SQL that keeps the rows whose `column` is among the whole numbers of the parameter `numbers`."""
+def numbers_in(column: str, parameter: str = "numbers") -> str:
+    """Return SQL that keeps the rows whose `column` is among the whole numbers of the named parameter."""
     if is_postgresql():
-        return f"{column} = ANY(%(numbers)s::bigint[])"
-    return f"{column} IN (SELECT value FROM json_each(%(numbers)s))"
+        return f"{column} = ANY(%({parameter})s::bigint[])"
+    return f"{column} IN (SELECT value FROM json_each(%({parameter})s))"
 
 
 def numbers_parameter(numbers: Iterable[int]) -> Any:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -122,7 +122,6 @@ class CastState:
     cast: Cast
     plan: Plan
     tools: Mapping[int, Tool]
-    has_subscribers: bool = True
     attempts: dict[UUID, Attempt] = field(default_factory=dict)
     latest: dict[int, dict[int, Attempt]] = field(default_factory=lambda: defaultdict(dict))
     failures: Counter[Place] = field(default_factory=Counter)
@@ -134,6 +133,10 @@ class CastState:
     items: dict[int, list[Any]] = field(default_factory=dict)
     outputs: dict[Place, Any] = field(default_factory=dict)
     loaded: set[int] = field(default_factory=set)
+
+    def under(self, claim: Claim) -> "CastState":
+        """Return the same under a claim of now. What looked at it before goes on naming its own."""
+        return replace(self, claim=claim)
 
     def add(self, attempt: Attempt) -> None:
         self.attempts[attempt.id] = attempt

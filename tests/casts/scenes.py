@@ -10,12 +10,14 @@ from django.contrib.auth import get_user_model
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import Advanced, Claim, Report, Turn, Via
+from casts.engine import Advanced, CastState, Claim, Known, Report, Turn, Via
 from casts.models import Cast
 from generations.models import Generation
 from generations.tools.contract import Cost, Result, ToolError
 from spells.models import Effects, Recovery, Spell, SpellVersion, Step, Tool
 from spells.publishing import publish
+
+from .remembered import Checked
 
 ANY_OBJECT = {"type": "object"}
 
@@ -108,6 +110,7 @@ class Hand:
     claim: Claim | None = None
     calls: dict[UUID, Generation] = field(default_factory=dict)
     last: Turn | None = None
+    left: dict[UUID, CastState] = field(default_factory=dict)
 
     def take(self) -> bool:
         """Claim the cast, if it is due."""
@@ -120,7 +123,7 @@ class Hand:
         if self.claim is None and not self.take():
             return None
         assert self.claim is not None
-        return self._after(engine.advance(claimed=[self.claim], slots=self.slots, in_flight=set(self.calls)))
+        return self._after(engine.advance(claimed=[self.claim], slots=self.slots, in_flight=set(self.calls), known=self.known()))
 
     def answer(self, key: str, *news: Any, item: int = 0, via: Via = Via.RUN, made: Sequence[Any] = ()) -> Turn | None:
         """Report on the call of a step, and advance. A dict is an output."""
@@ -129,10 +132,15 @@ class Hand:
     def answer_all(self, news: dict[tuple[str, int], Any], *, via: Via = Via.RUN, made: Sequence[Any] = ()) -> Turn | None:
         reports = [self.report(key, item, each, via=via, made=made) for (key, item), each in news.items()]
         answered = {report.generation_id for report in reports}
-        advanced = engine.settle(reports=reports, slots=self.slots, in_flight=set(self.calls) - answered)
+        advanced = engine.settle(reports=reports, slots=self.slots, in_flight=set(self.calls) - answered, known=self.known())
         for generation_id in answered:
             self.calls.pop(generation_id, None)
         return self._after(advanced)
+
+    def known(self) -> Known:
+        """Return what is remembered of the cast, once: the next look finds out for itself."""
+        known, self.left = Checked(self.left), {}
+        return known
 
     def report(self, key: str, item: int, news: Any, *, via: Via = Via.RUN, made: Sequence[Any] = ()) -> Report:
         assert self.claim is not None
@@ -148,6 +156,7 @@ class Hand:
         return self.cast.status
 
     def _after(self, advanced: Advanced) -> Turn | None:
+        self.left = dict(advanced.left)
         if not advanced.turns:
             self.last = None
             return None

@@ -12,7 +12,7 @@ from casts.models import Wakeup
 from generations import artifacts
 from generations.models import Artifact, Generation
 from generations.tools import registry
-from generations.tools.contract import Adapter, Progress, RemoteFile, Request, Result
+from generations.tools.contract import Adapter, Progress, RemoteFile, Request, Result, Submitted
 from tests.offering import offer
 
 from . import adapters
@@ -82,6 +82,21 @@ class ApartTeller(Adapter):
         return Result(output={"size": len("x" * 200_000), "text": "x" * 200_000})
 
 
+class JobTeller(Adapter):
+    """Tells at what it is, hands in a job once that has been written, and is asked for it at once."""
+
+    key: ClassVar[str] = "test.job_teller"
+
+    async def run(self, request: Request) -> Submitted:
+        request.on_progress(Progress(percent=40, stage="painting"))
+        while not adapters.gate.open.is_set():  # noqa: ASYNC110 - the gate is opened from another thread
+            await asyncio.sleep(0.01)
+        return Submitted(job_id="job", poll_after=0.0)
+
+    async def poll(self, request: Request, job_id: str) -> Progress:
+        return Progress(percent=60)
+
+
 def reported(generation: Generation, *, epoch: int = 1, made=(), **progress) -> Reported:
     told = {"percent": None, "stage": "", "preview": None, **progress}
     return Reported(generation_id=generation.pk, epoch=epoch, owner_id=generation.cast.initiator_id, progress=told, made=made)
@@ -145,7 +160,7 @@ def test_a_preview_is_an_artefact_of_the_initiator_before_the_call_has_ended(run
 
 @pytest.fixture
 def gate(monkeypatch):
-    for each in (Teller, AsyncTeller, LateTeller):
+    for each in (Teller, AsyncTeller, LateTeller, JobTeller):
         monkeypatch.setitem(registry.BUILT_IN, each.key, f"{each.__module__}:{each.__name__}")
     registry.forget()
     yield adapters.reset()
@@ -172,6 +187,17 @@ def test_a_call_at_work_tells_how_far_it_is(gate, adapter, stage):
         wait_for(lambda: ended(started), what="the cast ends")
     assert started.status == "succeeded"
     assert progress()["percent"] == 40
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+def test_what_a_call_said_is_not_forgotten_once_its_job_goes_on(gate):
+    cast({"key": "one", "tool": tool(JobTeller.key)})
+    with conducting():
+        wait_for(lambda: progress().get("stage") == "painting", what="the stage is written")
+        gate.open.set()
+        wait_for(lambda: progress().get("percent") == 60, what="the job was asked for")
+    assert progress()["stage"] == "painting"
 
 
 @pytest.mark.django_db(transaction=True)

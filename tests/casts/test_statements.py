@@ -50,17 +50,21 @@ def columns_of(row: Any) -> dict[str, Any]:
 
 
 def test_the_casts_that_are_loaded_are_those_of_the_orm(hand):
-    (loaded,) = loading.load(held={hand.cast.pk: hand.claim}).values()
+    (loaded,) = loading.load(held={hand.cast.pk: hand.claim}).states.values()
     assert columns_of(loaded.cast) == columns_of(Cast.objects.get())
 
 
 def test_the_tools_that_are_loaded_are_those_of_the_orm(django_assert_num_queries):
     provider = Provider.objects.create(slug="theirs", name="Theirs", max_in_flight=3)
-    free, gated = tool("free.tool", config={"ä": [1, None]}, enabled=False), tool("gated.tool", provider=provider, max_per_minute=5)
+    free, gated = tool("free.tool", config={"ä": [1, None]}), tool("gated.tool", provider=provider, max_per_minute=5)
     for gate in (Gate(tool=gated, started={"1": 2}), Gate(provider=provider, failures=1)):
         gate.save()
+    held = cast({"key": "one", "tool": free}, {"key": "two", "tool": gated})
+    Tool.objects.filter(pk=free.pk).update(enabled=False)
     expected = {each.pk: each for each in Tool.objects.select_related("gate", "provider__gate").filter(pk__in=[free.pk, gated.pk])}
-    loaded = loading._load_tools({free.pk, gated.pk})
+    (claim,) = engine.claim(limit=1)
+    (state,) = loading.load(held={held.pk: claim}).states.values()
+    loaded = state.tools
     with django_assert_num_queries(0):
         assert {pk: columns_of(each) for pk, each in loaded.items()} == {pk: columns_of(each) for pk, each in expected.items()}
         assert loaded[free.pk].provider is None
@@ -70,7 +74,7 @@ def test_the_tools_that_are_loaded_are_those_of_the_orm(django_assert_num_querie
 
 
 def test_the_attempts_that_are_loaded_are_those_of_the_orm(hand):
-    (loaded,) = loading.load(held={hand.cast.pk: hand.claim}).values()
+    (loaded,) = loading.load(held={hand.cast.pk: hand.claim}).states.values()
     same_item = {name: OuterRef(name) for name in ("cast_id", "step_id", "item")}
     is_done = Exists(Generation.objects.filter(**same_item, status__in=DONE))
     rows = Generation.objects.exclude(status__in=DONE).exclude(is_done).order_by("attempt").values_list(*ATTEMPT_COLUMNS)
@@ -156,14 +160,13 @@ def test_whether_anybody_subscribed_is_read_with_a_cast(of: str):
     gone = {"enabled": False, "disabled_at": database_now(), "disabled_reason": "gone"} if of == "nobody any more" else {}
     wish = {"cast": held if of == "a cast" else None, "channel": "webhook", "url": "https://example.org/", "secret": "s", "kinds": []}
     Subscription.objects.create(owner=owner, created_at=database_now(), **wish, **gone)
-    (loaded,) = loading.load(held={held.pk: claim}).values()
-    assert loaded.has_subscribers is (of in {"a cast", "all casts of its initiator"})
+    assert loading.load(held={held.pk: claim}).has_subscribers is (of in {"a cast", "all casts of its initiator"})
 
 
 def turn_of(held: Cast, *, epoch: int | None = None) -> Turn:
     (claim,) = engine.claim(limit=1) or [engine.Claim(cast_id=held.pk, epoch=Wakeup.objects.get(pk=held.pk).epoch, bell=0)]
     claim = claim if epoch is None else engine.Claim(cast_id=held.pk, epoch=epoch, bell=0)
-    (loaded,) = loading.load(held={held.pk: claim}).values()
+    (loaded,) = loading.load(held={held.pk: claim}).states.values()
     return Turn(state=loaded, now=database_now(), end=End(status=CastStatus.SUCCEEDED, outputs={"text": "ä"}))
 
 
@@ -191,7 +194,7 @@ def test_no_end_of_casts_is_no_statement(django_assert_num_queries):
 
 def test_ids_that_nobody_has_load_nothing():
     unknown = uuid4()
-    assert loading.load(held={unknown: engine.Claim(cast_id=unknown, epoch=1, bell=0)}) == {}
+    assert loading.load(held={unknown: engine.Claim(cast_id=unknown, epoch=1, bell=0)}).states == {}
 
 
 def test_very_large_rows_are_inserted_by_several_statements(hand, monkeypatch, django_assert_num_queries):

@@ -13,6 +13,7 @@ from casts.conductor.due import claim_due
 from casts.conductor.holdings import Holdings, Work
 from casts.engine import LEASE_SECONDS, Advanced, Asked, Claim, Report, Turn, Via
 from generations.models import Generation
+from tests.casts.remembered import Checked
 from tests.casts.scenes import Unlimited
 
 from .ledger import Sending
@@ -56,7 +57,7 @@ class Conductor:
 
     def claim(self, *, limit: int) -> list[Claim]:
         asked_at = self.now()
-        claims = claim_due(limit=limit, lease_seconds=LEASE_SECONDS)
+        claims = claim_due(limit=limit, lease_seconds=LEASE_SECONDS).claims
         self.world.after_commit()
         self.world.see_ends()  # it may have given one up
         self.world.claimed(claims, by=self.held)
@@ -72,9 +73,9 @@ class Conductor:
         claimed = [*self.held.to_look_at(), *self.held.claims_for(reports)]
         if not reports and not claimed:
             return False
-        in_flight = self.held.in_flight(beside=reports)
+        in_flight, known = self.held.in_flight(beside=reports), Checked(self.held.recall(claimed).states)
         with self.world.told(reports, by=self.held) as settled:
-            advanced = engine.settle(reports=reports, claimed=claimed, slots=slots or Unlimited(), in_flight=in_flight)
+            advanced = engine.settle(reports=reports, claimed=claimed, slots=slots or Unlimited(), in_flight=in_flight, known=known)
             settled(advanced, in_flight)
         self.world.after_commit(is_followed=is_followed)
         if is_heard:
@@ -116,7 +117,7 @@ class Conductor:
         for cast_id in advanced.fenced:
             self.held.drop(cast_id)
         for turn in advanced.turns:
-            self.held.settle(turn)
+            self.held.settle(turn, left=advanced.left.get(turn.state.cast.pk))
             for generation_id in turn.aborts():
                 if work := self.held.work.get(generation_id):
                     work.abort()

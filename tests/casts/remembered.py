@@ -1,0 +1,31 @@
+"""What a holder remembers of casts, held against what the database says each time that it is used.
+
+But for how far running calls are by their own word, which is written beside claims.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from casts.engine import CastState, Claim, Known
+from casts.engine.loading import load
+
+
+class Checked(Known):
+    """What is remembered. It must be what would be read."""
+
+    def take(self, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
+        taken = super().take(held)
+        read = load(held={cast_id: held[cast_id] for cast_id in taken}).states
+        assert {cast_id: told(state) for cast_id, state in taken.items()} == {cast_id: told(state) for cast_id, state in read.items()}
+        return taken
+
+
+def told(state: CastState) -> dict[str, Any]:
+    """Return all that is decided by: what stands in the row of a cast and in its attempts, and how many are done, begun and counted."""
+    columns = {field.attname: getattr(state.cast, field.attname) for field in state.cast._meta.concrete_fields}
+    counters = {name: +getattr(state, name) for name in ("failures", "losses", "excused", "done", "begun")}
+    attempts = {id_: replace(each, progress=None) if each.status == "running" else each for id_, each in state.attempts.items()}
+    latest = {step_id: {item: each.id for item, each in items.items()} for step_id, items in state.latest.items() if items}
+    return {"claim": state.claim, "cast": columns, "attempts": attempts, "latest": latest, "counts": state.counts, **counters}
