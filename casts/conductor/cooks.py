@@ -12,6 +12,7 @@ from casts.cooks import scheduling, verbs
 from casts.cooks.refusals import CookRefusedError
 from casts.errands import Errand
 from casts.models import Cook
+from generations.outputs import clean_text
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,6 @@ class Cooks:
     def fail(self, done: Look, *, why: str) -> None:
         """Pause a cook that cannot be looked at, and say why: it is for people to mend."""
         try:
-            verbs.pause(cook_id=done.errand.id, now=database_now(), reason=f"It cannot go on: {why}"[:500], tell=True)
+            verbs.pause(cook_id=done.errand.id, now=database_now(), reason=clean_text(f"It cannot go on: {why}")[:500], tell=True)
         except CookRefusedError:
             logger.warning("Cook %d cannot be tended (try %d): %s", done.errand.id, done.errand.attempts, why)

@@ -13,7 +13,7 @@ from django.db import models
 from casts import errands
 from casts.errands import LEASE_SECONDS, Errand
 
-from .database import DatabaseThread, in_halves
+from .database import DatabaseThread, in_halves, is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +168,12 @@ def _note(kind: Kind, done: Sequence[Any]) -> list[UUID]:
 
     def spare(one: Any, error: Exception) -> None:
         logger.error("What was done for an errand of %s cannot be noted", kind.model.__name__, exc_info=error)
-        kind.fail(one, why=f"{type(error).__name__}: {error}")
+        try:
+            kind.fail(one, why=f"{type(error).__name__}: {error}")
+        except Exception as another:
+            if is_outage(another):
+                raise
+            # A fault of ours: nothing else may be held up by it. The errand comes due again when its lease ends.
+            logger.exception("That an errand of %s failed cannot be noted either", kind.model.__name__)
 
     return [cast_id for rang in in_halves(done, kind.note, spare=spare) for cast_id in rang]

@@ -101,6 +101,44 @@ def test_two_cooks_of_two_users_side_by_side_each_get_their_share():
     assert behind >= 40
 
 
+def test_a_cook_that_cannot_be_looked_at_is_paused_and_told_whatever_its_error_says(monkeypatch: pytest.MonkeyPatch):
+    broken = cook(2, name="ada")
+    look = scheduling.tend
+
+    def tend(*, cook_id: int):
+        if cook_id == broken.pk:
+            raise KeyError("\ud800\0")
+        return look(cook_id=cook_id)
+
+    monkeypatch.setattr(scheduling, "tend", tend)
+    conduct()
+    broken.refresh_from_db()
+    assert (broken.status, broken.reason) == (CookStatus.PAUSED, "It cannot go on: KeyError: '\\ud800\\x00'")
+
+
+def test_a_fault_of_ours_while_a_cook_is_paused_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch):
+    broken, well = cook(2, name="ada"), cook(3, name="bob")
+    look, tried = scheduling.tend, []
+
+    def tend(*, cook_id: int):
+        if cook_id == broken.pk:
+            raise ValueError("It broke.")
+        return look(cook_id=cook_id)
+
+    def pause(**asked):
+        tried.append(asked["reason"])
+        raise TypeError("It broke, too.")
+
+    monkeypatch.setattr(scheduling, "tend", tend)
+    monkeypatch.setattr(verbs, "pause", pause)
+    with conducting():
+        wait_for(lambda: has_ended(well), what="the end of the other cook")
+        assert tried == ["It cannot go on: ValueError: It broke."], "it is due again when its lease ends"
+    broken.refresh_from_db()
+    assert broken.status == CookStatus.RUNNING
+    assert broken.due_at > database_now()
+
+
 def test_a_small_cook_is_not_kept_waiting_by_a_large_one_of_somebody_else():
     large, small = cook(600, name="ada", max_parallel=100), cook(20, name="bob", max_parallel=4)
     with conducting(coroutines=4):
