@@ -10,15 +10,21 @@ from casts.models import EVENT_KINDS, Delivery, Notification, NotificationChanne
 from casts.notifications.destinations import MAX_CHARACTERS
 from casts.notifications.messages import message_id_of
 from casts.notifications.words import summary
-from casts.serializers import EVENTS
 from generations.serializers import OBJECT
 from spells.fields import choice_field, json_field
 
 _URL = {"type": "string", "maxLength": MAX_CHARACTERS, "description": "An https address on the public internet."}
+_EVENTS = {
+    "type": "array",
+    "items": {"type": "string", "enum": list(EVENT_KINDS)},
+    "uniqueItems": True,
+    "minItems": 1,
+    "description": "Of which kinds of events to tell. By default all that concern casts and cooks as a whole: `cast.succeeded` and so on.",
+}
 _DESCRIPTION = {"type": "string", "maxLength": 200, "description": "What it is for, in your own words."}
 WEBHOOK: Mapping[str, Any] = {
     "type": "object",
-    "properties": {"url": _URL, "events": EVENTS, "description": _DESCRIPTION},
+    "properties": {"url": _URL, "events": _EVENTS, "description": _DESCRIPTION},
     "required": ["url"],
     "additionalProperties": False,
 }

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from casts.casting import Order
-from casts.models import EVENT_KINDS, Cast, CastEvent, EventKind
+from casts.models import CAST_EVENT_KINDS, Cast, CastEvent, EventKind
 from casts.notifications.destinations import MAX_CHARACTERS
 from casts.notifications.payloads import shown_callback
 from casts.notifications.subscriptions import Callback
@@ -27,12 +27,12 @@ _BUDGET = {
     "pattern": r"^[0-9]{1,10}(\.[0-9]{1,10})?$",
     "description": 'What the cast may cost, in US dollars, as text: "0.50". No billed call starts once it is spent.',
 }
-EVENTS = {
+_EVENTS = {
     "type": "array",
-    "items": {"type": "string", "enum": list(EVENT_KINDS)},
+    "items": {"type": "string", "enum": list(CAST_EVENT_KINDS)},
     "uniqueItems": True,
     "minItems": 1,
-    "description": "Of which kinds of events to tell. By default all that concern casts as a whole: `cast.succeeded` and so on.",
+    "description": "Of which kinds of events to tell. By default all that concern the cast as a whole: `cast.succeeded` and so on.",
 }
 _CALLBACK = {
     "type": "object",
@@ -44,7 +44,7 @@ _CALLBACK = {
             "writeOnly": True,
             "description": "What signs: `whsec_` and 24 to 64 random bytes in base64. It is kept encrypted, and never shown.",
         },
-        "events": EVENTS,
+        "events": _EVENTS,
     },
     "required": ["url", "secret"],
     "additionalProperties": False,

@@ -14,7 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from casts import notification_examples as examples
 from casts.clock import database_now
-from casts.models import CAST_KINDS, Notification, Subscription
+from casts.models import CAST_KINDS, COOK_KINDS, Notification, Subscription
 from casts.notification_serializers import (
     SECRET_SCHEMA,
     WEBHOOK,
@@ -67,7 +67,7 @@ class WebhookViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Subscrip
         made, secret = subscriptions.add_webhook(
             owner_id=user_of(request).pk,
             url=said["url"],
-            kinds=said.get("events", CAST_KINDS),
+            kinds=said.get("events", (*CAST_KINDS, *COOK_KINDS)),
             description=said.get("description", ""),
             now=database_now(),
         )

@@ -69,6 +69,9 @@ PARTIAL_INDEXES = {
     "cook_idempotency_key_is_unique_per_initiator": PartialIndex(
         "casts_cook", ("initiator_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
     ),
+    "export_idempotency_key_is_unique_per_requester": PartialIndex(
+        "casts_export", ("requested_by_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
+    ),
     "export_due": PartialIndex("casts_export", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
     "export_one_published_per_cook": PartialIndex(
         "casts_export", ("cook_id",), unique=True, words=frozenset({"published_at", "IS NOT NULL"})

@@ -2,7 +2,7 @@
 
 from .alert import THE_WATCH, Alert, AlertKind, AlertMail, AlertMailOutcome, AlertWatch
 from .cast import ENDED, LIVE, Cast, CastQuerySet, CastStatus, Priority
-from .collection import Collection
+from .collection import Collection, CollectionArtifact, CollectionReviewer
 from .conductor import ConductorProcess
 from .cook import ENDED_COOKS, TENDED_COOKS, Cook, CookStatus, OnPieceFailure
 from .delivery import Delivery
@@ -11,7 +11,9 @@ from .export import Export, ExportItem, ExportStatus
 from .fanout import FanOut
 from .gate import BreakerState, Gate, GateEvent, GateEventKind
 from .notification import (
+    CAST_EVENT_KINDS,
     CAST_KINDS,
+    COOK_KINDS,
     EVENT_KINDS,
     GENERATION_KINDS,
     TERMINAL_KINDS,
@@ -29,7 +31,9 @@ from .waiter import Waiter
 from .wakeup import Wakeup
 
 __all__ = [
+    "CAST_EVENT_KINDS",
     "CAST_KINDS",
+    "COOK_KINDS",
     "ENDED",
     "ENDED_COOKS",
     "EVENT_KINDS",
@@ -53,6 +57,8 @@ __all__ = [
     "CastQuerySet",
     "CastStatus",
     "Collection",
+    "CollectionArtifact",
+    "CollectionReviewer",
     "ConductorProcess",
     "Cook",
     "CookStatus",

@@ -6,10 +6,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from generations.models import Artifact
 from spells.models import SpellVersion
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 
 MAX_NAME_CHARACTERS = 200
 
@@ -24,7 +25,8 @@ class Collection(models.Model):
     """What each piece is made of: the version of a spell, base inputs, and either a trait tree or a list of items.
 
     `inputs` are those of a cast, with expressions that read `traits`, `prompts`, `item`, `index`, `number` and `seed`.
-    Piece i of a seed has the same traits for ever, in each cook of the collection. Nothing of it changes once it is there.
+    Piece i of a seed has the same traits for ever, in each cook of the collection. Nothing of what it is made of changes once it
+    is there. `reviewers` may decide on its pieces beside the owner.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="collections", db_index=False)
@@ -36,6 +38,12 @@ class Collection(models.Model):
     items = models.JSONField(null=True, blank=True)
     seed = models.BigIntegerField(default=0)
     target_supply = models.PositiveIntegerField()
+    artifacts: "models.ManyToManyField[Artifact, CollectionArtifact]" = models.ManyToManyField(
+        Artifact, through="CollectionArtifact", related_name="+"
+    )
+    reviewers: "models.ManyToManyField[User, CollectionReviewer]" = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="CollectionReviewer", related_name="+"
+    )
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - NULL: none was given, many may be without
     request_digest = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
@@ -65,3 +73,29 @@ class Collection(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class CollectionArtifact(models.Model):
+    """An artefact that a collection names in its inputs or its list. It is kept as long as the collection is."""
+
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+", db_index=False)
+    artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="collectionartifact_is_named_once", fields=["collection", "artifact"])]
+
+    def __str__(self) -> str:
+        return f"artefact {self.artifact_id} of collection {self.collection_id}"
+
+
+class CollectionReviewer(models.Model):
+    """Somebody who may decide on the pieces of a collection beside its owner."""
+
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="collectionreviewer_is_named_once", fields=["collection", "user"])]
+
+    def __str__(self) -> str:
+        return f"reviewer {self.user_id} of collection {self.collection_id}"

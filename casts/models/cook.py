@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from spells.constraints import CompositeForeignKey
 from spells.models import SpellVersion
 
-from .collection import Collection
+from .collection import Collection, CollectionReviewer
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -45,6 +45,13 @@ class CookQuerySet(models.QuerySet["Cook"]):
     def visible_to(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
         """Keep the cooks that `user` began; the staff sees all."""
         return self if getattr(user, "is_staff", False) else self.filter(initiator=user.pk)
+
+    def reviewable_by(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
+        """Keep the cooks on whose pieces `user` may decide: their own, and those of collections that name them a reviewer."""
+        if getattr(user, "is_staff", False):
+            return self
+        named = CollectionReviewer.objects.filter(collection=OuterRef("collection"), user=user.pk)
+        return self.filter(Q(initiator=user.pk) | Exists(named))
 
 
 class Cook(models.Model):

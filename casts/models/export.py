@@ -48,6 +48,8 @@ class Export(models.Model):
     prepared = models.PositiveIntegerField(default=0)
     provenance_hash = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - NULL: none was given, many may be without
+    request_digest = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     published_at = models.DateTimeField(null=True, blank=True)
@@ -63,6 +65,12 @@ class Export(models.Model):
             models.Index(name="export_due", fields=["due_at"], condition=Q(due_at__isnull=False)),
         ]
         constraints = [
+            models.UniqueConstraint(
+                name="export_idempotency_key_is_unique_per_requester",
+                fields=["requested_by", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+            ),
+            models.CheckConstraint(name="export_idempotency_key_is_not_empty", condition=~Q(idempotency_key="")),
             models.UniqueConstraint(name="export_one_published_per_cook", fields=["cook"], condition=Q(published_at__isnull=False)),
             models.CheckConstraint(name="export_status_is_known", condition=Q(status__in=ExportStatus.values)),
             models.CheckConstraint(

@@ -46,11 +46,11 @@ GENERATION_KINDS = (
     NotificationKind.GENERATION_SKIPPED,
     NotificationKind.GENERATION_UNKNOWN,
 )
-# Told in the inbox alone: the casts of a cook are told to whoever subscribes to casts.
 COOK_KINDS = (NotificationKind.COOK_FINISHED, NotificationKind.COOK_PAUSED)
 WEBHOOK_KINDS = (NotificationKind.WEBHOOK_DISABLED, NotificationKind.WEBHOOK_TEST)
-# What a subscription may ask for.
-EVENT_KINDS = (*CAST_KINDS, *GENERATION_KINDS)
+# What one may ask to be told of a single cast, and of all that an account does.
+CAST_EVENT_KINDS = (*CAST_KINDS, *GENERATION_KINDS)
+EVENT_KINDS = (*CAST_EVENT_KINDS, *COOK_KINDS)
 _OF_A_GENERATION = (NotificationKind.WAITING, *GENERATION_KINDS)
 
 
@@ -145,8 +145,7 @@ class Notification(models.Model):
             ),
             models.CheckConstraint(
                 name="notification_names_a_cook_iff_about_one",
-                condition=Q(kind__in=COOK_KINDS, cook__isnull=False, cast__isnull=True, channel=NotificationChannel.INBOX)
-                | (~Q(kind__in=COOK_KINDS) & Q(cook__isnull=True)),
+                condition=Q(kind__in=COOK_KINDS, cook__isnull=False, cast__isnull=True) | (~Q(kind__in=COOK_KINDS) & Q(cook__isnull=True)),
             ),
             models.CheckConstraint(
                 name="notification_names_a_generation_iff_about_one",

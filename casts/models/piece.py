@@ -37,6 +37,10 @@ class PieceQuerySet(models.QuerySet["Piece"]):
         """Keep the pieces of cooks that `user` began; the staff sees all."""
         return self if getattr(user, "is_staff", False) else self.filter(cook__initiator=user.pk)
 
+    def reviewable_by(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
+        """Keep the pieces on which `user` may decide."""
+        return self if getattr(user, "is_staff", False) else self.filter(cook__in=Cook.objects.reviewable_by(user))
+
 
 class Piece(models.Model):
     """One piece. `index` counts from 0 in its cook; `traits` and `prompts` are by category, `item` is that of a list.

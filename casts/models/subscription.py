@@ -30,7 +30,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
 
 class Subscription(models.Model):
-    """Where to tell the owner of which kinds of events: of all casts that they start, or of one (`cast`).
+    """Where to tell the owner of which kinds of events: of all casts that they start and cooks that they begin, or of one cast (`cast`).
 
     `secret` signs webhooks; it and the `former_secret`, which signs as well until `former_until`, are kept encrypted.
     `failing_since` is when the first of an unbroken row of failures was met, `rest_until` when to try again at the

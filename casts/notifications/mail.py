@@ -38,11 +38,15 @@ class Mail:
 
 
 def mail_of(notification: Notification, *, document: Mapping[str, Any], cast: Mapping[str, Any], message_id: str) -> Mail:
-    """Return the mail that tells of an event. `document` is the event, `cast` the cast that it is about, as the API shows it."""
+    """Return the mail that tells of an event. `document` is the event, `cast` the cast that it is about, as the API shows it.
+
+    One that is about a cook has it in the event.
+    """
     words = summary(notification)
     context = {
         "summary": words,
         "event": document,
+        "cook": document["data"] if notification.cook_id else None,
         "cast": {**cast, **(notification.data if notification.generation_id is None else {})},
         "error": document["data"].get("error") or (document["data"].get("attention") or {}).get("error"),
         "link": _link(notification),
@@ -58,8 +62,9 @@ def mail_of(notification: Notification, *, document: Mapping[str, Any], cast: Ma
 
 
 def _link(notification: Notification) -> str:
-    """Return where the cast can be seen: by the staff in the admin, by others in the API."""
-    assert notification.cast_id is not None
+    """Return where the cast or the cook can be seen: by the staff in the admin, by others in the API."""
+    what, pk = ("cook", notification.cook_id) if notification.cook_id else ("cast", notification.cast_id)
+    assert pk is not None
     if notification.recipient.is_staff:
-        return settings.PUBLIC_URL + reverse("admin:casts_cast_change", args=[notification.cast_id])
-    return address("api:cast", pk=notification.cast_id)
+        return settings.PUBLIC_URL + reverse(f"admin:casts_{what}_change", args=[pk])
+    return address(f"api:{what}", pk=pk)

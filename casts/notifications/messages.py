@@ -14,7 +14,7 @@ from casts.models import GENERATION_KINDS, Notification, NotificationChannel, Su
 
 from . import signing
 from .mail import Mail, mail_of
-from .payloads import casts_shown, generations_shown, shown_error, shown_time
+from .payloads import casts_shown, cooks_shown, generations_shown, shown_error, shown_time
 
 Json = dict[str, Any]
 
@@ -78,7 +78,7 @@ def message_id_of(notification: Notification) -> str:
 
 
 def messages_of(rows: Iterable[tuple[Errand, Notification]], *, now: datetime) -> list[tuple[Errand, Message | Exception]]:
-    """Return the messages that these notifications are to be sent as. At most ten queries, whatever their number.
+    """Return the messages that these notifications are to be sent as. At most thirteen queries, whatever their number.
 
     Where one cannot be made, what was wrong stands in its place: it concerns no other.
     """
@@ -94,7 +94,7 @@ def messages_of(rows: Iterable[tuple[Errand, Notification]], *, now: datetime) -
 
 
 class _Shown:
-    """The casts and generations that a set of notifications is about, as the API shows them."""
+    """The casts, generations and cooks that a set of notifications is about, as the API shows them."""
 
     def __init__(self, notifications: Collection[Notification]) -> None:
         """Read them."""
@@ -102,6 +102,8 @@ class _Shown:
         self._generations = generations_shown({each.generation_id for each in of_generations if each.generation_id})
         about_casts = {each.cast_id for each in notifications if each.kind not in GENERATION_KINDS or _is_mail(each)}
         self._casts = casts_shown({cast_id for cast_id in about_casts if cast_id})
+        about_cooks = {each.cook_id for each in notifications if each.cook_id}
+        self._cooks = cooks_shown(about_cooks) if about_cooks else {}
 
     def cast(self, cast_id: UUID | None) -> Mapping[str, Any]:
         return self._casts[cast_id] if cast_id else {}
@@ -109,6 +111,8 @@ class _Shown:
     def subject(self, notification: Notification) -> Mapping[str, Any]:
         if notification.kind in GENERATION_KINDS and notification.generation_id:
             return self._generations[notification.generation_id]
+        if notification.cook_id:
+            return self._cooks[notification.cook_id]
         return self.cast(notification.cast_id)
 
 
@@ -144,7 +148,7 @@ def _secrets(webhook: Subscription, now: datetime) -> list[str]:
 
 
 def event_of(notification: Notification, subject: Mapping[str, Any]) -> Json:
-    """Return the event that a message tells of: the cast or generation as it is now, but for what the event itself says."""
+    """Return the event that a message tells of: the cast, generation or cook as it is now, but for what the event itself says."""
     data = {**subject, **notification.data}
     if "error" in data:
         data["error"] = shown_error(data["error"])

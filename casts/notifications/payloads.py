@@ -1,4 +1,4 @@
-"""Casts and generations as the API shows them, for messages: made without a request, in a process that serves no API.
+"""Casts, generations and cooks as the API shows them, for messages: made without a request, in a process that serves no API.
 
 Their fields are those of the API's serializers; a test holds the two together.
 """
@@ -16,7 +16,9 @@ from django.db.models.functions import Cast as As
 from django.db.models.functions import Length
 from django.urls import reverse
 
-from casts.models import Cast
+from casts.clock import database_now
+from casts.cooks.progress import CookProgress, progress_of_all
+from casts.models import Cast, Cook
 from casts.progress import progress_of, with_shown_status
 from casts.providers import waiting_for
 from generations.artifacts import REFERENCE_KEY
@@ -110,6 +112,37 @@ def _generation(generation: Any) -> Json:
         **{name: shown_time(getattr(generation, name)) for name in ("created_at", "started_at", "finished_at", "retry_at", "deadline_at")},
         "artifacts": [_artifact(artifact) for artifact in generation.artifacts.all()],
         **_omitted(generation, "inputs", "output", "unfetched"),
+    }
+
+
+def cooks_shown(cook_ids: Collection[int]) -> dict[int, Json]:
+    """Return these cooks as `GET /cooks/{id}/` shows them. Three queries, whatever their number."""
+    rows = Cook.objects.filter(pk__in=cook_ids).select_related("collection", "initiator")
+    cooks = list(rows.defer("collection__items", "collection__trait_tree", "collection__inputs"))
+    progress = progress_of_all(cooks, now=database_now())
+    return {cook.pk: _cook(cook, progress[cook.pk]) for cook in cooks}
+
+
+def _cook(cook: Cook, progress: CookProgress) -> Json:
+    told = ("total", "pending", "cooking", "made", "failed", "percent", "per_minute", "seconds_left")
+    return {
+        "id": cook.pk,
+        "collection": cook.collection_id,
+        "name": cook.collection.name,
+        "status": cook.status,
+        "reason": cook.reason,
+        "max_parallel": cook.max_parallel,
+        "budget_usd": shown_money(cook.budget_usd),
+        "quote_usd": shown_money(cook.quote_usd),
+        "cost_usd": shown_money(progress.cost_usd),
+        "on_failure": cook.on_failure,
+        "max_attempts": cook.max_attempts,
+        "failures_to_stop": cook.failures_to_stop,
+        "progress": {name: getattr(progress, name) for name in told},
+        "initiator": cook.initiator.get_username(),
+        "idempotency_key": cook.idempotency_key,
+        "created_at": shown_time(cook.created_at),
+        "finished_at": shown_time(cook.finished_at),
     }
 
 

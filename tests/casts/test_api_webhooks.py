@@ -69,8 +69,8 @@ def test_a_webhook_is_added_and_its_secret_shown_once(ada):
     assert get(client, "/webhooks/").json()["results"] == [made]
 
 
-def test_a_webhook_that_asks_for_nothing_in_particular_is_told_of_casts(ada):
-    assert add(client_of(ada)).json()["events"] == list(CAST_KINDS)
+def test_a_webhook_that_asks_for_nothing_in_particular_is_told_of_casts_and_cooks(ada):
+    assert add(client_of(ada)).json()["events"] == [*CAST_KINDS, "cook.finished", "cook.paused"]
 
 
 @pytest.mark.parametrize("url", BAD_URLS)
@@ -226,6 +226,12 @@ def test_a_cast_comes_with_a_callback_that_shows_no_secret(ada):
 def test_a_callback_is_told_of_its_cast_by_default():
     order(client_of(UserFactory.create()))
     assert Subscription.objects.get().kinds == list(CAST_KINDS)
+
+
+def test_a_callback_of_a_cast_is_told_of_no_cook():
+    published(slug="story", visibility="public")
+    asked = {"url": URL, "secret": SECRET, "events": ["cook.finished"]}
+    assert_problem(post(client_of(UserFactory.create()), "/casts/", {"spell": "story", "callback": asked}), 422, "callback.events[0]")
 
 
 def test_a_cast_without_a_callback_says_so(ada):

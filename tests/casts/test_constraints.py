@@ -13,6 +13,8 @@ from casts.models import (
     BreakerState,
     Cast,
     CastStatus,
+    CollectionArtifact,
+    CollectionReviewer,
     CookStatus,
     EventKind,
     FanOut,
@@ -29,6 +31,7 @@ from tests.casts.factories import (
     NOON,
     AlertFactory,
     AlertMailFactory,
+    ArtifactFactory,
     CastEventFactory,
     CastFactory,
     CollectionFactory,
@@ -153,6 +156,23 @@ def publish_two_exports_of_a_cook() -> None:
     ExportFactory.create(cook=first.cook, status="ready", published_at=NOON)
 
 
+def name_an_artefact_twice() -> None:
+    collection, artifact = CollectionFactory.create(), ArtifactFactory.create()
+    for _ in range(2):
+        CollectionArtifact.objects.create(collection=collection, artifact=artifact)
+
+
+def name_a_reviewer_twice() -> None:
+    collection, user = CollectionFactory.create(), UserFactory.create()
+    for _ in range(2):
+        CollectionReviewer.objects.create(collection=collection, user=user)
+
+
+def export_twice_under_one_key() -> None:
+    first = ExportFactory.create(idempotency_key="k")
+    ExportFactory.create(cook=first.cook, idempotency_key="k")
+
+
 def number_two_of_an_export_alike() -> None:
     first = ExportItemFactory.create()
     ExportItemFactory.create(export=first.export)
@@ -235,6 +255,10 @@ VIOLATIONS: Violations = {
     "piecereview_lease_has_a_holder": [partial(PieceReviewFactory, leased_until=NOON)],
     "piecereview_rejected_for_a_reason": [partial(PieceReviewFactory, decision="rejected", reason="")],
     "reviewevent_act_is_known": [partial(ReviewEventFactory, act="doubted")],
+    "collectionartifact_is_named_once": [name_an_artefact_twice],
+    "collectionreviewer_is_named_once": [name_a_reviewer_twice],
+    "export_idempotency_key_is_unique_per_requester": [export_twice_under_one_key],
+    "export_idempotency_key_is_not_empty": [partial(ExportFactory, idempotency_key="")],
     "export_one_published_per_cook": [publish_two_exports_of_a_cook],
     "export_status_is_known": [partial(ExportFactory, status="lost", finished_at=NOON, due_at=None)],
     "export_is_due_iff_preparing": [
@@ -323,7 +347,6 @@ VIOLATIONS: Violations = {
         partial(NotificationFactory, cast=None, kind=NotificationKind.COOK_FINISHED),
         lambda: NotificationFactory(cook=CookFactory.create()),
         lambda: NotificationFactory(cook=CookFactory.create(), kind=NotificationKind.COOK_PAUSED),
-        lambda: by_webhook(cook=CookFactory.create(), cast=None, kind=NotificationKind.COOK_PAUSED),
     ],
     "notification_names_a_generation_iff_about_one": [
         partial(NotificationFactory, kind=NotificationKind.WAITING),
@@ -454,8 +477,9 @@ def test_a_notification_of_each_kind_over_each_channel_is_accepted(kind: Notific
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", COOK_KINDS)
-def test_a_notification_of_a_cook_is_accepted_in_the_inbox(kind: NotificationKind):
-    assert NotificationFactory.create(kind=kind, cast=None, cook=CookFactory.create()).pk
+@pytest.mark.parametrize("channel", NotificationChannel)
+def test_a_notification_of_a_cook_is_accepted_over_each_channel(kind: NotificationKind, channel: NotificationChannel):
+    assert NotificationFactory.create(kind=kind, channel=channel, cast=None, cook=CookFactory.create()).pk
 
 
 @pytest.mark.django_db
