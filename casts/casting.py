@@ -129,7 +129,7 @@ def check_references(inputs: Mapping[str, Any], user: User, now: datetime) -> No
     """
     problems = schemas.check_json(inputs, path="inputs")  # bounds what is looked up
     if not problems:
-        named = list(_references(inputs))
+        named = list(references(inputs, path="inputs"))
         note_use({id_ for _, id_ in named}, owner_id=user.pk, now=now)  # before we look: what is marked is not pruned between
         theirs = readable_by(user.pk, [id_ for _, id_ in named])
         problems = [Problem(path, f"you have no artefact {id_}") for path, id_ in named if id_ not in theirs][:MAX_PROBLEMS]
@@ -137,9 +137,9 @@ def check_references(inputs: Mapping[str, Any], user: User, now: datetime) -> No
         raise InvalidInputsError(problems)
 
 
-def _references(inputs: Mapping[str, Any]) -> Iterator[tuple[str, UUID]]:
-    """Yield each artefact that stands by reference in the inputs, with its place."""
-    stack: list[tuple[str, Any]] = [("inputs", inputs)]
+def references(value: Any, *, path: str) -> Iterator[tuple[str, UUID]]:
+    """Yield each artefact that stands by reference in a JSON value, with its place below `path`."""
+    stack: list[tuple[str, Any]] = [(path, value)]
     while stack:
         path, current = stack.pop()
         if isinstance(current, Mapping):

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.generics import get_object_or_404
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
@@ -37,20 +37,11 @@ from casts.cooks import beginning, collecting, verbs
 from casts.cooks.documents import plan_of
 from casts.cooks.previewing import SHOWN, preview
 from casts.filters import CookFilter, PieceFilter
-from casts.headers import IDEMPOTENCY_KEY, idempotency_key_of
+from casts.headers import REPEAT_HEADERS, idempotency_key_of
 from casts.models import Collection, Cook, Piece, PieceAttempt
 from spells.problems import Problem, ProblemsError
 from spells.requests import checked, user_of
 
-ORDER_HEADERS = [
-    OpenApiParameter(
-        IDEMPOTENCY_KEY,
-        {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        OpenApiParameter.HEADER,
-        description="A repeat under the same key gets the same one with 200. Another body under it is refused with 409.",
-    ),
-    OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[200, 201], description="Its address."),
-]
 PREVIEW_RESPONSE = {200: OpenApiResponse(PREVIEWED, "What it would make.", examples=[examples.PREVIEW])}
 
 
@@ -76,7 +67,7 @@ class CollectionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Colle
     @extend_schema(
         summary="Keep a collection",
         description="Nothing is cast by it. The version of the spell is pinned.",
-        parameters=ORDER_HEADERS,
+        parameters=REPEAT_HEADERS,
         request={"application/json": dict(COLLECTION)},
         responses={
             201: OpenApiResponse(CollectionInFullSerializer, "The new collection.", examples=[examples.COLLECTION_IN_FULL]),
@@ -152,7 +143,7 @@ class CookViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Cook]):
     @extend_schema(
         summary="Begin a cook of a collection",
         description="All its pieces are drawn, and their inputs tried, before anything is written; then conductors cast them.",
-        parameters=ORDER_HEADERS,
+        parameters=REPEAT_HEADERS,
         request={"application/json": dict(COOK)},
         responses={
             201: OpenApiResponse(CookSerializer, "The new cook.", examples=[examples.COOK]),

@@ -78,6 +78,7 @@ class ExportSerializer(serializers.ModelSerializer[Export]):
             "provenance_hash",
             "error",
             "archive",
+            "idempotency_key",
             "created_at",
             "finished_at",
             "published_at",

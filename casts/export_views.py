@@ -17,7 +17,8 @@ from casts.clock import database_now
 from casts.cooks import exporting
 from casts.export_serializers import EXPORT, ExportSerializer, wish_of
 from casts.filters import ExportFilter
-from casts.models import Export
+from casts.headers import REPEAT_HEADERS, idempotency_key_of
+from casts.models import Cook, Export
 from casts.named_cooks import named_cook
 from generations import downloads
 from generations.views import AnyType
@@ -37,6 +38,7 @@ EXAMPLE = OpenApiExample(
         "shuffle_seed": 2026,
         "provenance_hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "error": "",
+        "idempotency_key": None,
         "archive": "https://grimoire.example.org/api/v1/exports/3/archive/",
         "created_at": "2026-11-29T18:10:00Z",
         "finished_at": "2026-11-29T18:10:09.512Z",
@@ -68,17 +70,25 @@ class ExportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Export]):
     @extend_schema(
         summary="Export pieces of a cook",
         description="The pieces as they are now, in an order that does not change. Their files are read in the background.",
+        parameters=REPEAT_HEADERS,
         request={"application/json": dict(EXPORT)},
-        responses={201: OpenApiResponse(ExportSerializer, "It is being prepared.", examples=[EXAMPLE])},
+        responses={
+            201: OpenApiResponse(ExportSerializer, "It is being prepared.", examples=[EXAMPLE]),
+            200: OpenApiResponse(ExportSerializer, "The one that the same request began before.", examples=[EXAMPLE]),
+        },
         examples=[ORDER],
     )
     def create(self, request: Request) -> Response:
         said = checked(request.data, EXPORT)
-        export = exporting.begin(
-            cook=named_cook(said, user=user_of(request)), wish=wish_of(said), requested_by_id=user_of(request).pk, now=database_now()
+        begun = exporting.begin(
+            cook=named_cook(said, rows=Cook.objects.visible_to(request.user)),
+            wish=wish_of(said),
+            requested_by_id=user_of(request).pk,
+            now=database_now(),
+            idempotency_key=idempotency_key_of(request),
         )
-        url = reverse("api:export", kwargs={"pk": export.pk}, request=request)
-        return Response(self.get_serializer(export).data, status=201, headers={"Location": url})
+        url = reverse("api:export", kwargs={"pk": begun.export.pk}, request=request)
+        return Response(self.get_serializer(begun.export).data, status=201 if begun.created else 200, headers={"Location": url})
 
     @extend_schema(
         summary="Publish an export: lock the order of its cook's pieces",

@@ -2,6 +2,7 @@
 
 import re
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from spells.problems import Problem, shown
@@ -9,6 +10,17 @@ from spells.requests import UnreadableRequestError
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 MAX_WAIT_SECONDS = 60
+
+# Of requests that make something, for the API's documentation.
+REPEAT_HEADERS = [
+    OpenApiParameter(
+        IDEMPOTENCY_KEY,
+        {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        OpenApiParameter.HEADER,
+        description="A repeat under the same key gets the same one with 200. Another body under it is refused with 409.",
+    ),
+    OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[200, 201], description="Its address."),
+]
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(r"""wait\s*=\s*"?([0-9]{1,6})"?(\s*;.*)?""", re.IGNORECASE)

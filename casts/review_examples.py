@@ -11,6 +11,11 @@ BULK = OpenApiExample(
     value={"cook": 7, "decision": "rejected", "reason": "They cannot be told apart.", "where": {"traits": {"Hat": ["Cap", "Beret"]}}},
     request_only=True,
 )
+REMAKE = OpenApiExample(
+    "Made anew with other traits",
+    value={"cook": 7, "decision": "rejected", "reason": "Blurred.", "again": "redraw", "where": {"first": 0, "last": 99}},
+    request_only=True,
+)
 CULL = OpenApiExample("Down to 1,000", value={"cook": 7, "target": 1000}, request_only=True)
 _REVIEW = {
     "piece": 4711,
@@ -20,6 +25,14 @@ _REVIEW = {
     "traits": {"Sea": "Calm", "Hat": "Tricorne"},
     "cast": CAST_ID,
     "outputs": {"image": REFERENCE_VALUE},
+    "files": [
+        {
+            "artifact": REFERENCE_VALUE["artifact"],
+            "mime_type": REFERENCE_VALUE["mime_type"],
+            "size": REFERENCE_VALUE["size"],
+            "url": f"https://grimoire.example.org/api/v1/artifacts/{REFERENCE_VALUE['artifact']}/?signature=1vN3aB:c2lnbmF0dXJl",
+        }
+    ],
 }
 OPEN = OpenApiExample(
     "In your hands",

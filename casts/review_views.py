@@ -1,7 +1,11 @@
 """The API of reviews: pieces that were made, handed out and decided on."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
@@ -12,7 +16,7 @@ from casts import review_examples as examples
 from casts.cooks import reviewing
 from casts.cooks.culling import cull
 from casts.filters import ReviewFilter
-from casts.models import Decision, Piece, PieceReview, ReviewEvent
+from casts.models import Cook, Decision, Piece, PieceReview, ReviewEvent
 from casts.named_cooks import named_cook
 from casts.review_serializers import (
     BULK,
@@ -48,7 +52,7 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
     ordering = "-id"
 
     def get_queryset(self) -> QuerySet[PieceReview]:
-        return reviewing.in_full().filter(attempt__status="made", attempt__piece__in=Piece.objects.visible_to(self.request.user))
+        return reviewing.in_full().filter(attempt__status="made", attempt__piece__in=Piece.objects.reviewable_by(self.request.user))
 
     @extend_schema(
         summary="Be handed out pieces to review",
@@ -61,7 +65,7 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
     def hand_out(self, request: Request) -> Response:
         said = checked(request.data, NEXT)
         rows = reviewing.hand_out(
-            cook_id=named_cook(said, user=user_of(request)).pk,
+            cook_id=self._cook(said).pk,
             reviewer_id=user_of(request).pk,
             limit=int(said.get("limit", 1)),
             lease_seconds=int(said.get("lease_seconds", reviewing.LEASE_SECONDS)),
@@ -71,7 +75,7 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
     @extend_schema(summary="Accept a piece", request={"application/json": dict(NOTHING)}, responses=_ANSWER)
     def accept(self, request: Request, pk: int) -> Response:
         checked(request.data, NOTHING)
-        row = reviewing.decide(piece_id=self._piece(pk), decision=Decision.ACCEPTED, actor_id=user_of(request).pk)
+        row = reviewing.decide(piece_id=self._piece(pk).pk, decision=Decision.ACCEPTED, actor_id=user_of(request).pk)
         return Response(self.get_serializer(row).data)
 
     @extend_schema(
@@ -82,10 +86,12 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
         examples=[examples.REJECT],
     )
     def reject(self, request: Request, pk: int) -> Response:
-        piece_id = self._piece(pk)
+        piece = self._piece(pk)
         said = checked(request.data, REJECT)
+        if "again" in said:
+            self._check_may_spend(piece.cook_id)
         row = reviewing.decide(
-            piece_id=piece_id,
+            piece_id=piece.pk,
             decision=Decision.REJECTED,
             actor_id=user_of(request).pk,
             reason=said["reason"].strip(),
@@ -101,7 +107,7 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
     )
     def undo(self, request: Request, pk: int) -> Response:
         checked(request.data, NOTHING)
-        row = reviewing.undo(piece_id=self._piece(pk), actor_id=user_of(request).pk)
+        row = reviewing.undo(piece_id=self._piece(pk).pk, actor_id=user_of(request).pk)
         return Response(self.get_serializer(row).data)
 
     @extend_schema(
@@ -111,28 +117,37 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
     )
     def give_back(self, request: Request, pk: int) -> Response:
         checked(request.data, NOTHING)
-        reviewing.give_back(piece_id=self._piece(pk), reviewer_id=user_of(request).pk)
+        reviewing.give_back(piece_id=self._piece(pk).pk, reviewer_id=user_of(request).pk)
         return Response(status=204)
 
     @extend_schema(
         summary="Accept or reject many pieces",
-        description="Those that are open and in nobody else's hands; the others are left as they are.",
+        description=(
+            "Those that are open and in nobody else's hands; the others are left as they are. With `again`, those that are rejected "
+            f"are cast again in the same moment: all of them, at most {reviewing.MAX_REMADE}, or none."
+        ),
         request={"application/json": dict(BULK)},
         responses={200: OpenApiResponse(DECIDED, examples=[examples.MANY])},
-        examples=[examples.BULK],
+        examples=[examples.BULK, examples.REMAKE],
     )
     def decide(self, request: Request) -> Response:
         said = checked(request.data, BULK)
         decision = Decision(said["decision"])
         if decision == Decision.REJECTED and "reason" not in said:
             raise InvalidBodyError([Problem("reason", "is missing: say why they are rejected")])
-        done = reviewing.decide_many(
-            cook_id=named_cook(said, user=user_of(request)).pk,
-            chosen=selection_of(said.get("where", {})),
-            decision=decision,
-            actor_id=user_of(request).pk,
-            reason=said.get("reason", "").strip(),
-        )
+        if decision == Decision.ACCEPTED and "again" in said:
+            raise InvalidBodyError([Problem("again", "only what is rejected is made anew")])
+        meant: Any = {
+            "cook_id": self._cook(said).pk,
+            "chosen": selection_of(said.get("where", {})),
+            "actor_id": user_of(request).pk,
+            "reason": said.get("reason", "").strip(),
+        }
+        if "again" in said:
+            self._check_may_spend(meant["cook_id"])
+            done = reviewing.reject_and_remake(**meant, again=said["again"])
+        else:
+            done = reviewing.decide_many(**meant, decision=decision)
         return Response({"decided": done.decided, "left": done.left})
 
     @extend_schema(
@@ -144,13 +159,21 @@ class PieceReviewViewSet(ListModelMixin, GenericViewSet[PieceReview]):
     )
     def cull(self, request: Request) -> Response:
         said = checked(request.data, CULL)
-        return Response(
-            {"culled": cull(cook_id=named_cook(said, user=user_of(request)).pk, target=int(said["target"]), actor_id=user_of(request).pk)}
-        )
+        cook_id = self._cook(said).pk
+        self._check_may_spend(cook_id)
+        return Response({"culled": cull(cook_id=cook_id, target=int(said["target"]), actor_id=user_of(request).pk)})
 
-    def _piece(self, piece_id: int) -> int:
-        piece: Piece = get_object_or_404(Piece.objects.visible_to(self.request.user), pk=piece_id)
-        return piece.pk
+    def _piece(self, piece_id: int) -> Piece:
+        piece: Piece = get_object_or_404(Piece.objects.reviewable_by(self.request.user), pk=piece_id)
+        return piece
+
+    def _cook(self, said: Mapping[str, Any]) -> Cook:
+        return named_cook(said, rows=Cook.objects.reviewable_by(self.request.user))
+
+    def _check_may_spend(self, cook_id: int) -> None:
+        """Return when the user may say more of a cook than what they think of its pieces. Raises PermissionDenied."""
+        if not Cook.objects.visible_to(self.request.user).filter(pk=cook_id).exists():
+            raise PermissionDenied("Reviewers decide on pieces. Only the owner of the cook can have them made anew, or cull them.")
 
 
 @extend_schema(tags=["pieces"])
@@ -163,5 +186,5 @@ class ReviewEventViewSet(ListModelMixin, GenericViewSet[ReviewEvent]):
     ordering = "id"
 
     def get_queryset(self) -> QuerySet[ReviewEvent]:
-        piece = get_object_or_404(Piece.objects.visible_to(self.request.user), pk=self.kwargs["piece_id"])
+        piece = get_object_or_404(Piece.objects.reviewable_by(self.request.user), pk=self.kwargs["piece_id"])
         return ReviewEvent.objects.filter(piece=piece.pk).select_related("attempt", "actor")

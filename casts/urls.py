@@ -11,6 +11,7 @@ from casts.export_views import ExportArchiveView, ExportViewSet
 from casts.notification_views import DeliveryViewSet, MailSettingsView, NotificationViewSet
 from casts.provider_views import ProviderViewSet
 from casts.review_views import PieceReviewViewSet, ReviewEventViewSet
+from casts.reviewer_views import CollectionReviewersView
 from casts.streaming.cook_views import CookEventLinkView, CookEventsView
 from casts.streaming.views import CastEventLinkView, CastEventViewSet
 from casts.trait_tree_views import CollectionTraitTreeView, TraitTreeView
@@ -67,6 +68,7 @@ urlpatterns: list[URLPattern] = [
     path("collections/<int:pk>/", CollectionViewSet.as_view({"get": "retrieve"}, detail=True), name="collection"),
     path("collections/<int:pk>/preview/", CollectionViewSet.as_view({"post": "preview"}, detail=True), name="collection-preview"),
     path("collections/<int:pk>/trait-tree/", CollectionTraitTreeView.as_view(), name="collection-trait-tree"),
+    path("collections/<int:pk>/reviewers/", CollectionReviewersView.as_view(), name="collection-reviewers"),
     path("trait-trees/", TraitTreeView.as_view(), name="trait-trees"),
     path("cooks/", CookViewSet.as_view({"get": "list", "post": "create"}), name="cooks"),
     path("cooks/<int:pk>/", CookViewSet.as_view({"get": "retrieve"}, detail=True), name="cook"),

@@ -1,5 +1,6 @@
 """Addresses that work with a key, or with the signature of a link: who may read what stands there, and how links are made."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -34,5 +35,11 @@ def row_of_the_address(request: Request, rows: Any, *, links: Links, pk: UUID | 
 
 def link_to(url: str, *, links: Links, pk: UUID | int) -> Response:
     """Answer with a link to an address that works without a key for an hour."""
+    signed, expires_at = signed_address(url, links=links, pk=pk)
+    return Response({"url": signed, "expires_at": expires_at}, status=201)
+
+
+def signed_address(url: str, *, links: Links, pk: UUID | int) -> tuple[str, datetime]:
+    """Return an address that works without a key, and until when. It is for whoever may see what stands there to ask for it."""
     signature, expires_at = links.sign(id=pk, now=timezone.now())
-    return Response({"url": f"{url}?signature={signature}", "expires_at": expires_at}, status=201)
+    return f"{url}?signature={signature}", expires_at

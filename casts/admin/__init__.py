@@ -2,10 +2,11 @@
 
 from .alert import AlertAdmin, AlertMailAdmin
 from .cast import CastAdmin
-from .cook import CollectionAdmin, CookAdmin, PieceAdmin
+from .cook import CollectionAdmin, CookAdmin
 from .export import ExportAdmin, ReviewEventAdmin
 from .gate import GateAdmin, ProviderAdmin
 from .notification import NotificationAdmin, SubscriptionAdmin
+from .piece import PieceAdmin
 from .records import CastEventAdmin, ConductorProcessAdmin, WakeupAdmin
 
 __all__ = [

@@ -1,11 +1,11 @@
-"""Collections, cooks with their progress, and pieces as a gallery."""
+"""Collections, and cooks with their progress."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -16,14 +16,14 @@ from casts.clock import database_now
 from casts.cooks import verbs
 from casts.cooks.progress import CookProgress, progress_of_all
 from casts.cooks.refusals import CookRefusedError
-from casts.models import ENDED_COOKS, STANDING_ATTEMPTS, Collection, Cook, CookStatus, Piece, PieceAttempt, PieceStatus
+from casts.models import ENDED_COOKS, Collection, Cook, CookStatus, PieceStatus
 from casts.words import told_of
-from generations.admin.generation import short_id
-from generations.admin.pictures import picture_of
 from spells.admin.filters import BegunFilter
 from spells.admin.formats import NOTHING, money, rough
 from spells.admin.json_html import json_html, visible
-from spells.admin.records import MAX_DIGITS, RecordAdmin
+from spells.admin.records import RecordAdmin, by_number
+
+from .piece import piece_figure, with_standing
 
 LONGEST_REASON = 500
 SHOWN_PIECES = 24
@@ -37,17 +37,6 @@ COOK_LOOKS = {
     CookStatus.STOPPED: "cancelled",
     CookStatus.FINISHED: "succeeded",
 }
-PIECE_LOOKS = {
-    PieceStatus.PENDING: "queued",
-    PieceStatus.COOKING: "running",
-    PieceStatus.MADE: "succeeded",
-    PieceStatus.FAILED: "failed",
-}
-
-
-def by_number(word: str) -> Q:
-    """Return the condition that a row has this id."""
-    return Q(pk=int(word)) if word.isascii() and word.isdecimal() and len(word) <= MAX_DIGITS else Q(pk__in=[])
 
 
 def bar(progress: CookProgress, look: str) -> SafeString:
@@ -193,94 +182,3 @@ class CookAdmin(RecordAdmin[Cook]):
             self.log_change(request, cook, f"The cook was made {changed.status}: {reason}")
             messages.success(request, f"Cook {pk} is {changed.status}.")
         return HttpResponseRedirect(reverse("admin:casts_cook_change", args=[pk]))
-
-
-@admin.register(Piece)
-class PieceAdmin(RecordAdmin[Piece]):
-    """Pieces, as a gallery."""
-
-    list_display = ("id",)
-    list_filter = ("status",)
-    linked_by = ("cook",)
-    list_select_related = ("cook__collection",)
-    list_per_page = 60
-    search_fields = ("id",)
-    search_help_text = "By id, or by the beginning of the hash of its traits."
-    ordering = ("cook", "index")
-    unlisted = ("prompts", "cook__collection__items", "cook__collection__trait_tree", "cook__collection__inputs")
-    change_list_template = "admin/casts/pieces.html"
-    fields = (
-        "figure_shown",
-        "cook",
-        "index",
-        "status",
-        "traits_shown",
-        "trait_hash",
-        "redraw",
-        "error_shown",
-        "attempts_shown",
-        "settled_at",
-    )
-    readonly_fields = ("figure_shown", "traits_shown", "error_shown", "attempts_shown")
-    empty_list = "No pieces match. A cook has its pieces from the beginning."
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Piece]:
-        return with_standing(super().get_queryset(request))
-
-    def matches(self, word: str) -> Q:
-        return by_number(word) | Q(trait_hash__startswith=word.lower())
-
-    @admin.display(description="")
-    def figure_shown(self, piece: Piece) -> SafeString:
-        return format_html('<div class="thumbs is-large">{}</div>', piece_figure(piece))
-
-    @admin.display(description="traits")
-    def traits_shown(self, piece: Piece) -> SafeString:
-        return json_html(piece.traits if piece.item is None else piece.item, picture=picture_of)
-
-    @admin.display(description="error")
-    def error_shown(self, piece: Piece) -> SafeString | str:
-        return NOTHING if piece.error is None else json_html(piece.error)
-
-    @admin.display(description="attempts")
-    def attempts_shown(self, piece: Piece) -> SafeString:
-        rows = [
-            format_html(
-                '<li>{}: {} <a href="{}">{}</a></li>',
-                *(attempt.number, attempt.status, reverse("admin:casts_cast_change", args=[attempt.cast_id]), short_id(attempt.cast_id)),
-            )
-            for attempt in piece.attempts.order_by("number")
-        ]
-        return format_html("<ul>{}</ul>", SafeString("").join(rows)) if rows else SafeString("None yet.")
-
-
-def with_standing(pieces: QuerySet[Piece]) -> QuerySet[Piece]:
-    """Fetch with pieces what was made of them. One query more."""
-    standing = PieceAttempt.objects.filter(status__in=STANDING_ATTEMPTS).select_related("cast").only("piece_id", "cast__outputs")
-    return pieces.prefetch_related(Prefetch("attempts", standing, to_attr="standing"))
-
-
-def piece_figure(piece: Any) -> SafeString:
-    """Return a piece as the gallery draws it: the first picture that its cast has made, or how it stands."""
-    outputs = next((attempt.cast.outputs for attempt in piece.standing), None)
-    shown = next((found[0] for found in map(picture_of, references(outputs)) if found is not None), None)
-    if shown is None:
-        shown = format_html('<span class="badge is-{}">{}</span>', PIECE_LOOKS[PieceStatus(piece.status)], piece.status)
-    page = reverse("admin:casts_piece_change", args=[piece.pk])
-    traits = ", ".join(map(str, piece.traits.values())) if isinstance(piece.traits, dict) else ""
-    return format_html(
-        '<div class="card"><figure>{}<figcaption><bdi>{}</bdi></figcaption></figure><a class="quiet" href="{}">#{}</a></div>',
-        *(shown, visible(traits[:200]), page, piece.index),
-    )
-
-
-def references(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield each object in a JSON value, the outer ones first."""
-    stack = [value]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, dict):
-            yield current
-            stack.extend(reversed(list(current.values())))
-        elif isinstance(current, list):
-            stack.extend(reversed(current))

@@ -7,9 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from casts.models import Export, ExportStatus, Piece, ReviewEvent
-from spells.admin.records import RecordAdmin
-
-from .cook import by_number
+from spells.admin.records import RecordAdmin, by_number
 
 LOOKS = {ExportStatus.PREPARING: "running", ExportStatus.READY: "succeeded", ExportStatus.FAILED: "failed"}
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db import models
 
-from casts.cooks import exporting
-from casts.cooks.exporting import Prepared, Slice
+from casts.cooks import preparing
+from casts.cooks.preparing import Prepared, Slice
 from casts.errands import Errand
 from casts.models import Export
 
@@ -27,14 +27,14 @@ class Exports:
         self._threads = threads
 
     def load(self, taken: Sequence[Errand]) -> Sequence[Slice]:
-        return exporting.load(taken)
+        return preparing.load(taken)
 
     async def do(self, job: Slice) -> Prepared:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, exporting.prepare, job)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, preparing.prepare, job)
 
     def note(self, done: Sequence[Prepared]) -> Sequence[UUID]:
         """Note what was read. No cast is advanced by it."""
-        exporting.note(done)
+        preparing.note(done)
         return ()
 
     def fail(self, done: Prepared, *, why: str) -> None:

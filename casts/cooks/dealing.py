@@ -1,7 +1,7 @@
 """Which traits, or which item, each piece gets: the same for ever, and the same for no two pieces of a cook."""
 
 import json
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from casts.models import Collection, Piece
 from spells.problems import Problem, ProblemsError
@@ -69,13 +69,30 @@ def redraw(piece: Piece, *, tree: TraitTree, seed: int, taken: Container[str], m
 
     Raises SupplyError when none of its next draws is free, or they take more than `max_work` together.
     """
-    allowance = Allowance(max_work)
+    _put(_another(piece, tree=tree, seed=seed, taken=taken, allowance=Allowance(max_work)), piece)
+
+
+def redraw_all(pieces: Sequence[Piece], *, tree: TraitTree, seed: int, taken: Iterable[str]) -> None:
+    """Give each of these pieces the next draw of its index that no piece has, in place. `taken` are the hashes of all.
+
+    Raises SupplyError when one has no such draw, all take too much work together, or they say too much to be written at once.
+    """
+    allowance, size, all_taken = Allowance(MAX_WORK_OF_A_DEAL), 0, set(taken)
+    for piece in pieces:
+        drawn = _another(piece, tree=tree, seed=seed, taken=all_taken, allowance=allowance)
+        size += len(json.dumps([drawn.traits, drawn.prompts]))
+        if size > MAX_BYTES_OF_A_DEAL:
+            raise SupplyError(f"More than {MAX_BYTES_OF_A_DEAL:,} bytes of traits and prompts in all are too much at once: ask for fewer.")
+        all_taken.add(drawn.hash)
+        _put(drawn, piece)
+
+
+def _another(piece: Piece, *, tree: TraitTree, seed: int, taken: Container[str], allowance: Allowance) -> Draw:
     try:
         for number in range(piece.redraw + 1, piece.redraw + 1 + MAX_REDRAWS):
             drawn = draw(tree, seed=seed, index=piece.index, redraw=number, allowance=allowance)
             if drawn.hash not in taken:
-                _put(drawn, piece)
-                return
+                return drawn
     except DrawError as error:
         raise SupplyError(str(error)) from error
     raise SupplyError(f"{MAX_REDRAWS} draws for piece {piece.index} gave only traits that pieces have already.")

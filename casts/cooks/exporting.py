@@ -1,14 +1,13 @@
-"""Exports: which pieces, in which order and under which names; the reading of their files, and the archive of it all.
+"""Exports: which pieces, in which order and under which names, and the archive of it all.
 
-Preparing an export reads each of its files once, some at a time, and notes what was found in rows: whoever dies, the next one goes
-on from there. The archive is made of rows and files when it is fetched, and is stored nowhere.
+The archive is made of rows and files when it is fetched, and is stored nowhere. `preparing` reads the files before that.
 """
 
 import hashlib
 import io
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -16,18 +15,16 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from casts.clock import database_now
 from casts.doorbell import knock
-from casts.engine.retrying import in_one_transaction
-from casts.errands import Errand
 from casts.models import AttemptStatus, Cook, Decision, Export, ExportItem, ExportStatus, PieceAttempt
 from casts.models.export import MAX_TEMPLATE_CHARACTERS
+from casts.repeats import digest_of, made_before
 from generations.artifacts import REFERENCE_KEY, StoredArtifact, open_stored, readable_by
 from spells.expressions import Budget, ExpressionError, Template, compile_template
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path
 
 from . import metadata
-from .archive import CHUNK_BYTES, Archive, Entry
+from .archive import Archive, Entry
 from .numbers import shuffled
 from .pictures import picture_of
 from .traits import TraitTree, read_tree
@@ -38,21 +35,12 @@ MAX_NAME_CHARACTERS = 500
 # A hundred times what a name needs; and ten thousand of them are made in one request.
 WORK_OF_A_NAME = 1_000
 MAX_METADATA_BYTES = 64 * 1024 * 1024
-# Files, and bytes of them, that are read between two notes of it.
-FILES_AT_ONCE = 200
-BYTES_AT_ONCE = 256 * 1024 * 1024
 # Rows, with the traits of their pieces, that are read at a time.
 ROWS_AT_ONCE = 200
-# How often the same files of an export are tried.
-MAX_TRIES = 10
 
 
 class ExportRefusedError(Exception):
     """The export is not in a state in which this can be done. The message says why."""
-
-
-class ChangedError(Exception):
-    """A stored file does not have the SHA-256 under which it was stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +54,28 @@ class Wish:
     shuffle_seed: int | None = None
 
 
-def begin(*, cook: Cook, wish: Wish, requested_by_id: int, now: datetime) -> Export:
-    """Begin an export of the pieces of a cook as they are. What becomes of them later changes nothing of it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """An export, and whether it is new: a repeated request gets the first one's."""
 
-    Raises ProblemsError when there are none, one has no file, or a name cannot be made.
+    export: Export
+    created: bool
+
+
+def begin(*, cook: Cook, wish: Wish, requested_by_id: int, now: datetime, idempotency_key: str | None = None) -> Begun:
+    """Begin an export of the pieces of a cook as they are, or return the one that the same request began before.
+
+    What becomes of the pieces later changes nothing of it.
+
+    Raises:
+        ProblemsError: there are none, one has no file, or a name cannot be made.
+        IdempotencyKeyReusedError: the key belongs to another request.
     """
+    mine = Export.objects.filter(requested_by=requested_by_id)
+    digest = digest_of(cook=cook.pk, **asdict(wish))
+    earlier = made_before(mine, key=idempotency_key, digest=digest)
+    if earlier is not None:
+        return Begun(export=earlier, created=False)
     attempts = list(_attempts(cook, wish))
     if not attempts:
         what = "accepted" if wish.accepted else "made"
@@ -84,16 +89,35 @@ def begin(*, cook: Cook, wish: Wish, requested_by_id: int, now: datetime) -> Exp
         base_uri=wish.base_uri,
         shuffle_seed=wish.shuffle_seed,
         total=len(items),
+        idempotency_key=idempotency_key,
+        request_digest=digest,
         created_at=now,
         due_at=now,
     )
-    with transaction.atomic():
-        export.save(force_insert=True)
-        for item in items:
-            item.export = export
-        ExportItem.objects.bulk_create(items, batch_size=500)
-        knock()
-    return export
+    _check_size(export, items)
+    try:
+        with transaction.atomic():
+            export.save(force_insert=True)
+            for item in items:
+                item.export = export
+            ExportItem.objects.bulk_create(items, batch_size=500)
+            knock()
+    except IntegrityError:
+        earlier = made_before(mine, key=idempotency_key, digest=digest)
+        if earlier is None:
+            raise
+        return Begun(export=earlier, created=False)
+    return Begun(export=export, created=True)
+
+
+def _check_size(export: Export, items: Sequence[ExportItem]) -> None:
+    """Raise ProblemsError when what is said of all pieces is more than may be held at once. None of it is kept, or written further."""
+    names, size = metadata.category_names(_tree(export.cook)), 0
+    for item in items:
+        size += len(metadata.piece_document(export, item, names=names))
+        if size > MAX_METADATA_BYTES:
+            told = f"what is said of its pieces is larger than {MAX_METADATA_BYTES:,} bytes: shorten what is said of each, or export fewer"
+            raise ProblemsError([Problem("description" if export.description else "cook", told)])
 
 
 def _attempts(cook: Cook, wish: Wish) -> QuerySet[PieceAttempt]:
@@ -158,125 +182,6 @@ def _item(attempt: PieceAttempt, file: StoredArtifact, *, number: int, template:
     if not name.strip() or len(name) > MAX_NAME_CHARACTERS:
         raise ExpressionError(f"a name has from 1 to {MAX_NAME_CHARACTERS} characters", path="name_template")
     return ExportItem(number=number, attempt=attempt, name=name.strip(), sha256=file.sha256, mime_type=file.mime_type, size=file.size)
-
-
-# Preparing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """Files that are to be read next: by the item's id, what their SHA-256 and size must be."""
-
-    errand: Errand
-    files: tuple[tuple[int, str, int], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What was found: checksums by the item's id; or what is wrong."""
-
-    errand: Errand
-    checksums: dict[int, int]
-    wrong: str = ""
-
-
-@in_one_transaction
-def load(errands: Sequence[Errand]) -> list[Slice]:
-    """Return what there is to read next of these exports. One that does not get on is given up."""
-    slices = []
-    for errand in errands:
-        export = Export.objects.get(pk=errand.id)
-        if errand.attempts - export.tried_at > MAX_TRIES:
-            _fail(errand.id, f"Its files could not be read, or whoever read them vanished, {MAX_TRIES} times.")
-        elif export.status == ExportStatus.PREPARING:
-            slices.append(Slice(errand=errand, files=tuple(_next_files(export))))
-    return slices
-
-
-def _next_files(export: Export) -> list[tuple[int, str, int]]:
-    files: list[tuple[int, str, int]] = []
-    size = 0
-    unread = export.items.filter(crc32=None).order_by("number").values_list("pk", "sha256", "size")
-    for file in unread[:FILES_AT_ONCE]:
-        if files and size + file[2] > BYTES_AT_ONCE:
-            break
-        files.append(file)
-        size += file[2]
-    return files
-
-
-def prepare(job: Slice) -> Prepared:
-    """Read files, each piece by piece, and hold them against what is known of them. Needs no database.
-
-    Raises what the storage raises when it cannot be reached: the same is tried again later.
-    """
-    checksums = {}
-    for item_id, sha256, size in job.files:
-        try:
-            checksums[item_id] = _checksum(sha256, size)
-        except FileNotFoundError:
-            return Prepared(errand=job.errand, checksums=checksums, wrong=f"The file {sha256} is gone from the storage.")
-        except ChangedError:
-            return Prepared(errand=job.errand, checksums=checksums, wrong=f"The file {sha256} is not what it was when it was made.")
-    return Prepared(errand=job.errand, checksums=checksums)
-
-
-def _checksum(sha256: str, size: int) -> int:
-    digest, crc, read = hashlib.sha256(), 0, 0
-    with open_stored(sha256) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-            crc = zlib.crc32(chunk, crc)
-            read += len(chunk)
-    if digest.hexdigest() != sha256 or read != size:
-        raise ChangedError(sha256)
-    return crc
-
-
-@in_one_transaction
-def note(done: Sequence[Prepared]) -> None:
-    """Write what was found. An export of which all is known is ready; another one is due again at once."""
-    for found in done:
-        export = Export.objects.select_for_update(no_key=True).get(pk=found.errand.id)
-        if export.status != ExportStatus.PREPARING:
-            continue  # somebody else was faster
-        items = [ExportItem(pk=item_id, crc32=crc) for item_id, crc in found.checksums.items()]
-        ExportItem.objects.bulk_update(items, ["crc32"], batch_size=FILES_AT_ONCE)
-        export.prepared = export.items.exclude(crc32=None).count()
-        export.tried_at = found.errand.attempts
-        export.due_at = now = database_now()
-        if found.wrong:
-            export.status, export.error, export.due_at, export.finished_at = ExportStatus.FAILED, found.wrong, None, now
-        elif export.prepared == export.total:
-            _finish(export, now=now)
-        export.save(update_fields=["prepared", "tried_at", "due_at", "status", "error", "finished_at", "provenance_hash"])
-        if export.due_at is not None:
-            knock()
-
-
-def _finish(export: Export, *, now: datetime) -> None:
-    export.due_at, export.finished_at = None, now
-    if not _fits(export):
-        export.status = ExportStatus.FAILED
-        export.error = f"What is said of its pieces is larger than {MAX_METADATA_BYTES:,} bytes; export fewer of them."
-        return
-    export.status = ExportStatus.READY
-    export.provenance_hash = metadata.provenance_hash(export.items.order_by("number").values_list("sha256", flat=True))
-
-
-def _fits(export: Export) -> bool:
-    size = 0
-    for _, document in _documents(export):
-        size += len(document)
-        if size > MAX_METADATA_BYTES:
-            return False
-    return True
-
-
-def _fail(export_id: int, why: str) -> None:
-    Export.objects.filter(pk=export_id, status=ExportStatus.PREPARING).update(
-        status=ExportStatus.FAILED, error=why, due_at=None, finished_at=database_now()
-    )
 
 
 # What is fetched

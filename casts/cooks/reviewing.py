@@ -4,16 +4,17 @@ What holds between reviewers holds in single statements: an insert of a review t
 holds a review locks a cook, so that a cook may be locked before reviews.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from casts.clock import database_now
 from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
 from casts.models import AttemptStatus, Cook, Decision, Piece, PieceAttempt, PieceReview, ReviewAct, ReviewEvent
+from spells.problems import Problem, ProblemsError
 
 from . import verbs
 from .selecting import Selection
@@ -22,6 +23,8 @@ MAX_HANDED_OUT = 50
 LEASE_SECONDS = 300
 MAX_LEASE_SECONDS = 3_600
 MAX_REASON_CHARACTERS = 1_000
+# Pieces that are rejected and cast again in one transaction, which holds up whoever looks at their cook.
+MAX_REMADE = 500
 
 _TRIES = 5
 
@@ -137,6 +140,57 @@ def decide_many(*, cook_id: int, chosen: Selection, decision: Decision, actor_id
     written = _write(list(attempts), decision=decision, reason=reason, actor_id=actor_id)
     _note([attempts[id_] for id_ in written], act=ReviewAct(decision), actor_id=actor_id, reason=reason)
     return Decided(decided=len(written), left=len(attempts) - len(written))
+
+
+def reject_and_remake(*, cook_id: int, chosen: Selection, actor_id: int, reason: str, again: Again) -> Decided:
+    """Reject all pieces of a cook that are chosen, were made and are open, and in nobody else's hands, and have them cast again.
+
+    All of them or none: where one cannot be cast again, none is rejected.
+
+    Raises:
+        CookRefusedError: the cook was stopped.
+        ProblemsError: they are too many at once, have no traits to draw, or no others can be drawn for each.
+    """
+    for _ in range(verbs.TRIES):
+        drawn = None
+        if again == "redraw":
+            open_pieces = [attempt.piece_id for attempt in chosen.among(_open_attempts(cook_id))]
+            _check_count(len(open_pieces))
+            drawn = verbs.redrawn_all(cook_id=cook_id, piece_ids=open_pieces)
+        try:
+            return _reject_and_remake(cook_id=cook_id, chosen=chosen, actor_id=actor_id, reason=reason, drawn=drawn)
+        except verbs.StaleDrawError:
+            continue
+    raise ProblemsError([Problem("again", "others were drawn all the while: nothing was changed. Try again.")])
+
+
+@in_one_transaction
+def _reject_and_remake(
+    *, cook_id: int, chosen: Selection, actor_id: int, reason: str, drawn: Mapping[int, verbs.Redrawn] | None
+) -> Decided:
+    cook = Cook.objects.select_for_update(no_key=True).get(pk=cook_id)
+    made = {attempt.pk: attempt for attempt in chosen.among(PieceAttempt.objects.filter(cook=cook_id, status=AttemptStatus.MADE))}
+    still_open = {attempt.pk for attempt in chosen.among(_open_attempts(cook_id))}
+    if drawn is not None:  # what was made meanwhile is not meant
+        still_open = {pk for pk in still_open if made[pk].piece_id in drawn}
+    _check_count(len(still_open))
+    written = _write(list(still_open), decision=Decision.REJECTED, reason=reason, actor_id=actor_id)
+    rejected = [made[id_] for id_ in written]
+    _note(rejected, act=ReviewAct.REJECTED, actor_id=actor_id, reason=reason)
+    if rejected:
+        verbs.regenerate_all(cook=cook, attempts=rejected, actor_id=actor_id, now=database_now(), drawn=drawn)
+    return Decided(decided=len(rejected), left=len(made) - len(rejected))
+
+
+def _open_attempts(cook_id: int) -> QuerySet[PieceAttempt]:
+    made = PieceAttempt.objects.filter(cook=cook_id, status=AttemptStatus.MADE)
+    return made.exclude(Exists(PieceReview.objects.exclude(decision="").filter(attempt=OuterRef("pk"))))
+
+
+def _check_count(pieces: int) -> None:
+    if pieces > MAX_REMADE:
+        told = f"{pieces:,} pieces are meant: have at most {MAX_REMADE:,} made anew at once, as with `first` and `last`"
+        raise ProblemsError([Problem("where", told)])
 
 
 def _write(attempt_ids: Sequence[int], *, decision: Decision, reason: str, actor_id: int) -> list[int]:

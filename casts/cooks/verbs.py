@@ -1,6 +1,6 @@
 """What people may do to a cook, and to a piece of it. Each verb locks the cook; a look at it does the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,13 +14,15 @@ from spells.problems import Problem, ProblemsError
 from . import dealing
 from .refusals import CookRefusedError
 from .telling import tell_owner
-from .traits import read_tree
+from .traits import TraitTree, read_tree
 
 PAUSED = "Paused by hand."
 STOPPED = "Stopped by hand."
 
 # How often a piece is drawn anew while others of its cook are.
 TRIES = 5
+# Rows that are written by one statement.
+ROWS_AT_ONCE = 500
 
 R = TypeVar("R")
 
@@ -41,7 +43,7 @@ class Redrawn:
 def pause(*, cook_id: int, now: datetime, reason: str = "", tell: bool = False) -> Cook:
     """Start no more casts; those at work may end. Asking again changes nothing. Raises CookRefusedError unless it runs.
 
-    With `tell`, its owner finds that in the inbox: nobody paused it by hand.
+    With `tell`, its owner is told of it: nobody paused it by hand.
     """
     cook = _locked(cook_id)
     if cook.status == CookStatus.PAUSED:
@@ -117,11 +119,7 @@ def _redrawn(piece_id: int) -> Redrawn:
     piece = Piece.objects.select_related("cook__collection").get(pk=piece_id)
     cook, before = piece.cook, piece.redraw
     _check_regeneration(piece, cook)
-    tree = cook.collection.trait_tree
-    if tree is None:
-        raise ProblemsError([Problem("redraw", "pieces of a list have no traits to draw anew")])
-    taken = set(cook.pieces.exclude(trait_hash="").values_list("trait_hash", flat=True))
-    dealing.redraw(piece, tree=read_tree(tree), seed=cook.collection.seed, taken=taken)
+    dealing.redraw(piece, tree=_tree_of(cook), seed=cook.collection.seed, taken=_hashes(cook))
     return Redrawn(piece=piece, before=before)
 
 
@@ -142,10 +140,7 @@ def regenerate_as(*, piece_id: int, actor_id: int, now: datetime, drawn: Redrawn
         _supersede(attempt, actor_id=actor_id, now=now, reason="same" if drawn is None else "redraw")
     piece.status, piece.error, piece.settled_at, piece.failures = PieceStatus.PENDING, None, None, 0
     piece.save()
-    if cook.status == CookStatus.FINISHED:
-        _change(cook, now=now, status=CookStatus.RUNNING, reason="", finished_at=None)
-    else:
-        _change(cook, now=now)
+    _go_on(cook, now=now)
     return piece
 
 
@@ -156,9 +151,85 @@ def _supersede(attempt: PieceAttempt, *, actor_id: int, now: datetime, reason: s
     event.save(force_insert=True)
 
 
-def _check_regeneration(piece: Piece, cook: Cook) -> None:
+def redrawn_all(*, cook_id: int, piece_ids: Collection[int]) -> dict[int, Redrawn]:
+    """Draw other traits for many pieces without a lock, for that may take a while. Returns them by piece.
+
+    Raises ProblemsError when they have no traits to draw, or no others can be drawn for each of them.
+    """
+    cook = Cook.objects.select_related("collection").get(pk=cook_id)
+    tree = _tree_of(cook)
+    pieces = list(cook.pieces.filter(pk__in=piece_ids).order_by("index"))
+    before = {piece.pk: piece.redraw for piece in pieces}
+    dealing.redraw_all(pieces, tree=tree, seed=cook.collection.seed, taken=_hashes(cook))
+    return {piece.pk: Redrawn(piece=piece, before=before[piece.pk]) for piece in pieces}
+
+
+def regenerate_all(
+    *, cook: Cook, attempts: Sequence[PieceAttempt], actor_id: int, now: datetime, drawn: Mapping[int, Redrawn] | None
+) -> None:
+    """Have the pieces of these attempts, which are made, cast again: all of them, with what was drawn for each or with the same traits.
+
+    Part of a transaction that holds the lock on the cook. A few statements, however many pieces.
+
+    Raises:
+        CookRefusedError: the cook was stopped.
+        StaleDrawError: what was drawn does not fit any more.
+    """
+    _check_goes_on(cook)
+    pieces = list(cook.pieces.filter(pk__in=[attempt.piece_id for attempt in attempts]))
+    if drawn is not None:
+        _put_all(drawn, pieces, cook)
+    PieceAttempt.objects.filter(pk__in=[attempt.pk for attempt in attempts]).update(status=AttemptStatus.SUPERSEDED)
+    told = "same" if drawn is None else "redraw"
+    events = [
+        ReviewEvent(piece_id=each.piece_id, attempt=each, act=ReviewAct.REGENERATED, actor_id=actor_id, reason=told, at=now)
+        for each in attempts
+    ]
+    ReviewEvent.objects.bulk_create(events, batch_size=ROWS_AT_ONCE)
+    if drawn is not None:
+        Piece.objects.bulk_update(pieces, ["traits", "prompts", "trait_hash", "redraw"], batch_size=ROWS_AT_ONCE)
+    Piece.objects.filter(pk__in=[piece.pk for piece in pieces]).update(status=PieceStatus.PENDING, error=None, settled_at=None, failures=0)
+    _go_on(cook, now=now)
+
+
+def _put_all(drawn: Mapping[int, Redrawn], pieces: Sequence[Piece], cook: Cook) -> None:
+    """Give pieces what was drawn for them, as `_put` does for one."""
+    if any(piece.redraw != drawn[piece.pk].before for piece in pieces):
+        raise StaleDrawError
+    if cook.pieces.filter(trait_hash__in=[drawn[piece.pk].piece.trait_hash for piece in pieces]).exists():
+        raise StaleDrawError
+    for piece in pieces:
+        other = drawn[piece.pk].piece
+        piece.traits, piece.prompts, piece.trait_hash, piece.redraw = other.traits, other.prompts, other.trait_hash, other.redraw
+
+
+def _tree_of(cook: Cook) -> TraitTree:
+    document = cook.collection.trait_tree
+    if document is None:
+        raise ProblemsError([Problem("redraw", "pieces of a list have no traits to draw anew")])
+    return read_tree(document)
+
+
+def _hashes(cook: Cook) -> set[str]:
+    """Return the hashes of the traits that pieces of a cook have."""
+    return set(cook.pieces.exclude(trait_hash="").values_list("trait_hash", flat=True))
+
+
+def _check_goes_on(cook: Cook) -> None:
     if cook.status in (CookStatus.STOPPING, CookStatus.STOPPED):
         raise CookRefusedError("cooked on", cook.status)
+
+
+def _go_on(cook: Cook, *, now: datetime) -> None:
+    """Have somebody look at a cook that has more to do: one that had finished runs again."""
+    if cook.status == CookStatus.FINISHED:
+        _change(cook, now=now, status=CookStatus.RUNNING, reason="", finished_at=None)
+    else:
+        _change(cook, now=now)
+
+
+def _check_regeneration(piece: Piece, cook: Cook) -> None:
+    _check_goes_on(cook)
     if piece.status not in (PieceStatus.MADE, PieceStatus.FAILED):
         raise CookRefusedError("cast again", piece.status, what="piece")
 

@@ -2,7 +2,7 @@
 
 from django import template
 
-from casts.admin.cook import piece_figure
+from casts.admin.piece import piece_figure
 
 register = template.Library()
 

@@ -73,7 +73,7 @@ def serve(stage: Stage) -> None:
 
 def exported(stage: Stage, cook: Cook, folder: Path) -> int:
     """Have a cook exported by the conductors that run, read the archive as others do, and return how many pictures are in it."""
-    export = exporting.begin(cook=cook, wish=exporting.Wish(accepted=False), requested_by_id=cook.initiator_id, now=database_now())
+    export = exporting.begin(cook=cook, wish=exporting.Wish(accepted=False), requested_by_id=cook.initiator_id, now=database_now()).export
     ready = f"count(*) AS number FROM casts_export WHERE id = {export.pk} AND status = 'ready'"
     wait_for("the export is ready", lambda: number(stage, ready), seconds=SECONDS)
     path = folder / "export.zip"

@@ -35,7 +35,7 @@ def test_an_export_whose_conductors_are_killed_is_prepared_by_the_next_one_and_w
             row.save(force_insert=True)
         made_piece(cook, index=index, outputs={"image": stored.reference()})
     wish = Wish(accepted=False, name_template="{{ number }}", shuffle_seed=3)
-    export = exporting.begin(cook=cook, wish=wish, requested_by_id=cook.initiator_id, now=database_now())
+    export = exporting.begin(cook=cook, wish=wish, requested_by_id=cook.initiator_id, now=database_now()).export
 
     for number, when in enumerate(["before", "before", "after"]):
         stage.wait_for_kill(stage.conduct(kill(f"note-{number}", wrote=NOTED, when=when)))

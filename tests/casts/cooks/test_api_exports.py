@@ -2,13 +2,16 @@
 
 import io
 import zipfile
+from collections import Counter
 
 import pytest
 
 from casts.cooks import exporting
-from casts.models import Export
+from casts.models import AttemptStatus, Export, ExportItem
 from generations import artifacts
 from tests.api import assert_problem, client_of, get, people, post
+from tests.casts.test_api_parallel import at_once
+from tests.factories import UserFactory
 
 from .test_exports import begun, cook_of, ready
 
@@ -51,6 +54,39 @@ def test_a_fetch_that_broke_off_goes_on_where_it_stood():
     assert b"".join(part.streaming_content) == data[31:100]
     assert get(client, path, If_None_Match=whole.headers["ETag"]).status_code == 304
     assert_problem(get(client, path, Range=f"bytes={len(data)}-"), 416)
+
+
+def test_the_same_request_again_gets_the_same_export_whatever_became_of_its_pieces_meanwhile():
+    cook = cook_of(2)
+    client = client_of(cook.initiator)
+    body = {"cook": cook.pk, "pieces": "made"}
+    first = post(client, "/exports/", body, Idempotency_Key="k")
+    ready(Export.objects.get())
+    cook.piece_attempts.update(status=AttemptStatus.SUPERSEDED)
+    again = post(client, "/exports/", body, Idempotency_Key="k")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.headers["Location"] == again.headers["Location"]
+    assert (again.json()["status"], again.json()["idempotency_key"]) == ("ready", "k")
+    assert_problem(post(client, "/exports/", {**body, "shuffle_seed": 1}, Idempotency_Key="k"), 409, name="idempotency-key-reused")
+    assert_problem(post(client, "/exports/", body, Idempotency_Key="a b"), 400)
+    assert Export.objects.count() == 1
+
+
+def test_a_key_is_known_to_who_used_it_alone():
+    cook = cook_of(1)
+    body = {"cook": cook.pk, "pieces": "made"}
+    for client in (client_of(cook.initiator), client_of(UserFactory.create(is_staff=True))):
+        assert post(client, "/exports/", body, Idempotency_Key="k").status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_requests_with_one_key_begin_one_export():
+    cook = cook_of(3)
+    clients = [client_of(cook.initiator) for _ in range(10)]
+    body = {"cook": cook.pk, "pieces": "made"}
+    answers = at_once(lambda n: post(clients[n], "/exports/", body, Idempotency_Key="k"), crowd=10)
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 200: 9}
+    assert (Export.objects.count(), ExportItem.objects.count()) == (1, 3)
 
 
 @pytest.mark.parametrize(("who", "status"), [("anonymous", 401), ("stranger", 404), ("owner", 200), ("staff", 200)])

@@ -10,6 +10,7 @@ from tests.casts.test_api_parallel import at_once
 from tests.factories import UserFactory
 
 from .pieces import finished_cook, made_piece, made_pieces
+from .trees import category
 
 REVIEWERS = 20
 PIECES = 120
@@ -29,6 +30,7 @@ def test_a_piece_is_handed_out_decided_and_told_of():
         "traits": {"Sea": "Calm"},
         "cast": str(attempt.cast_id),
         "outputs": {"text": "a ship"},
+        "files": [],
         "decision": None,
         "reason": "",
         "reviewer": cook.initiator.username,
@@ -71,6 +73,21 @@ def test_many_are_decided_listed_and_culled():
 
     assert sorted(listed(decision="rejected")) == [0, 1]
     assert (listed(decision="culled"), listed(open="true"), len(listed(mine="true")), listed(mine="false")) == ([5], [], 6, [])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("again", ["same", "redraw"])
+def test_many_are_rejected_and_made_anew_in_one_request(again: str):
+    cook = finished_cook(tree={"categories": [category("Sea", "Calm", "Storm", "Ice", "Mist"), category("Hat", "Cap", "Crown")]})
+    for index in range(3):
+        made_piece(cook, index=index, traits={"Sea": "Calm", "Hat": "Cap"} if index < 2 else {"Sea": "Calm", "Hat": "Crown"})
+    client = client_of(cook.initiator)
+    body = {"cook": cook.pk, "decision": "rejected", "reason": "Dull.", "again": again, "where": {"traits": {"Hat": ["Cap"]}}}
+    assert_problem(post(client, "/pieces/reviews/", {**body, "decision": "accepted"}), 422, "again")
+    assert post(client, "/pieces/reviews/", body).json() == {"decided": 2, "left": 0}
+    assert get(client, f"/cooks/{cook.pk}/").json()["status"] == "running"
+    assert [row["index"] for row in get(client, "/pieces/", {"cook": cook.pk, "status": "pending"}).json()["results"]] == [0, 1]
+    assert post(client, "/pieces/reviews/", body).json() == {"decided": 0, "left": 0}, "they are at work: asking again changes nothing"
 
 
 @pytest.mark.django_db

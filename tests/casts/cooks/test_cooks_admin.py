@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
-from casts.models import AttemptStatus, Cook, CookStatus, PieceStatus
+from casts.models import AttemptStatus, Cook, CookStatus, PieceStatus, ReviewEvent
 from tests.casts.factories import CastFactory, CollectionFactory, CookFactory, PieceAttemptFactory, PieceFactory
 from tests.operators import operator, page, queries_of, superuser
 
@@ -54,6 +54,55 @@ def test_pieces_are_a_gallery_of_one_cook_or_all():
     assert page(superuser(), "casts_piece_changelist").count('class="card"') == 6
     assert page(superuser(), "casts_piece_changelist", cook=row.pk).count('class="card"') == 3
     assert str(PICTURE["artifact"]) in page(superuser(), "casts_piece_change", row.pieces.first().pk)
+
+
+def remade(client, row: Cook, **said):
+    answer = client.post(f"{reverse('admin:casts_piece_changelist')}?cook={row.pk}", {"action": "remake_selected", **said}, follow=True)
+    return answer, [str(message) for message in answer.context.get("messages", ())]
+
+
+def test_an_operator_has_the_pieces_of_a_filter_rejected_and_made_anew():
+    row = cook(status=CookStatus.FINISHED)
+    client = superuser()
+    assert "select_across" in page(client, "casts_piece_changelist", cook=row.pk)
+    asked, _ = remade(client, row, _selected_action="0", select_across="1", index="0")
+    assert "3 pieces of cook" in asked.content.decode()
+    selected = [str(piece.pk) for piece in row.pieces.all()]
+    assert remade(client, row, _selected_action=selected, remake="yes", again="same")[0].status_code == 422
+    _, told = remade(client, row, _selected_action=selected, remake="yes", again="same", reason="Blurred.")
+    assert told == [
+        "1 piece is made anew.",
+        "2 were left as they are: not made, decided on before, or in somebody's hands.",
+    ]
+    row.refresh_from_db()
+    assert row.status == CookStatus.RUNNING
+    assert LogEntry.objects.get().change_message == f"1 pieces of cook {row.pk} were rejected and made anew: Blurred."
+    assert set(ReviewEvent.objects.values_list("act", "reason")) == {("rejected", "Blurred."), ("regenerated", "same")}
+
+
+def test_what_cannot_be_made_anew_is_told_and_nothing_is_changed():
+    row, other = cook(status=CookStatus.STOPPED, reason="Enough."), cook()
+    client = superuser()
+    both = [str(piece.pk) for piece in (*row.pieces.all(), *other.pieces.all())]
+    url = reverse("admin:casts_piece_changelist")
+    for selected, told in (
+        (["0"], "Nothing was changed: no piece was selected."),
+        (both, "Nothing was changed: select at most 500 pieces, of one cook."),
+        (both[:3], "Nothing was changed: A cook that is stopped cannot be cooked on."),
+    ):
+        said = {"action": "remake_selected", "_selected_action": selected, "remake": "yes", "again": "same", "reason": "No."}
+        assert [str(each) for each in client.post(url, said, follow=True).context["messages"]] == [told]
+    assert not ReviewEvent.objects.exists()
+
+
+def test_only_who_may_change_cooks_has_pieces_made_anew():
+    row = cook()
+    client = operator("casts.view_piece")
+    shown = page(client, "casts_piece_changelist", cook=row.pk)
+    assert shown.count('class="card"') == 3
+    assert "_selected_action" not in shown
+    remade(client, row, _selected_action=[str(piece.pk) for piece in row.pieces.all()], remake="yes", again="same", reason="No.")
+    assert not ReviewEvent.objects.exists()
 
 
 def test_lists_take_as_many_queries_for_many_rows_as_for_one():

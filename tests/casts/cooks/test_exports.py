@@ -15,7 +15,7 @@ import pytest
 from casts import errands
 from casts.clock import database_now
 from casts.conductor.exports import Exports
-from casts.cooks import exporting, metadata, reviewing
+from casts.cooks import exporting, metadata, preparing, reviewing
 from casts.cooks.exporting import ExportRefusedError, Wish
 from casts.cooks.metadata import provenance_hash
 from casts.cooks.pictures import picture_of
@@ -51,7 +51,9 @@ def cook_of(count: int, **values) -> Cook:
 
 
 def begun(cook: Cook, **wish) -> Export:
-    return exporting.begin(cook=cook, wish=Wish(**{"accepted": False, **wish}), requested_by_id=cook.initiator_id, now=database_now())
+    return exporting.begin(
+        cook=cook, wish=Wish(**{"accepted": False, **wish}), requested_by_id=cook.initiator_id, now=database_now()
+    ).export
 
 
 def turn() -> int:
@@ -133,7 +135,7 @@ def test_a_shuffle_gives_each_piece_another_number_and_the_same_for_the_same_see
 
 
 def test_what_was_read_is_not_read_again_by_the_next_one(monkeypatch: pytest.MonkeyPatch, clock: Clock):
-    monkeypatch.setattr(exporting, "FILES_AT_ONCE", 2)
+    monkeypatch.setattr(preparing, "FILES_AT_ONCE", 2)
     export = begun(cook_of(5))
     read = []
 
@@ -141,9 +143,9 @@ def test_what_was_read_is_not_read_again_by_the_next_one(monkeypatch: pytest.Mon
         read.append(sha256)
         return artifacts.open_stored(sha256)
 
-    monkeypatch.setattr(exporting, "open_stored", open_stored)
+    monkeypatch.setattr(preparing, "open_stored", open_stored)
     assert turn() == 1
-    exporting.load(errands.claim(Export, limit=1))  # and its process is killed
+    preparing.load(errands.claim(Export, limit=1))  # and its process is killed
     assert turn() == 0, "it is leased"
     clock.advance(seconds=LEASE_SECONDS + 1)
     export = ready(export)
@@ -154,17 +156,17 @@ def test_what_was_read_is_not_read_again_by_the_next_one(monkeypatch: pytest.Mon
 
 def test_what_was_noted_twice_is_noted_once():
     export = begun(cook_of(2))
-    jobs = exporting.load(errands.claim(Export, limit=1))
+    jobs = preparing.load(errands.claim(Export, limit=1))
     for _ in range(2):
-        exporting.note([exporting.prepare(job) for job in jobs])
+        preparing.note([preparing.prepare(job) for job in jobs])
     export.refresh_from_db()
     assert (export.status, export.prepared) == (ExportStatus.READY, 2)
 
 
 def test_an_export_whose_readers_all_vanish_is_given_up(clock: Clock):
     export = begun(cook_of(1))
-    for _ in range(exporting.MAX_TRIES + 1):
-        exporting.load(errands.claim(Export, limit=1))
+    for _ in range(preparing.MAX_TRIES + 1):
+        preparing.load(errands.claim(Export, limit=1))
         clock.advance(seconds=LEASE_SECONDS + 1)
     export.refresh_from_db()
     assert (export.status, export.due_at, export.error) == (
@@ -176,14 +178,14 @@ def test_an_export_whose_readers_all_vanish_is_given_up(clock: Clock):
 
 def test_a_storage_that_cannot_be_reached_is_tried_again(monkeypatch: pytest.MonkeyPatch):
     begun(cook_of(1))
-    (job,) = exporting.load(errands.claim(Export, limit=1))
+    (job,) = preparing.load(errands.claim(Export, limit=1))
 
     def unreachable(sha256: str):
         raise TimeoutError
 
-    monkeypatch.setattr(exporting, "open_stored", unreachable)
+    monkeypatch.setattr(preparing, "open_stored", unreachable)
     with pytest.raises(TimeoutError):
-        exporting.prepare(job)
+        preparing.prepare(job)
 
 
 @pytest.mark.parametrize("how", ["gone", "changed"])
@@ -200,15 +202,10 @@ def test_a_file_that_is_not_what_it_was_fails_the_export(artifact_folder: Path, 
         exporting.archive_of(export)
 
 
-def test_more_is_said_than_fits_fails_the_export(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(exporting, "MAX_METADATA_BYTES", 100)
-    export = ready(begun(cook_of(2)))
-    assert (export.status, export.provenance_hash) == (ExportStatus.FAILED, "")
-    assert "larger than 100 bytes" in export.error
-
-
-def test_what_is_said_of_pieces_is_written_out_no_further_than_fits(monkeypatch: pytest.MonkeyPatch):
-    export = begun(cook_of(5))
+@pytest.mark.parametrize(("wish", "place"), [({"description": "At sea."}, "description"), ({}, "cook")])
+def test_what_is_said_of_pieces_is_refused_where_it_is_more_than_fits_and_written_out_no_further(
+    monkeypatch: pytest.MonkeyPatch, wish: dict[str, str], place: str
+):
     write, written = metadata.piece_document, []
 
     def piece_document(export: Export, item: ExportItem, *, names: Sequence[str]) -> bytes:
@@ -217,8 +214,11 @@ def test_what_is_said_of_pieces_is_written_out_no_further_than_fits(monkeypatch:
 
     monkeypatch.setattr(metadata, "piece_document", piece_document)
     monkeypatch.setattr(exporting, "MAX_METADATA_BYTES", 300)
-    assert ready(export).status == ExportStatus.FAILED
+    with pytest.raises(ProblemsError, match="larger than 300 bytes") as refused:
+        begun(cook_of(5), **wish)
+    assert [problem.path for problem in refused.value.problems] == [place]
     assert written == [1, 2], "each is of 200 bytes"
+    assert not Export.objects.exists()
 
 
 def test_the_order_of_a_cook_is_locked_once():
