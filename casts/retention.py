@@ -2,7 +2,7 @@
 
 A cast goes as a whole or not at all. It stays, however old, while something of it is open: a call of which nobody knows
 what became, a message that is yet to be sent, news that are yet to be applied. Casts of pieces stay with their cook. An
-artefact stays while casts are given it.
+artefact stays while casts are given it, and as long as a collection names it.
 """
 
 import time
@@ -21,6 +21,7 @@ from casts.models import (
     AlertMail,
     Cast,
     CastEvent,
+    CollectionArtifact,
     Delivery,
     FanOut,
     Gate,
@@ -167,7 +168,8 @@ def _leaves(casts: Sequence[UUID] | QuerySet[Any, Any]) -> list[QuerySet[Any]]:
 
 
 def _out_of_use(before: datetime) -> Q:
-    return Q(used_at__isnull=True) | Q(used_at__lt=before)
+    named = CollectionArtifact.objects.filter(artifact=OuterRef("pk"))
+    return (Q(used_at__isnull=True) | Q(used_at__lt=before)) & Q(~Exists(named))
 
 
 def _of_no_cast(*, before: datetime) -> list[QuerySet[Any]]:

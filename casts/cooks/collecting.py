@@ -8,16 +8,17 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from casts.casting import version_of_spell, version_of_tool
-from casts.models import Collection
+from casts.casting import references, version_of_spell, version_of_tool
+from casts.models import Collection, CollectionArtifact
 from casts.models.collection import MAX_NAME_CHARACTERS
 from casts.repeats import digest_of, made_before
+from generations.artifacts import note_use, readable_by
 from spells.expressions import ExpressionError
 from spells.models import SpellVersion, Tool
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, shown
 from spells.schemas import check_json
 
-from .beginning import MAX_PIECES
+from .beginning import MAX_PIECES, ROWS_AT_ONCE
 from .numbers import MAX_SEED
 from .recipes import Recipe
 from .traits import TraitTreeError, read_tree, tree_document
@@ -71,13 +72,25 @@ def keep(*, plan: Plan, owner: User, now: datetime, idempotency_key: str | None 
         with transaction.atomic():
             collection = _collection_of(plan=plan, owner=owner, now=now)
             collection.idempotency_key, collection.request_digest = idempotency_key, digest
-            collection.save(force_insert=True)
+            write(collection, now=now)
     except IntegrityError:
         earlier = made_before(Collection.objects.filter(owner=owner), key=idempotency_key, digest=digest)
         if earlier is None:
             raise
         return Kept(collection=earlier, created=False)
     return Kept(collection=collection, created=True)
+
+
+def write(collection: Collection, *, now: datetime) -> None:
+    """Write a collection that was made from a plan, and keep the artefacts that it names. Part of a transaction."""
+    collection.save(force_insert=True)
+    made_of = {"inputs": collection.inputs, "items": collection.items}
+    named = {id_ for _, id_ in references(made_of, path="")}
+    if named:
+        note_use(named, owner_id=collection.owner_id, now=now)  # before we look: what is marked is not pruned between
+        theirs = sorted(readable_by(collection.owner_id, named))
+        rows = [CollectionArtifact(collection=collection, artifact_id=id_) for id_ in theirs]
+        CollectionArtifact.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
 
 
 def collection_of(*, plan: Plan, owner: User, now: datetime) -> Collection:

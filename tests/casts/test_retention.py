@@ -17,7 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from casts import retention, tasks
-from casts.models import Alert, Cast, CastStatus, Gate, GateEvent, Notification, Subscription
+from casts.cooks.collecting import Plan, keep
+from casts.models import Alert, Cast, CastStatus, CollectionArtifact, Gate, GateEvent, Notification, Subscription
 from casts.models.gate import GateEventKind
 from casts.models.notification import NotificationKind
 from casts.retention import Pruned, prune
@@ -36,6 +37,7 @@ from tests.casts.factories import (
     CancellationFactory,
     CastEventFactory,
     CastFactory,
+    CollectionFactory,
     CookFactory,
     DeliveryFactory,
     FanOutFactory,
@@ -252,6 +254,31 @@ class TestArtefacts:
         fresh = ArtifactFactory.create(created_at=LATER)
         assert prune(now=LATER, age=AGE).artifacts == 1
         assert set(Artifact.objects.all()) == {used, fresh}
+
+    @pytest.mark.parametrize("place", ["items", "inputs"])
+    def test_one_that_a_collection_names_stays_as_long_as_the_collection(self, place: str):
+        published(slug="frame", visibility="public", inputs={"picture": {"type": "object"}})
+        ada = UserFactory.create()
+        brought, spare = ArtifactFactory.create(owner=ada), ArtifactFactory.create(owner=ada)
+        strangers = ArtifactFactory.create()
+        named = [{"artifact": str(each.pk)} for each in (brought, strangers, brought)]
+        plan = Plan(
+            name="Frames",
+            spell="frame",
+            inputs={"picture": "{{ item }}"} if place == "items" else {"picture": {"of": named}},
+            items=named if place == "items" else [1],
+        )
+        kept = keep(plan=plan, owner=ada, now=NOON).collection
+        dry, pruned = (prune(now=LATER, age=AGE, dry_run=each) for each in (True, False))
+        assert (dry.artifacts, pruned.artifacts) == (2, 2)
+        assert list(Artifact.objects.all()) == list(kept.artifacts.all()) == [brought]
+        assert spare not in kept.artifacts.all()
+
+    def test_what_a_cast_made_stays_without_it_when_a_collection_names_it(self):
+        old = ended_cast()
+        made = Artifact.objects.get()
+        CollectionArtifact.objects.create(collection=CollectionFactory.create(owner=old.initiator), artifact=made)
+        assert (prune(now=LATER, age=AGE).casts, Artifact.objects.get().generation) == (1, None)
 
 
 def retention_note(artifact: Artifact, *, owner_id: int) -> Any:

@@ -205,7 +205,7 @@ def _add_begin(parser: Any) -> None:
 def _begun(collection: Collection, wish: Wish) -> Cook:
     """Keep the collection and begin its cook, both or neither."""
     with transaction.atomic():
-        collection.save(force_insert=True)
+        collecting.write(collection, now=collection.created_at)
         return begin(collection=collection, wish=wish, now=collection.created_at).cook
 
 
