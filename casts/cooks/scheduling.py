@@ -208,8 +208,9 @@ def _fill(look: _Look) -> None:
         return
     collection = Collection.objects.select_related("owner").defer("items", "trait_tree").get(pk=cook.collection_id)
     owner, recipe = collection.owner, Recipe.of(collection)
-    funds = Funds(cook=cook, live=len(look.live))
+    funds = Funds(cook=cook, at_work=[attempt.cast for attempt in look.live])
     pieces = _in_turn(cook, limit=min(room, BATCH))
+    to_start = len(pieces) if len(pieces) < min(room, BATCH) else room
     for piece in pieces:
         if cook.status != CookStatus.RUNNING:
             break  # what was refused has paused it
@@ -217,8 +218,10 @@ def _fill(look: _Look) -> None:
             if not look.live:
                 look.pause(funds.told())
             break
+        share = funds.share(among=to_start)
+        to_start -= 1
         try:
-            attempt = _started(look, piece, owner=owner, inputs=recipe.inputs_of(piece), max_cost=funds.left())
+            attempt = _started(look, piece, owner=owner, inputs=recipe.inputs_of(piece), max_cost=share)
         except (ExpressionError, InvalidInputsError) as error:
             _refused(look, piece, error)
         except (ToolDisabledError, NotPublishedError) as error:
@@ -227,7 +230,7 @@ def _fill(look: _Look) -> None:
         else:
             look.live.append(attempt)
             look.changed[piece.pk] = piece
-            funds.reserve_one()
+            funds.set_aside(share)
     else:
         # those that were refused have left their room to others
         look.may_be_more = len(pieces) == min(room, BATCH) and len(look.live) < cook.max_parallel

@@ -14,6 +14,7 @@ from casts.cooks import collecting, dealing, scheduling, verbs
 from casts.cooks.beginning import Wish, begin, extend
 from casts.cooks.collecting import Plan, keep
 from casts.cooks.dealing import SupplyError
+from casts.cooks.funds import spent_by
 from casts.cooks.progress import progress_of
 from casts.cooks.refusals import CookRefusedError
 from casts.engine import pieces
@@ -535,6 +536,15 @@ def test_a_piece_does_not_get_traits_back_that_another_one_has_by_now():
 # Money
 
 
+AFTER = {"two": "{{ steps.one.n }}", "three": "{{ steps.two.n }}"}
+
+
+def bill_each(hand: Hand, usd: str) -> None:
+    """Answer each call of a cast in turn, at this price, as long as it makes some."""
+    while called := hand.called():
+        hand.answer(called[0][0], Result(output={"n": 1}, cost=cost(usd)))
+
+
 def bill(cast: Cast, usd: str) -> None:
     finish(cast, Result(output={"image": "x"}, cost=cost(usd)))
 
@@ -567,6 +577,34 @@ def test_a_cast_that_was_retried_by_hand_is_reckoned_with_in_the_budget():
     engine.retry(cast_id=first.pk, actor_id=None, now=database_now())
     verbs.resume(cook_id=row.pk, now=database_now())
     assert (live(look(row)), row.status) == ([], CookStatus.RUNNING), "0.30 are left, which the retried cast may take"
+
+
+def test_casts_at_work_together_exceed_the_budget_by_no_more_than_the_call_that_each_is_at():
+    steps = [{"key": "one", "tool": billed()}, *({"key": key, "tool": billed(), "params": {"x": x}} for key, x in AFTER.items())]
+    version(*steps, slug="triptych")
+    of = keep(plan=Plan(name="T", spell="triptych", inputs={}, trait_tree=TREE), owner=user(), now=database_now()).collection
+    row = look(cook(10, of=of, budget_usd=Decimal("3.00"), max_parallel=4))
+    bill_each(take(live(row)[0]), "0.10")
+    hands = [take(each) for each in live(look(row))]
+    assert len(hands) == 4
+    assert sum(hand.cast.max_cost_usd or 0 for hand in hands) <= Decimal("2.7000000004"), "what was left, and no more"
+    for hand in hands:
+        bill_each(hand, "1.00")  # ten times what was expected
+    look(row)
+    assert row.status == CookStatus.PAUSED
+    assert spent_by(row) == Decimal("4.30"), "one call of each"
+
+
+def test_a_cast_may_cost_as_much_as_there_is_when_no_other_is_to_come_and_money_comes_back_from_those_that_ended():
+    spell(tool=billed())
+    of = keep(plan=Plan(name="P", spell="portrait", inputs={}, trait_tree=TREE), owner=user(), now=database_now()).collection
+    row = look(cook(4, of=of, budget_usd=Decimal("2.00"), max_parallel=2))
+    assert [each.max_cost_usd for each in live(row)] == [Decimal(2)]
+    bill(live(row)[0], "0.20")
+    first, second = live(look(row))
+    assert [first.max_cost_usd, second.max_cost_usd] == [Decimal("0.9")] * 2
+    bill(first, "0.20")
+    assert [each.max_cost_usd for each in live(look(row))] == [Decimal("0.9"), Decimal("0.7")]
 
 
 def test_a_cook_without_cost_goes_on_whatever_its_budget():
