@@ -19,6 +19,7 @@ from casts.cooks.refusals import CookRefusedError
 from casts.engine import NotPublishedError, ToolDisabledError
 from casts.management import cooking
 from casts.management.commands.cast import INTERRUPTED, caster, dollars, say
+from casts.management.images import images_of, upload_all
 from casts.management.teaching import TeachingCommand, whole_number
 from casts.models import Collection, ConductorProcess, Cook, CookStatus, OnPieceFailure
 from casts.models.cook import MAX_ATTEMPTS, MAX_PARALLEL
@@ -43,6 +44,7 @@ exit code: 0 begun, or with --watch finished and each piece made; 1 refused; 3 p
 examples:
   manage.py cook begin lanterns.yaml --preview
   manage.py cook begin lanterns.yaml --pieces 100 --max-parallel 8 --watch
+  manage.py cook begin retouched.yaml --images photos/
   manage.py cook begin posters.yaml --items guests.csv --budget 20 --on-failure stop
   manage.py cook status
   manage.py cook watch 3
@@ -93,6 +95,7 @@ examples:
         *,
         file: str,
         items: str | None,
+        images: str | None,
         username: str | None,
         preview: bool,
         watch: bool,
@@ -106,11 +109,13 @@ examples:
     ) -> None:
         owner = caster(username)
         data = read_plan(_read(file), format=format_of(file))
-        if items is not None:
-            data = {**data, "items": [None]}  # what the list is to be, the spell says
+        if items is not None or images is not None:
+            data = {**data, "items": [None]}  # what the list is to be, the spell or the folder says
         plan = plan_of(data)
         if items is not None:
             plan = _with_items(plan, items, owner=owner)
+        if images is not None:
+            plan = _with_images(plan, images, owner=owner)
         if preview:
             collection = collecting.collection_of(plan=plan, owner=owner, now=database_now())
             looked = previewing.preview(collection=collection, now=database_now(), pieces=pieces)
@@ -171,7 +176,9 @@ examples:
 
 def _add_begin(parser: Any) -> None:
     parser.add_argument("file", metavar="FILE", help="The collection, in YAML or JSON; a file of yours, or an example of ours.")
-    parser.add_argument("--items", metavar="LIST", help="A list that the pieces are of: .csv, or .jsonl with JSON on each line.")
+    lists = parser.add_mutually_exclusive_group()
+    lists.add_argument("--items", metavar="LIST", help="A list that the pieces are of: .csv, or .jsonl with JSON on each line.")
+    lists.add_argument("--images", metavar="FOLDER", help="Images that the pieces are of: each is uploaded, in the order of their names.")
     parser.add_argument("--as", dest="username", metavar="USER", help="Whose cook it is (default: the only superuser).")
     parser.add_argument("--preview", action="store_true", help="Show the first pieces, the rarity of traits and the cost; begin nothing.")
     parser.add_argument("--watch", action="store_true", help="Show how far it is until it goes on no more.")
@@ -217,6 +224,14 @@ def _with_items(plan: collecting.Plan, file: str, *, owner: Any) -> collecting.P
     version = collecting.version_of(plan, owner=owner, now=database_now())
     schema = version.input_schema if not plan.inputs else None
     return dataclasses.replace(plan, items=read_items(_read(file), format=form, schema=schema))
+
+
+def _with_images(plan: collecting.Plan, folder: str, *, owner: Any) -> collecting.Plan:
+    """Return a plan with the images of a folder, which are uploaded once all else was found to be in order."""
+    now = database_now()
+    files = images_of(folder)
+    collecting.collection_of(plan=plan, owner=owner, now=now)
+    return dataclasses.replace(plan, items=upload_all(files, owner_id=owner.pk, now=now))
 
 
 def _read(file: str) -> bytes:
