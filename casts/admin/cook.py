@@ -16,6 +16,7 @@ from casts.clock import database_now
 from casts.cooks import verbs
 from casts.cooks.progress import CookProgress, progress_of_all
 from casts.cooks.refusals import CookRefusedError
+from casts.cooks.reviewers import reviewers_of
 from casts.models import ENDED_COOKS, Collection, Cook, CookStatus, PieceStatus
 from casts.words import told_of
 from spells.admin.filters import BegunFilter
@@ -58,8 +59,19 @@ class CollectionAdmin(RecordAdmin[Collection]):
     search_help_text = "By id, or by a part of the name."
     ordering = ("-pk",)
     unlisted = ("items", "trait_tree", "inputs", "description", "version__input_schema", "version__outputs")
-    fields = ("name_shown", "spell_shown", "owner", "description", "inputs_shown", "tree_shown", "seed", "target_supply", "created_at")
-    readonly_fields = ("name_shown", "spell_shown", "inputs_shown", "tree_shown")
+    fields = (
+        "name_shown",
+        "spell_shown",
+        "owner",
+        "reviewers_shown",
+        "description",
+        "inputs_shown",
+        "tree_shown",
+        "seed",
+        "target_supply",
+        "created_at",
+    )
+    readonly_fields = ("name_shown", "spell_shown", "reviewers_shown", "inputs_shown", "tree_shown")
     empty_list = "No collections match. Keep one with: manage.py cook begin FILE"
 
     def matches(self, word: str) -> Q:
@@ -72,6 +84,10 @@ class CollectionAdmin(RecordAdmin[Collection]):
     @admin.display(description="spell")
     def spell_shown(self, row: Collection) -> str:
         return f"{row.version.spell.slug}@{row.version.number}"
+
+    @admin.display(description="reviewers")
+    def reviewers_shown(self, row: Collection) -> str:
+        return ", ".join(map(visible, reviewers_of(row.pk))) or NOTHING
 
     @admin.display(description="inputs")
     def inputs_shown(self, row: Collection) -> SafeString:
@@ -95,8 +111,17 @@ class CookAdmin(RecordAdmin[Cook]):
     ordering = ("-pk",)
     unlisted = ("collection__items", "collection__trait_tree", "collection__inputs", "collection__description")
     change_form_template = "admin/casts/cook.html"
-    fields = ("collection_shown", "initiator", "max_parallel", "budget_usd", "quote_usd", "on_failure", "max_attempts", "failures_to_stop")
-    readonly_fields = ("collection_shown",)
+    fields = (
+        "collection_shown",
+        "initiator",
+        "max_parallel",
+        "budget_shown",
+        "quote_shown",
+        "on_failure",
+        "max_attempts",
+        "failures_to_stop",
+    )
+    readonly_fields = ("collection_shown", "budget_shown", "quote_shown")
     empty_list = "No cooks match. Begin one with: manage.py cook begin FILE"
 
     def matches(self, word: str) -> Q:
@@ -136,8 +161,16 @@ class CookAdmin(RecordAdmin[Cook]):
         return format_html('<time datetime="{0}" title="{0}">{1}</time>', row.created_at.isoformat(), age)
 
     @admin.display(description="reason")
-    def reason_shown(self, row: Cook) -> str:
-        return visible(row.reason[:200]) or NOTHING
+    def reason_shown(self, row: Cook) -> SafeString | str:
+        return format_html('<bdi title="{0}">{0}</bdi>', visible(row.reason)) if row.reason else NOTHING
+
+    @admin.display(description="budget")
+    def budget_shown(self, row: Cook) -> str:
+        return NOTHING if row.budget_usd is None else money(row.budget_usd)
+
+    @admin.display(description="quote")
+    def quote_shown(self, row: Cook) -> str:
+        return "not known" if row.quote_usd is None else money(row.quote_usd)
 
     # The page of one
 
@@ -157,6 +190,8 @@ class CookAdmin(RecordAdmin[Cook]):
         made = with_standing(cook.pieces.filter(status=PieceStatus.MADE).order_by("-settled_at"))[:SHOWN_PIECES]
         return {
             "cook": cook,
+            "title": f"Cook {cook.pk} of {visible(cook.collection.name)}",
+            "subtitle": None,
             "status_badge": self.status_shown(cook),
             "bar": bar(progress, COOK_LOOKS[CookStatus(cook.status)]),
             "told": told_of(progress),

@@ -7,6 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from casts.models import Export, ExportStatus, Piece, ReviewEvent
+from spells.admin.formats import NOTHING
 from spells.admin.records import RecordAdmin, by_number
 
 LOOKS = {ExportStatus.PREPARING: "running", ExportStatus.READY: "succeeded", ExportStatus.FAILED: "failed"}
@@ -38,8 +39,9 @@ class ExportAdmin(RecordAdmin[Export]):
         "created_at",
         "finished_at",
         "published_at",
+        "archive_shown",
     )
-    readonly_fields = ("cook_shown", "status_shown", "progress_shown")
+    readonly_fields = ("cook_shown", "status_shown", "progress_shown", "archive_shown")
     empty_list = "No exports match."
 
     def matches(self, word: str) -> Q:
@@ -52,6 +54,12 @@ class ExportAdmin(RecordAdmin[Export]):
     @admin.display(description="status", ordering="status")
     def status_shown(self, row: Export) -> SafeString:
         return format_html('<span class="badge is-{}">{}</span>', LOOKS[ExportStatus(row.status)], row.status)
+
+    @admin.display(description="archive")
+    def archive_shown(self, row: Export) -> SafeString | str:
+        if row.status != ExportStatus.READY:
+            return NOTHING
+        return format_html('<a href="{}">export-{}.zip</a>', reverse("api:export-archive", args=[row.pk]), row.pk)
 
     @admin.display(description="progress")
     def progress_shown(self, row: Export) -> SafeString:

@@ -9,7 +9,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from casts.cooks import reviewing
@@ -52,6 +52,7 @@ class PieceAdmin(RecordAdmin[Piece]):
     linked_by = ("cook",)
     list_select_related = ("cook__collection",)
     list_per_page = 60
+    actions_selection_counter = False  # its script counts rows of tables alone
     search_fields = ("id",)
     search_help_text = "By id, or by the beginning of the hash of its traits."
     ordering = ("cook", "index")
@@ -73,6 +74,11 @@ class PieceAdmin(RecordAdmin[Piece]):
     empty_list = "No pieces match. A cook has its pieces from the beginning."
 
     actions = ("remake_selected",)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        cook = request.GET.get("cook", "")
+        of = {"title": f"Pieces of cook {cook}"} if cook.isascii() and cook.isdecimal() else {}
+        return super().changelist_view(request, {**of, **(extra_context or {})})
 
     def has_remake_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("casts.change_cook")
@@ -121,7 +127,7 @@ class PieceAdmin(RecordAdmin[Piece]):
     def matches(self, word: str) -> Q:
         return by_number(word) | Q(trait_hash__startswith=word.lower())
 
-    @admin.display(description="")
+    @admin.display(description="made")
     def figure_shown(self, piece: Piece) -> SafeString:
         return format_html('<div class="thumbs is-large">{}</div>', piece_figure(piece))
 
@@ -136,13 +142,11 @@ class PieceAdmin(RecordAdmin[Piece]):
     @admin.display(description="attempts")
     def attempts_shown(self, piece: Piece) -> SafeString:
         rows = [
-            format_html(
-                '<li>{}: {} <a href="{}">{}</a></li>',
-                *(attempt.number, attempt.status, reverse("admin:casts_cast_change", args=[attempt.cast_id]), short_id(attempt.cast_id)),
-            )
+            (attempt.number, attempt.status, reverse("admin:casts_cast_change", args=[attempt.cast_id]), short_id(attempt.cast_id))
             for attempt in piece.attempts.order_by("number")
         ]
-        return format_html("<ul>{}</ul>", SafeString("").join(rows)) if rows else SafeString("None yet.")
+        items = format_html_join("", '<li>{}: {} <a href="{}">{}</a></li>', rows)
+        return format_html('<ul class="plain">{}</ul>', items) if rows else SafeString("None yet.")
 
 
 def with_standing(pieces: QuerySet[Piece]) -> QuerySet[Piece]:

@@ -1,9 +1,10 @@
-"""Make the pictures of the README from a demonstration that really runs.
+"""Make the pictures of the README and the docs from a demonstration that really runs.
 
     uv run --extra screenshots docs/screenshots/make.py
 
 It starts `manage.py demo` in a temporary folder, casts some more through the API, signs in to the admin with a headless
-Chromium and writes `docs/images/admin-timeline.png`, `admin-casts.png`, `admin-index.png` and `contact-sheet.png`.
+Chromium and writes `docs/images/admin-timeline.png`, `admin-casts.png`, `admin-index.png`, `admin-pieces.png` and
+`contact-sheet.png`.
 The Chromium of the system is used if there is one (Debian: `apt-get install chromium`), else that of
 `playwright install chromium`; `--browser` names another. Nothing is left behind but the pictures.
 """
@@ -37,6 +38,7 @@ SHEET_WIDTH = 900
 PATIENCE_SECONDS = 180.0
 
 STORIES = (("a city of glass", 3), ("a garden on the moon", 11), ("a fox in the snow", 5))
+PIECES = 20
 CARDS = (("harbour", "winter"), ("orchard", "spring"))
 
 
@@ -128,6 +130,19 @@ def cast_some_more(api: Api) -> None:
     api.wait_until_all_have_ended()
 
 
+def cook_lanterns(api: Api, demo: Demo) -> int:
+    """Cook some pieces of the example that comes with Grimoire, and return the id of the cook once it has finished."""
+    command = [sys.executable, "manage.py", "cook", "begin", "lanterns.yaml", "--pieces", str(PIECES)]
+    told = subprocess.run(command, cwd=ROOT, env=demo.environment, check=True, capture_output=True, text=True).stdout
+    cook = int(told.strip().splitlines()[-1])
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (status := api.call(f"/cooks/{cook}/")["status"]) != "finished":
+        if status != "running" or time.monotonic() > end:
+            raise SystemExit(f"The cook is {status}.")
+        time.sleep(0.5)
+    return cook
+
+
 def sign_in(browser: Browser, demo: Demo) -> Page:
     page = browser.new_page(viewport={"width": WIDTH, "height": 800}, color_scheme="light")
     page.goto(f"{demo.url}/admin/")
@@ -159,7 +174,7 @@ def save(picture: Image.Image, name: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the pictures of the README from a demonstration that really runs.")
+    parser = argparse.ArgumentParser(description="Make the pictures of the README and the docs from a demonstration that really runs.")
     parser.add_argument("--browser", default=shutil.which("chromium"), help="The Chromium to use.")
     browser_path = parser.parse_args().browser
     with demonstration() as demo:
@@ -177,6 +192,12 @@ def main() -> None:
             shoot(page, demo.cast, "admin-timeline.png", last=".timeline")
             shoot(page, f"{demo.url}/admin/casts/cast/", "admin-casts.png", last="#changelist-form")
             shoot(page, f"{demo.url}/admin/", "admin-index.png", last="#content-main")
+            shoot(
+                page,
+                f"{demo.url}/admin/casts/piece/?cook={cook_lanterns(api, demo)}",
+                "admin-pieces.png",
+                last=".gallery .card:nth-child(15)",
+            )
             browser.close()
 
 

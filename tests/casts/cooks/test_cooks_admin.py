@@ -53,7 +53,12 @@ def test_pieces_are_a_gallery_of_one_cook_or_all():
     cook()
     assert page(superuser(), "casts_piece_changelist").count('class="card"') == 6
     assert page(superuser(), "casts_piece_changelist", cook=row.pk).count('class="card"') == 3
-    assert str(PICTURE["artifact"]) in page(superuser(), "casts_piece_change", row.pieces.first().pk)
+    assert "Pieces of cook" not in page(superuser(), "casts_piece_changelist")
+    assert f"Pieces of cook {row.pk}" in page(superuser(), "casts_piece_changelist", cook=row.pk)
+    piece = row.pieces.first()
+    shown = page(superuser(), "casts_piece_change", piece.pk)
+    assert str(PICTURE["artifact"]) in shown
+    assert f'<li>1: made <a href="{reverse("admin:casts_cast_change", args=[piece.attempts.get().cast_id])}">' in shown
 
 
 def remade(client, row: Cook, **said):

@@ -23,6 +23,12 @@ def test_the_page_of_an_export_says_why_it_failed():
     assert "<b>At sea" not in told
 
 
+def test_the_page_of_an_export_that_is_ready_leads_to_its_archive():
+    row = ExportFactory.create(status="ready")
+    assert f'<a href="/api/v1/exports/{row.pk}/archive/">export-{row.pk}.zip</a>' in page(superuser(), "casts_export_change", row.pk)
+    assert "archive/" not in page(superuser(), "casts_export_change", ExportFactory.create().pk)
+
+
 def test_the_history_of_reviews_says_who_decided_what_and_why():
     row = ReviewEventFactory.create(act="rejected", reason="<i>Blurred.</i>")
     told = page(superuser(), "casts_reviewevent_changelist")
