@@ -4,9 +4,9 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+from config import handler
 
-_django = get_asgi_application()
+_django = handler.application()
 
 from django.conf import settings  # noqa: E402 - these know the models, which are there only now
 

@@ -1,0 +1,71 @@
+"""How requests reach Django under ASGI."""
+
+import threading
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.core.signals import got_request_exception
+from django.urls import path
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config import handler
+
+
+class Threads(APIView):
+    permission_classes = []
+
+    def get(self, request, **_):
+        if "broken" in request.query_params:
+            raise RuntimeError("broken")
+        return Response({"thread": threading.get_ident(), "name": request.query_params.get("name", "")})
+
+
+urlpatterns = [path("threads/", Threads.as_view())]
+seen: list[int] = []
+
+
+def remember_thread(get_response):
+    def answer(request):
+        seen.append(threading.get_ident())
+        return get_response(request)
+
+    return answer
+
+
+async def asked(application, *, query: bytes = b"") -> tuple[int, bytes]:
+    scope = {"type": "http", "method": "GET", "path": "/threads/", "query_string": query, "headers": [(b"host", b"localhost")]}
+    talk = ApplicationCommunicator(application, scope)
+    await talk.send_input({"type": "http.request", "body": b""})
+    start, body = await talk.receive_output(10), await talk.receive_output(10)
+    await talk.wait()
+    return start["status"], body["body"]
+
+
+@pytest.fixture
+def application(settings):
+    settings.ROOT_URLCONF = __name__
+    settings.SECURE_SSL_REDIRECT = False
+    settings.MIDDLEWARE = [f"{__name__}.remember_thread", *settings.MIDDLEWARE, f"{__name__}.remember_thread"]
+    seen.clear()
+    return handler.application()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_request_is_on_one_thread_from_the_first_middleware_to_the_view(application):
+    status, body = await asked(application, query=b"name=%C3%A4")
+    assert status == 200
+    assert len(set(seen)) == 1
+    assert body == b'{"thread":%d,"name":"\xc3\xa4"}' % seen[0]
+    assert seen[0] != threading.get_ident()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_a_view_raises_is_answered_with_500_and_told(application):
+    told: list[str] = []
+    got_request_exception.connect(lambda **_: told.append("told"), weak=False, dispatch_uid="test_handler")
+    try:
+        status, _ = await asked(application, query=b"broken=1")
+    finally:
+        got_request_exception.disconnect(dispatch_uid="test_handler")
+    assert (status, told) == (500, ["told"])
