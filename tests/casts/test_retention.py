@@ -223,6 +223,17 @@ def test_candidates_are_found_by_an_index():
     assert "cast_ended" in explained
 
 
+@pytest.mark.postgresql
+def test_no_message_is_read_but_those_that_hang_on_the_casts():
+    cast = CastFactory.create(status=CastStatus.SUCCEEDED)
+    of_messages = [rows for rows in retention._leaves([cast.pk]) if rows.model is Notification]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    told = [rows.explain() for rows in of_messages]
+    assert len(told) == 2
+    assert not any("Seq Scan" in each for each in told), told
+
+
 class TestArtefacts:
     def test_one_that_a_younger_cast_was_given_outlives_its_maker(self):
         old = ended_cast()
