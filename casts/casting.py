@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from casts import engine
-from casts.engine import InvalidInputsError, NotPublishedError, Started, ToolDisabledError
+from casts.engine import InvalidInputsError, NotPublishedError, Started, ToolDisabledError, rows, sql
 from casts.metrics.counters import CASTS_STARTED
 from casts.models import Cast
 from casts.notifications.subscriptions import Callback, call_back
@@ -21,6 +21,7 @@ from casts.repeats import IdempotencyKeyReusedError, digest_of, made_before
 from generations.artifacts import REFERENCE_KEY, note_use, readable_by
 from spells import schemas
 from spells.models import Spell, SpellVersion, Tool
+from spells.models.spell import SEEN_BY_ALL
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path, shown
 from spells.tool_spells import version_for
 
@@ -100,19 +101,52 @@ def version_of_spell(named: str, user: User) -> SpellVersion:
     match = _SPELL.match(named)
     if match is None:
         raise UnknownSpellError([Problem("spell", f"{shown(named)} is no name of a spell, like illustrated-story or illustrated-story@3")])
-    spell = Spell.objects.visible_to(user).filter(slug=match["slug"]).first()
-    if spell is None:
-        raise UnknownSpellError([Problem("spell", f"there is no spell {shown(match['slug'])} that you may cast")])
-    number = match["number"]
-    version = spell.latest_version() if number is None else spell.versions.filter(number=int(number)).first()
-    mine = Spell.objects.owned_by(user).filter(pk=spell.pk).exists()
-    if version is None or not (version.is_published or mine):
-        if number is None and mine:
-            raise NotPublishedError(f"No version of {spell.slug} is published yet.")
-        wanted = f"version {number}" if number else "published version"
-        raise UnknownSpellError([Problem("spell", f"{spell.slug} has no {wanted}")])
-    version.spell = spell
+    number = None if match["number"] is None else int(match["number"])
+    version = _version_to_cast(slug=match["slug"], number=number, user=user)
+    if version is None or not (version.is_published or _is_owned(version.spell, user)):
+        raise _no_version(slug=match["slug"], number=number, user=user)
     return version
+
+
+def _version_to_cast(*, slug: str, number: int | None, user: User) -> SpellVersion | None:
+    """Return a version of a spell that `user` sees, without a number the latest that is published, with its spell.
+
+    As the ORM would by `visible_to`, `published` and `select_related`, which took a fifth of the time of a request.
+    """
+    seen = "true" if user.is_staff else f"(spell.visibility IN ({sql.words(SEEN_BY_ALL)}) OR spell.owner_id = %(user)s)"
+    wanted = "version.published_at IS NOT NULL" if number is None else "version.number = %(number)s"
+    found = sql.fetch(
+        f"""
+        SELECT {rows.columns(SpellVersion, "version")}, {rows.columns(Spell, "spell")}
+        FROM spells_spell AS spell JOIN spells_spellversion AS version ON version.spell_id = spell.id
+        WHERE spell.slug = %(slug)s AND {seen} AND {wanted}
+        ORDER BY version.number DESC LIMIT 1
+        """,  # noqa: S608 - our own words; every value is a parameter
+        {"slug": slug, "user": user.pk, "number": number},
+    )
+    for row in found:
+        of_version, of_spell = rows.split(row, SpellVersion, Spell)
+        version, spell = rows.read(SpellVersion, of_version), rows.read(Spell, of_spell)
+        assert version is not None, "its key is not null"
+        assert spell is not None, "its key is not null"
+        version.spell = spell
+        return version
+    return None
+
+
+def _no_version(*, slug: str, number: int | None, user: User) -> Exception:
+    """Return what is wrong with a name under which there is no version for this user."""
+    spell = Spell.objects.visible_to(user).filter(slug=slug).first()
+    if spell is None:
+        return UnknownSpellError([Problem("spell", f"there is no spell {shown(slug)} that you may cast")])
+    if number is None and _is_owned(spell, user):
+        return NotPublishedError(f"No version of {spell.slug} is published yet.")
+    wanted = f"version {number}" if number is not None else "published version"
+    return UnknownSpellError([Problem("spell", f"{spell.slug} has no {wanted}")])
+
+
+def _is_owned(spell: Spell, user: User) -> bool:
+    return Spell.objects.owned_by(user).filter(pk=spell.pk).exists()
 
 
 def version_of_tool(slug: str, now: datetime) -> SpellVersion:

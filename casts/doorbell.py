@@ -35,9 +35,8 @@ class _Ring:
 
     def __call__(self) -> None:
         try:
-            if not ask_unless_claimed() and connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, self.message()])
+            if not (connection.vendor == "postgresql" and _notified(self.message())):
+                ask_unless_claimed()
         except DatabaseError:
             # The casts are committed and their wakeups are due: a poll or the schedule finds them.
             logger.warning("The doorbell for %d casts was not heard; their wakeups will be.", len(self.cast_ids), exc_info=True)
@@ -45,6 +44,19 @@ class _Ring:
     def message(self) -> str:
         """Return the ids, or none where there are too many for one message: look at everything."""
         return json.dumps([str(cast_id) for cast_id in sorted(self.cast_ids)] if len(self.cast_ids) <= MOST_NAMED else [])
+
+
+def _notified(message: str) -> bool:
+    """Ring at all who listen if there is a conductor that takes casts, in one statement. Returns whether there was."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT pg_notify(%s, %s)
+            FROM (SELECT FROM casts_conductorprocess WHERE alive_until > (SELECT grimoire_now()) AND NOT draining LIMIT 1) AS claiming
+            """,
+            [CHANNEL, message],
+        )
+        return cursor.fetchone() is not None
 
 
 def knock(*, cast_id: UUID | None = None) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.exceptions import PermissionDenied
@@ -24,7 +25,7 @@ from casts.filters import CastFilter
 from casts.headers import IDEMPOTENCY_KEY, MAX_WAIT_SECONDS, idempotency_key_of, preferred_wait
 from casts.metrics import tallies
 from casts.models import Cast
-from casts.progress import with_shown_status
+from casts.progress import as_started, with_shown_status
 from casts.serializers import CAST_ORDER, SKIP, TOOL_ORDER, CastSerializer, order_of, skip_of
 from casts.waiting import wait_for_end
 from generations.models import Generation
@@ -94,7 +95,18 @@ class CastsView(GenericViewSet[Cast]):
         headers = {"Location": url}
         if wait is not None and wait_for_end(cast_id=started.cast.pk, seconds=wait):
             headers["Preference-Applied"] = f"wait={wait}"
+        if started.created and wait is None:
+            return Response(self.represent_as_started(started.cast, user_of(request)), status=201, headers=headers)
         return Response(self.represent(started.cast.pk), status=201 if started.created else 200, headers=headers)
+
+    def represent_as_started(self, cast: Cast, user: User) -> Any:
+        """Return a new cast as clients see it, as it was written: nothing of what may have become of it since is read."""
+        cast.initiator = user
+        callback = Cast._meta.get_field("callback")
+        if not callback.is_cached(cast):  # a callback that was ordered is known to its cast
+            callback.set_cached_value(cast, None)
+        known = {"progress": {cast.pk: as_started(cast)}, "waiting_for": {}}
+        return CastSerializer(cast, context={**self.get_serializer_context(), **known}).data
 
     def represent(self, cast_id: UUID) -> Any:
         """Return a cast as clients see it, read anew."""

@@ -17,7 +17,7 @@ from spells import schemas
 from spells.models import SpellVersion, Tool
 from spells.schemas import Problem
 
-from . import measuring
+from . import measuring, sql
 
 DEADLINE = timedelta(hours=24)
 
@@ -116,9 +116,11 @@ def complete_inputs(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict
 
 
 def _insert(*, cast: Cast, now: datetime) -> None:
-    with transaction.atomic():
-        cast.save(force_insert=True)
-        Wakeup.objects.create(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=cast.priority)
-        CastEvent.objects.create(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now)
+    # only a repeat is refused by the database and gone on after
+    with transaction.atomic(savepoint=cast.idempotency_key is not None):
+        sql.insert([cast])
+        cast._state.adding = False
+        sql.insert([Wakeup(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=cast.priority)])
+        sql.insert([CastEvent(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now)])
         measuring.note_start(cast=cast)
         knock(cast_id=cast.pk)

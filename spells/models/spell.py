@@ -23,6 +23,10 @@ class Visibility(models.TextChoices):
     PUBLIC = "public", "public: anybody"
 
 
+# What any signed-in user may see and cast.
+SEEN_BY_ALL = (Visibility.LISTED, Visibility.PUBLIC)
+
+
 class SpellQuerySet(models.QuerySet["Spell"]):
     def written(self) -> Self:
         """Keep the spells that somebody wrote, without those by which a tool is run on its own."""
@@ -34,7 +38,7 @@ class SpellQuerySet(models.QuerySet["Spell"]):
             return self.filter(visibility=Visibility.PUBLIC)
         if getattr(user, "is_staff", False):
             return self
-        return self.filter(Q(visibility__in=[Visibility.LISTED, Visibility.PUBLIC]) | Q(owner=user.pk))
+        return self.filter(Q(visibility__in=SEEN_BY_ALL) | Q(owner=user.pk))
 
     def owned_by(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
         """Keep the spells that `user` may change."""

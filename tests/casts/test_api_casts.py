@@ -8,6 +8,9 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from casts.casting import _version_to_cast
+from casts.engine import sql
+from casts.metrics import tallies
 from casts.models import Cast, CastEvent, Wakeup
 from generations.models import Artifact
 from generations.uploads import upload
@@ -73,6 +76,28 @@ def test_casting_answers_201_with_the_cast_and_its_address():
     assert Wakeup.objects.filter(pk=cast.pk).exists()
 
 
+@pytest.mark.parametrize(
+    "more", [{}, {"max_cost_usd": "1.5"}, {"callback": {"url": "https://ada.example.org/", "secret": "whsec_" + "MTIz" * 8}}]
+)
+def test_a_new_cast_is_told_as_it_is_when_it_is_asked_for(more):
+    ada = UserFactory.create()
+    story(ada)
+    client = client_of(ada)
+    for headers in ({}, {"Idempotency-Key": "story-1"}):
+        told = post(client, "/casts/", {"spell": "story", "inputs": {"theme": "sea"}, **more}, **headers).json()
+        assert told == get(client, f"/casts/{told['id']}/").json()
+        assert (told["initiator"], told["progress"]["total"]) == (ada.username, 1)
+
+
+def test_a_cast_takes_few_statements(django_assert_num_queries):
+    ada = UserFactory.create()
+    story(ada)
+    client, body = client_of(ada), {"spell": "story", "inputs": {"theme": "sea"}}
+    tallies.hand_in()
+    with django_assert_num_queries(10):  # two of them for the transaction
+        assert post(client, "/casts/", body).status_code == 201
+
+
 def test_a_cast_without_a_number_is_of_the_latest_published_version():
     ada = UserFactory.create()
     for _ in range(2):
@@ -129,12 +154,38 @@ def test_a_cast_that_cannot_be_written_whole_is_refused_and_leaves_nothing(monke
     ada = UserFactory.create()
     story(ada)
 
-    def away(**_):
-        raise OperationalError("the server closed the connection unexpectedly")
+    insert = sql.insert
 
-    monkeypatch.setattr(Wakeup.objects, "create", away)
+    def insert_or_fail(rows):
+        if isinstance(rows[0], Wakeup):
+            raise OperationalError("the server closed the connection unexpectedly")
+        insert(rows)
+
+    monkeypatch.setattr(sql, "insert", insert_or_fail)
     assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "sea"}}), 503, name="unavailable")
     assert_nothing_written()
+
+
+@pytest.mark.parametrize("number", [None, 1, 2, 3, 4])
+@pytest.mark.parametrize("visibility", ["private", "listed", "public"])
+def test_the_version_to_cast_is_that_of_the_orm(number, visibility):
+    ada, eve, staff = UserFactory.create(), UserFactory.create(), UserFactory.create(is_staff=True)
+    for _ in range(2):
+        story(ada)
+    draft(ada)
+    published(slug="other", owner=eve)
+    Spell.objects.filter(slug="story").update(visibility=visibility, tags=["ä"])
+    for user in (ada, eve, staff):
+        wanted = SpellVersion.objects.published() if number is None else SpellVersion.objects.filter(number=number)
+        seen = Spell.objects.visible_to(user).filter(slug="story")
+        expected = wanted.filter(spell__in=seen).select_related("spell").order_by("-number").first()
+        found = _version_to_cast(slug="story", number=number, user=user)
+        assert values_of(found) == values_of(expected)
+        assert found is None or values_of(found.spell) == values_of(expected.spell)
+
+
+def values_of(row):
+    return row and {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
 def test_a_spell_is_named_by_its_slug_and_never_by_its_id():
