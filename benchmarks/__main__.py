@@ -6,7 +6,6 @@
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -18,13 +17,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import showing
+from benchmarks import curves, measured, showing, targets
 from benchmarks.contenders.work import Measured
-from benchmarks.contest import CONTENDERS, Contender, as_json, contend, targets
+from benchmarks.contest import CONTENDERS, Contender, Line, as_json, contend, outcome
 from tests.functional.site import ROOT, Site, drop_database, make_database, own_database
 from tests.postgres import PostgresServer, temporary_folder
 
-PERFORMANCE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "performance.svg"
 # What `--write` replaces in `PERFORMANCE`.
 BEGIN, END = "<!-- written by python -m benchmarks --write: begin -->", "<!-- end -->"
@@ -104,17 +102,16 @@ def chosen(words: Sequence[str]) -> list[Contender]:
 
 def told_of(size: Size, *, rounds: int) -> str:
     """Return how the figures were measured, for whoever reads them later."""
-    load = os.getloadavg()[0]
-    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f} at the end"
-    return f"{size.workflows} workflows at once and {size.alone} alone, {rounds} rounds in turns, medians; {machine}; {time.strftime('%Y-%m-%d')}."
+    return f"{size.workflows} workflows at once and {size.alone} alone, {rounds} rounds in turns, medians"
 
 
-def write(text: str, svg: str) -> None:
-    """Put the tables into the document, and the picture beside it."""
-    before, _, rest = PERFORMANCE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PERFORMANCE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+def write(lines: Sequence[Line], *, how: str, about: str, svg: str) -> None:
+    """Keep the figures, put the table into the document, and the picture beside it."""
+    measured.keep("contest", outcome(lines), how=how)
+    targets.replace(targets.PERFORMANCE, showing.markdown(lines, about=about), begin=BEGIN, end=END)
     PICTURE.write_text(svg)
+    targets.write()
+    curves.write()
 
 
 def main() -> None:
@@ -126,7 +123,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="little work: to see whether all of it runs, not for figures to keep")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured to a file")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the figures as SVG")
-    parser.add_argument("--write", action="store_true", help=f"write tables and picture into {PERFORMANCE.relative_to(ROOT)}")
+    parser.add_argument("--write", action="store_true", help="keep the figures, and write the documents and pictures anew")
     options = parser.parse_args()
     try:
         contenders = chosen(options.only)
@@ -148,10 +145,11 @@ def main() -> None:
             stores.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    about = told_of(size, rounds=options.rounds)
+    how = told_of(size, rounds=options.rounds)
+    about = f"{how}; {measured.machine()}."
     console.print(showing.table(lines))
-    for target in targets(lines):
-        console.print(f"{target.told}: {'?' if target.value is None else f'{target.value:.1f}'} (goal {target.goal:g})")
+    for name, value in outcome(lines).figures.items():
+        console.print(f"{name}: {value:,.2f}")
     console.print(about)
     if options.json:
         options.json.write_text(json.dumps(as_json(lines, about={"how": about}), indent=1) + "\n")
@@ -159,7 +157,7 @@ def main() -> None:
     if options.picture:
         options.picture.write_text(svg)
     if options.write:
-        write(showing.markdown(lines, targets(lines), about=about), svg)
+        write(lines, how=how, about=about, svg=svg)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any, Literal
 
 from benchmarks.contenders.work import STEPS, Measured
+from benchmarks.measured import Outcome
 
 Kind = Literal["ours", "other", "floor"]
 # On which store a contender works: PostgreSQL with Grimoire's tables or empty, an SQLite file with them, or one of its own.
@@ -41,6 +42,12 @@ CONTENDERS = (
     Contender(name="psycopg, in sets of 50", family="floor of sets", program="floor", store="tables", kind="floor", mode="sets"),
 )
 
+# Contenders with one conductor and with two, or with as many connections: what is drawn as curves.
+BY_CONDUCTORS = {
+    "steps_per_second": ("grimoire", "grimoire, 2 conductors"),
+    "floor_per_second": ("psycopg, a commit a step", "psycopg, the same on 2 connections"),
+}
+
 
 @dataclass(slots=True, kw_only=True)
 class Line:
@@ -70,23 +77,6 @@ class Line:
         return median(self.alone) if self.alone else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What is to hold: `value` times as good as another, or with `at_most` no more than that many times as slow."""
-
-    told: str
-    value: float | None
-    goal: float
-    at_most: bool = False
-
-    @property
-    def is_met(self) -> bool | None:
-        """Tell whether it holds; None when it was not measured."""
-        if self.value is None:
-            return None
-        return self.value <= self.goal if self.at_most else self.value >= self.goal
-
-
 def contend(
     contenders: Sequence[Contender], *, rounds: int, workflows: int, take: Callable[[Contender], Measured], told: Callable[[str], None]
 ) -> list[Line]:
@@ -106,18 +96,26 @@ def best(lines: Sequence[Line], family: str) -> tuple[float | None, float | None
     return max((line.rate for line in own), default=None), min(alone, default=None)
 
 
-def targets(lines: Sequence[Line]) -> list[Target]:
-    """Return the targets, with what was measured."""
+def outcome(lines: Sequence[Line]) -> Outcome:
+    """Return what came of a contest: ratios by name, those that were measured, and steps a second by the number of conductors."""
     ours, ours_alone = best(lines, "grimoire")
     dbos, dbos_alone = best(lines, "dbos")
     procrastinate, _ = best(lines, "procrastinate")
     floor, _ = best(lines, "floor of sets")
-    return [
-        Target(told="many at once: times as many steps a second as dbos", value=_ratio(ours, dbos), goal=5),
-        Target(told="many at once: times as many steps a second as procrastinate", value=_ratio(ours, procrastinate), goal=5),
-        Target(told="many at once: times as slow as psycopg in sets of 50", value=_ratio(floor, ours), goal=4, at_most=True),
-        Target(told="one alone: times as quick as dbos", value=_ratio(dbos_alone, ours_alone), goal=2),
-    ]
+    ratios = {
+        "steps_per_second": ours,
+        "times_dbos": _ratio(ours, dbos),
+        "times_procrastinate": _ratio(ours, procrastinate),
+        "times_floor": _ratio(floor, ours),
+        "alone_ms": ours_alone,
+        "alone_times_dbos": _ratio(dbos_alone, ours_alone),
+    }
+    rates = {line.contender.name: line.rate for line in lines}
+    series = {
+        name: [(float(number), rates[each]) for number, each in enumerate(names, 1) if each in rates]
+        for name, names in BY_CONDUCTORS.items()
+    }
+    return Outcome(figures={name: value for name, value in ratios.items() if value is not None}, series=series)
 
 
 def _ratio(one: float | None, other: float | None) -> float | None:
@@ -138,9 +136,5 @@ def as_json(lines: Sequence[Line], *, about: Mapping[str, Any]) -> dict[str, Any
                 "alone_ms_each": line.alone,
             }
             for line in lines
-        ],
-        "targets": [
-            {"told": each.told, "value": each.value, "goal": each.goal, "at_most": each.at_most, "met": each.is_met}
-            for each in targets(lines)
         ],
     }

@@ -3,13 +3,14 @@
 `python -m benchmarks.deferred --casts 2000`
 """
 
-import argparse
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from benchmarks import runs
 from benchmarks.house import House, Memory, house, told
+from benchmarks.measured import Outcome
 
 PRICING = {"per_second": "0.00115"}
 PARAMS = {"input": {"prompt": "picture {{ inputs.number }}", "width": 64, "height": 64}}
@@ -62,8 +63,8 @@ class Bill:
         return found
 
 
-def run(built: House, load: Load) -> list[str]:
-    """Make the casts, print the figures, and return what does not hold."""
+def run(built: House, load: Load) -> Outcome:
+    """Make the casts, print the figures, and return them."""
     shares = {"--fail": load.fail, "--lose-webhooks": load.lose, "--double-webhooks": load.double}
     options = [word for name, share in shares.items() for word in (name, str(share))]
     built.provide("--latency", load.latency, *options, *(["--gather", str(load.casts)] if load.gathers else []))
@@ -73,11 +74,13 @@ def run(built: House, load: Load) -> list[str]:
         built.order("start", load.casts)
         has_ended = built.wait_for_casts(load.casts, seconds=load.seconds)
         built.wait_for_webhooks(seconds=WEBHOOK_SECONDS)
-    found = [] if has_ended else [f"Not all casts have ended within {load.seconds:.0f} s."]
-    return found + _figures(built, load, memory)
+    outcome = _outcome(built, load, memory)
+    if not has_ended:
+        outcome.problems.append(f"Not all casts have ended within {load.seconds:.0f} s.")
+    return outcome
 
 
-def _figures(built: House, load: Load, memory: Memory) -> list[str]:
+def _outcome(built: House, load: Load, memory: Memory) -> Outcome:
     casts = built.counts("SELECT status, count(*) FROM casts_cast GROUP BY status")
     generations = built.counts("SELECT status, count(*) FROM generations_generation GROUP BY status")
     [(booked,)] = built.ask("SELECT coalesce(sum(cost_usd), 0) FROM casts_cast")
@@ -105,6 +108,14 @@ def _figures(built: House, load: Load, memory: Memory) -> list[str]:
         }
     )
     found = bill.problems()
+    figures = {
+        "casts": load.casts,
+        "at_once": stats["peak"],
+        "seconds": float(took or 0),
+        "unbooked_usd": abs(float(bill.billed - booked)),
+        "billed_twice": sum(count > 1 for count in bill.per_generation.values()),
+        "peak_mib": memory.peak,
+    }
     if booked != apart:
         found.append("The costs of the casts are not those of their generations.")
     if casts != {"succeeded": load.casts}:
@@ -117,12 +128,12 @@ def _figures(built: House, load: Load, memory: Memory) -> list[str]:
         found.append(f"Only {stats['peak']} jobs were in flight at once.")
     if memory.peak > GROWTH * memory.start:
         found.append(f"The conductors grew from {memory.start:.0f} to {memory.peak:.0f} MiB.")
-    return found
+    return Outcome(figures=figures, problems=found)
 
 
 def main() -> None:
     default = Load()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.deferred", description=__doc__)
+    parser = runs.parser("deferred", __doc__)
     parser.add_argument("--casts", type=int, default=default.casts)
     parser.add_argument("--conductors", type=int, default=default.conductors)
     parser.add_argument("--latency", default=default.latency, help="seconds that a job takes, like 1..20")
@@ -130,12 +141,12 @@ def main() -> None:
     parser.add_argument("--lose", type=float, default=default.lose, help="the share of webhooks that are lost")
     parser.add_argument("--double", type=float, default=default.double, help="the share of webhooks that come twice")
     parser.add_argument("--seconds", type=float, default=default.seconds, help="how long it may take")
-    load = Load(**vars(parser.parse_args()))
+    options = vars(parser.parse_args())
+    write, load = options.pop("write"), Load(**options)
     with house() as built:
-        found = run(built, load)
-    for problem in found:
-        print(problem)
-    raise SystemExit(1 if found else 0)
+        outcome = run(built, load)
+    how = f"{load.casts} jobs of {load.latency} s on {load.conductors} conductors; {load.lose:.0%} of the webhooks lost, {load.double:.0%} doubled"
+    runs.finish("deferred", outcome, how=how, write=write)
 
 
 if __name__ == "__main__":

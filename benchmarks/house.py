@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +16,7 @@ import httpx2
 import psycopg
 
 from generations.fakeprovider.settings import DEFAULT_KEY, Settings
-from tests.functional.site import Site, own_database
+from tests.functional.site import ROOT, Site, own_database
 from tests.postgres import PostgresServer, temporary_folder
 
 SAMPLE_SECONDS = 0.5
@@ -32,6 +33,17 @@ class House:
         self.database_url = database_url
         site.environment |= dict.fromkeys(KEYS, DEFAULT_KEY)
         site.environment |= {"REPLICATE_WEBHOOK_SECRET": Settings().webhook_secret, "GRIMOIRE_LEASE_SECONDS": "30"}
+
+    def offer_clocks(self) -> None:
+        """Install a package that offers the tools of `benchmarks.clocks`, as others offer theirs, for all processes that start from now on."""
+        folder = self.site.folder / "offered"
+        info = folder / "grimoire_benchmarks-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: grimoire-benchmarks\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(
+            "[grimoire.adapters]\nbenchmark.clock = benchmarks.clocks:Clock\nbenchmark.job = benchmarks.clocks:Job\n"
+        )
+        self.site.environment["PYTHONPATH"] = os.pathsep.join([str(folder), str(ROOT)])
 
     def provide(self, *options: str) -> None:
         """Start the fake provider."""
@@ -72,6 +84,22 @@ class House:
                 return True
             time.sleep(SAMPLE_SECONDS)
         return False
+
+    def wait_for_no_live_cast(self, *, seconds: float) -> None:
+        """Wait until nothing is left to do. Raises TimeoutError when something is, after that time."""
+        give_up_at = time.monotonic() + seconds
+        while self.site.sql("SELECT 1 FROM casts_cast WHERE finished_at IS NULL LIMIT 1"):
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"Casts have not ended after {seconds:.0f} s.")
+            time.sleep(SAMPLE_SECONDS)
+
+    def wait_for_jobs(self, jobs: int, *, seconds: float) -> None:
+        """Wait until so many calls wait for their providers. Raises TimeoutError when they do not after that time."""
+        give_up_at = time.monotonic() + seconds
+        while self.site.sql("SELECT count(*) FROM generations_generation WHERE status = 'submitted'")[0][0] < jobs:
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"There are not {jobs} jobs after {seconds:.0f} s.")
+            time.sleep(SAMPLE_SECONDS)
 
     def wait_for_webhooks(self, *, seconds: float) -> bool:
         """Wait until no webhook is on its way any more, and no callback waits. False: some are, after that time."""
@@ -126,27 +154,61 @@ class Memory:
 
 
 @contextmanager
-def house(*, database_url: str = "", template: str = "", options: Mapping[str, str] | None = None) -> Iterator[House]:
+def house(*, database_url: str = "", template: str = "", options: Mapping[str, str] | None = None, sqlite: bool = False) -> Iterator[House]:
     """Yield a house of its own, with these `options` of its server.
 
-    With a `database_url`, in a new database of that server; with a `template`, in a copy of that one.
+    With a `database_url`, in a new database of that server; with a `template`, in a copy of that one. With `sqlite`, in a
+    file in its folder, without a server.
     """
     folder = temporary_folder("grimoire-benchmark-")
     try:
+        if sqlite:
+            with _served(Site(folder, database_url=f"sqlite:///{folder}/grimoire.sqlite3"), is_new=True) as built:
+                yield built
+            return
         if not database_url:
             with PostgresServer(fsync=True, **(options or {})) as server, house(database_url=server.url()) as built:
                 yield built
             return
-        with own_database(database_url, name=f"benchmark_{os.getpid()}_{time.monotonic_ns()}", template=template or "template0") as url:
-            site = Site(folder, database_url=url)
-            try:
-                if not template:
-                    site.run("migrate", "--verbosity", "0")
-                yield House(site, database_url=url)
-            finally:
-                site.kill_all()
+        name = f"benchmark_{os.getpid()}_{time.monotonic_ns()}"
+        with (
+            own_database(database_url, name=name, template=template or "template0") as url,
+            _served(Site(folder, database_url=url), is_new=not template) as built,
+        ):
+            yield built
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _served(site: Site, *, is_new: bool) -> Iterator[House]:
+    """Yield the house of a site, whose tables are made if it is new, and end all that it started."""
+    try:
+        if is_new:
+            site.run("migrate", "--verbosity", "0")
+        yield House(site, database_url=site.environment["DATABASE_URL"])
+    finally:
+        site.kill_all()
+
+
+@contextmanager
+def beside(built: House) -> Iterator[House]:
+    """Yield another house on the same server, whose database is a copy of this one as it is now. Nobody may be connected to it."""
+    with house(database_url=built.database_url, template=built.site.database) as twin:
+        yield twin
+
+
+@contextmanager
+def asleep(pids: Iterable[int]) -> Iterator[None]:
+    """Stop processes for a while: what they would do meanwhile is not what is measured."""
+    stopped = list(pids)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
 
 
 def told(figures: Mapping[str, object]) -> None:

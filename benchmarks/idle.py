@@ -3,13 +3,14 @@
 `python -m benchmarks.idle --seconds 60`
 """
 
-import argparse
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import runs
 from benchmarks.house import House, house, told
+from benchmarks.measured import Outcome
 
 # What happens once after the start is not what is measured.
 SETTLING_SECONDS = 15.0
@@ -38,8 +39,8 @@ def processor_seconds(pid: int) -> float:
     return sum(int(words[number]) for number in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
 
 
-def run(built: House, *, seconds: float, share: float = MOST_SHARE, statements: float = MOST_STATEMENTS) -> list[str]:
-    """Serve without anything to do for so long, print the figures, and return what does not hold."""
+def run(built: House, *, seconds: float, share: float = MOST_SHARE, statements: float = MOST_STATEMENTS) -> Outcome:
+    """Serve without anything to do for so long, print the figures, and return them."""
     built.site.sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
     built.site.serve("--conductors", "1", "--workers", "1")
     time.sleep(SETTLING_SECONDS)
@@ -56,23 +57,23 @@ def run(built: House, *, seconds: float, share: float = MOST_SHARE, statements: 
             "statements": f"{asked:.1f} a second (limit {statements:g})",
         }
     )
-    found = []
+    outcome = Outcome(figures={"percent": 100 * used, "statements_per_second": asked})
+    found = outcome.problems
     if used > share:
         found.append(f"It used {used:.2%} of a core, more than {share:.0%}.")
     if asked > statements:
         found.append(f"It asked {asked:.1f} statements a second, more than {statements:g}.")
-    return found
+    return outcome
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__)
+    parser = runs.parser("idle", __doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to look")
     options = parser.parse_args()
     with house(options={"shared_preload_libraries": "pg_stat_statements"}) as built:
-        found = run(built, seconds=options.seconds)
-    for problem in found:
-        print(problem)
-    raise SystemExit(1 if found else 0)
+        outcome = run(built, seconds=options.seconds)
+    how = f"web, cluster and one conductor with nothing to do for {options.seconds:g} s"
+    runs.finish("idle", outcome, how=how, write=options.write)
 
 
 if __name__ == "__main__":

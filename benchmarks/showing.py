@@ -6,7 +6,7 @@ from html import escape
 
 from rich.table import Table
 
-from benchmarks.contest import Line, Target
+from benchmarks.contest import Line
 
 BAR, LEFT, WIDTH, TOP = 24, 260, 860, 44
 COLOURS = {"ours": "#6d28d9", "other": "#94a3b8", "floor": "#0f766e"}
@@ -38,21 +38,10 @@ def rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
     ]
 
 
-def markdown(lines: Sequence[Line], targets: Sequence[Target], *, about: str) -> str:
-    """Return both tables, below a line that says how they were measured."""
+def markdown(lines: Sequence[Line], *, about: str) -> str:
+    """Return the table, below a line that says how it was measured."""
     head = ["| contender | steps/s | noise | of the first | one alone | of the first |", "|---|--:|--:|--:|--:|--:|"]
-    body = [f"| {' | '.join(cells)} |" for cells in rows(lines)]
-    goals = ["| target | goal | measured | |", "|---|--:|--:|---|"]
-    goals += [f"| {each.told} | {'≤' if each.at_most else '≥'} {each.goal:g} | {_measured(each)} | {_met(each)} |" for each in targets]
-    return "\n".join([about, "", *head, *body, "", *goals])
-
-
-def _measured(target: Target) -> str:
-    return "?" if target.value is None else f"{target.value:.1f}"
-
-
-def _met(target: Target) -> str:
-    return {None: "not measured", True: "met", False: "missed"}[target.is_met]
+    return "\n".join([about, "", *head, *(f"| {' | '.join(cells)} |" for cells in rows(lines))])
 
 
 def picture(lines: Sequence[Line], *, about: str) -> str:

@@ -7,15 +7,19 @@ import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as command
-from benchmarks import contest, showing
+from benchmarks import contest, curves, everything, measured, runs, showing, targets
 from benchmarks.contenders.work import STEPS, TEXT, Measured, outcome, step, wait_until
 from benchmarks.contest import CONTENDERS, Contender, Line
+from benchmarks.measured import Outcome
+from benchmarks.targets import Target
+from tests.functional.site import ROOT
 
 
 class Rounds:
@@ -55,21 +59,27 @@ def test_the_best_mode_of_a_family_counts(lines):
     assert contest.best(lines, "dbos") == (90.0, 1.0)
 
 
-def test_targets_are_met_or_missed(lines):
-    assert [(target.value, target.is_met) for target in contest.targets(lines)] == [(8.0, True), (8.0, True), (2.0, True), (8.0, True)]
-    lines[3].rates = [40.0]
-    assert contest.targets(lines)[0].is_met is False
+def test_what_came_of_a_contest_is_told_by_ratios(lines):
+    outcome = contest.outcome(lines)
+    assert outcome.figures == {
+        "steps_per_second": 50.0,
+        "times_dbos": 8.0,
+        "times_procrastinate": 8.0,
+        "times_floor": 2.0,
+        "alone_ms": 20.0,
+        "alone_times_dbos": 8.0,
+    }
+    assert outcome.series == {"steps_per_second": [(1, 50.0), (2, 50.0)], "floor_per_second": [(1, 100.0), (2, 100.0)]}
 
 
-def test_what_was_left_out_is_no_target():
-    assert {target.is_met for target in contest.targets([])} == {None}
+def test_what_was_left_out_has_no_figure():
+    assert contest.outcome([]).figures == {}
 
 
 def test_all_that_was_measured_can_be_kept(lines):
     kept = json.loads(json.dumps(contest.as_json(lines, about={"how": "so"})))
     assert kept["about"] == {"how": "so"}
     assert kept["contenders"][0]["rounds"] == [50.0, 100.0, 50.0]
-    assert kept["targets"][0]["met"] is True
 
 
 def test_the_table_has_a_line_for_each(lines):
@@ -88,23 +98,112 @@ def test_the_picture_is_an_image_with_a_bar_for_each(lines):
     assert all(float(bar.get("width")) > 0 for bar in tree.findall(f"{space}rect"))
 
 
-def test_writing_replaces_what_was_written_before_and_nothing_else(lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(command, "PERFORMANCE", tmp_path / "performance.md")
+@pytest.fixture
+def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with documents of its own to be written into."""
+    monkeypatch.setattr(measured, "FOLDER", tmp_path / "measured")
+    monkeypatch.setattr(targets, "PERFORMANCE", tmp_path / "performance.md")
+    monkeypatch.setattr(targets, "README", tmp_path / "README.md")
+    monkeypatch.setattr(curves, "DOCS", tmp_path)
     monkeypatch.setattr(command, "PICTURE", tmp_path / "performance.svg")
-    command.PERFORMANCE.write_text(f"Before.\n\n{command.BEGIN}\nold\n{command.END}\n\nAfter.\n")
+    marks = f"{targets.BEGIN}\nold\n{targets.END}"
+    targets.PERFORMANCE.write_text(f"Before.\n\n{command.BEGIN}\nold\n{command.END}\n\n{marks}\n\nAfter.\n")
+    targets.README.write_text(f"Before.\n\n{marks}\n\nAfter.\n")
+    return tmp_path
+
+
+def test_writing_replaces_what_was_written_before_and_nothing_else(lines, documents):
     for _ in range(2):
-        command.write(showing.markdown(lines, contest.targets(lines), about="How."), "<svg/>")
-    told = command.PERFORMANCE.read_text()
-    assert told.startswith("Before.\n")
-    assert told.endswith("\nAfter.\n")
-    assert "old" not in told
-    assert told.count("How.") == 1
-    assert "| grimoire | 50 |" in told
+        command.write(lines, how="so", about="How.", svg="<svg/>")
+    for document in (targets.PERFORMANCE, targets.README):
+        told = document.read_text()
+        assert told.startswith("Before.\n")
+        assert told.endswith("\nAfter.\n")
+        assert "old" not in told
+        assert told.count(targets.TARGETS[0].told) == 1
+    assert targets.PERFORMANCE.read_text().count("How.") == 1
+    assert "| grimoire | 50 |" in targets.PERFORMANCE.read_text()
     assert command.PICTURE.read_text() == "<svg/>"
+    assert (documents / "scaling-conductors.svg").exists()
+    assert not (documents / "scaling-history.svg").exists()
 
 
-def test_the_document_has_a_place_for_what_is_written():
-    told = command.PERFORMANCE.read_text()
+def test_a_document_without_a_place_is_refused(documents):
+    targets.README.write_text("no place")
+    with pytest.raises(ValueError, match="has no place for it"):
+        targets.write()
+
+
+def line_of(target: Target) -> list[str]:
+    return [cell.strip() for cell in targets.table([target]).splitlines()[2].strip("|").split("|")]
+
+
+def test_a_target_is_met_missed_or_not_measured(documents):
+    target = Target(told="it", run="web", figure="share", goal=1.2, size=("casts", 100))
+    assert line_of(target) == ["it", "≤ 1.20", "not measured", ""]
+    for share, casts, told in ((1.19, 100, ["1.19", "met"]), (1234.5, 100, ["1,234", "missed"]), (1.0, 99, ["not measured", ""])):
+        measured.keep("web", Outcome(figures={"share": share, "casts": casts}), how="so")
+        assert line_of(target)[2:] == told
+    at_least = Target(told="it", run="web", figure="share", goal=1, at_most=False, unit="/s")
+    assert line_of(at_least) == ["it", "≥ 1/s", "1/s", "met"]
+    assert line_of(Target(told="it", run="web", figure="share")) == ["it", "", "1", ""]
+
+
+def test_of_two_targets_one_is_enough(documents):
+    one, other = [target for target in targets.TARGETS if target.either == "web"]
+    measured.keep("web", Outcome(figures={one.figure: 100.0, other.figure: 1.5}), how="so")
+    assert [line_of(target)[3] for target in (one, other)] == ["the other is met", "met"]
+    measured.keep("web", Outcome(figures={one.figure: 100.0, other.figure: 2.5}), how="so")
+    assert [line_of(target)[3] for target in (one, other)] == ["missed", "missed"]
+
+
+def test_a_run_that_ends_keeps_its_figures_and_writes_the_documents(documents, capsys):
+    outcome = Outcome(figures={"percent": 1.0}, problems=["Too much."])
+    with pytest.raises(SystemExit) as ended:
+        runs.finish("idle", outcome, how="so", write=True)
+    assert (ended.value.code, capsys.readouterr().out) == (1, "Too much.\n")
+    assert "| 1 % | met |" in targets.PERFORMANCE.read_text()
+    with pytest.raises(SystemExit) as ended:
+        runs.finish("idle", Outcome(figures={"percent": 9.0}), how="so", write=False)
+    assert ended.value.code == 0
+    assert measured.kept("idle")["figures"] == {"percent": 1.0}
+
+
+@pytest.mark.parametrize("curve", curves.CURVES, ids=lambda curve: curve.name)
+def test_a_curve_has_a_line_with_a_point_for_each_number(curve, documents):
+    assert curves.picture(curve) is None
+    points = [(0.0, 0.0), (10.0, 3.0), (1000.0, 70.0)]
+    measured.keep(curve.run, Outcome(series=dict.fromkeys(curve.lines, points)), how="<so>")
+    tree = ET.fromstring(curves.picture(curve))
+    space = "{http://www.w3.org/2000/svg}"
+    lines = tree.findall(f"{space}polyline")
+    assert [len(line.get("points").split()) for line in lines] == [3] * len(curve.lines)
+    assert len(tree.findall(f"{space}circle")) == 3 * len(curve.lines)
+    heights = [float(text.get("y")) for text in tree.findall(f"{space}text") if text.text in curve.lines.values()]
+    assert all(later - earlier >= 15 for earlier, later in pairwise(sorted(heights)))
+    places = [tuple(map(float, point.split(","))) for point in lines[0].get("points").split()]
+    assert all(curves.LEFT <= x <= curves.WIDTH - curves.RIGHT and curves.TOP <= y <= curves.HEIGHT - curves.BOTTOM for x, y in places)
+
+
+def test_each_target_and_curve_is_of_a_run_that_is_made():
+    made = {program.module for program in everything.PROGRAMS}
+    assert {target.run for target in targets.TARGETS} | {curve.run for curve in curves.CURVES} == made
+
+
+def test_the_documents_say_what_is_kept(documents, monkeypatch):
+    monkeypatch.setattr(measured, "FOLDER", ROOT / "docs" / "measured")
+    for document, name in ((targets.PERFORMANCE, "docs/performance.md"), (targets.README, "README.md")):
+        document.write_text((ROOT / name).read_text())
+    targets.write()
+    assert targets.PERFORMANCE.read_text() == (ROOT / "docs/performance.md").read_text()
+    assert targets.README.read_text() == (ROOT / "README.md").read_text()
+    for curve in curves.CURVES:
+        svg, kept = curves.picture(curve), ROOT / "docs" / f"{curve.name}.svg"
+        assert svg == (kept.read_text() if kept.exists() else None)
+
+
+def test_the_document_has_a_place_for_the_contest():
+    told = targets.PERFORMANCE.read_text()
     assert told.count(command.BEGIN) == told.count(command.END) == 1
 
 

@@ -1,0 +1,98 @@
+"""Casts that wait for their providers: what up to 100,000 of them cost while nothing happens, and how long the others then take.
+
+`python -m benchmarks.waiting --casts 10 1000 10000 100000`
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import psycopg
+
+from benchmarks import runs
+from benchmarks.copies import Copies
+from benchmarks.house import House, asleep, house, told
+from benchmarks.idle import SETTLING_SECONDS, processor_seconds
+from benchmarks.latency import Asker
+from benchmarks.measured import Outcome, share_below
+
+CLAIMS = 100
+# A site that has nothing to do may use so much of a core, however many casts wait.
+MOST_PERCENT = 3.0
+
+
+class Processor:
+    """Processor time of a site and of its database's server since somebody began to look."""
+
+    def __init__(self, built: House) -> None:
+        """Begin to look."""
+        self._built = built
+        self._before = self._read()
+        self._began = time.monotonic()
+
+    def percent(self) -> tuple[float, float]:
+        """Return what the site and the server have used, in percent of one core."""
+        took, after = time.monotonic() - self._began, self._read()
+        used = [sum(after[group][pid] - self._before[group].get(pid, 0.0) for pid in after[group]) for group in (0, 1)]
+        return 100 * used[0] / took, 100 * used[1] / took
+
+    def _read(self) -> tuple[dict[int, float], dict[int, float]]:
+        servers = [int(pid) for (pid,) in self._built.ask("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")]
+        return {pid: processor_seconds(pid) for pid in self._built.site.processes()}, {pid: processor_seconds(pid) for pid in servers}
+
+
+def run(built: House, *, casts: Sequence[int], seconds: float, requests: int, most: float = MOST_PERCENT) -> Outcome:
+    """Have so many casts wait, ask for others meanwhile, print the figures, and return them."""
+    built.offer_clocks()
+    key = built.order("prepare_clocks", waits=True)
+    built.site.serve("--conductors", "1", "--workers", "1")
+    asker = Asker(built, key=key)
+    built.order("start", 1)
+    built.wait_for_jobs(1, seconds=60)
+    outcome, claims = Outcome(), dict[int, float]()
+    with psycopg.connect(built.database_url, autocommit=True) as connection:
+        [(cast_id,)] = connection.execute("SELECT id FROM casts_cast").fetchall()
+        copies = Copies(connection, cast_id=cast_id)
+        for number in sorted(casts):
+            copies.grow(number)
+            starts = asyncio.run(asker.starts(requests))
+            callbacks = asyncio.run(asker.callbacks(min(requests, number)))  # the newest: the one that is copied waits on
+            with asleep(built.site.leaders("conduct")):
+                claims[number] = share_below(built.order("time_claims", CLAIMS), 0.5)
+            for name, times in (("start_ms", starts), ("callback_ms", callbacks)):
+                outcome.series.setdefault(name, []).append((number, 1000 * share_below(times, 0.5)))
+            outcome.series.setdefault("claim_ms", []).append((number, 1000 * claims[number]))
+            told({f"{number:,} casts wait": ", ".join(f"{name} {points[-1][1]:.1f}" for name, points in outcome.series.items())})
+    time.sleep(SETTLING_SECONDS)
+    processor = Processor(built)
+    time.sleep(seconds)
+    site, server = processor.percent()
+    crowd, few = max(casts), min(casts)
+    outcome.figures = {
+        "casts": crowd,
+        "idle_percent": site,
+        "idle_server_percent": server,
+        "claim_times_few": claims[crowd] / claims[few],
+        "start_p50_ms": outcome.series["start_ms"][-1][1],
+        "callback_p50_ms": outcome.series["callback_ms"][-1][1],
+    }
+    told({"while they wait": f"{site:.2f} % of a core for the site, {server:.2f} % for the database, in {seconds:.0f} s"})
+    if site > most:
+        outcome.problems.append(f"While {crowd:,} casts waited, the site used {site:.2f} % of a core, more than {most:g} %.")
+    return outcome
+
+
+def main() -> None:
+    parser = runs.parser("waiting", __doc__)
+    parser.add_argument("--casts", type=int, nargs="+", default=[10, 1_000, 10_000, 100_000], help="how many wait")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long to look at them")
+    parser.add_argument("--requests", type=int, default=30, help="how many casts are started, and called back, meanwhile")
+    options = parser.parse_args()
+    with house() as built:
+        outcome = run(built, casts=options.casts, seconds=options.seconds, requests=options.requests)
+    how = f"{options.requests} casts and as many callbacks one after the other beside each number, medians; then {options.seconds:g} s of nothing"
+    runs.finish("waiting", outcome, how=how, write=options.write)
+
+
+if __name__ == "__main__":
+    main()
