@@ -126,18 +126,35 @@ def rows_parameter(rows: Iterable[Row]) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, allow_nan=False, default=encode)
+    return _encoder(connection.vendor).encode(value)
 
 
-def encode(value: object) -> str:
-    """Return what JSON does not know in the form in which Django stores it."""
-    match value:
-        case UUID():
-            return str(value) if is_postgresql() else value.hex
-        case datetime():
-            return value.isoformat() if is_postgresql() else value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
-        case Decimal():
-            return format(value, "f")
+@cache
+def _encoder(vendor: str) -> json.JSONEncoder:
+    """Return what writes JSON with each value in the form in which Django stores it. Made once: it meets each value of each row."""
+
+    def of_postgresql(value: object) -> str:
+        match value:
+            case UUID():
+                return str(value)
+            case datetime():
+                return value.isoformat()
+        return _plain(value)
+
+    def of_sqlite(value: object) -> str:
+        match value:
+            case UUID():
+                return value.hex
+            case datetime():
+                return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+        return _plain(value)
+
+    return json.JSONEncoder(allow_nan=False, default=of_postgresql if vendor == "postgresql" else of_sqlite)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
     raise TypeError(f"{type(value).__name__} stands in no row.")
 
 
