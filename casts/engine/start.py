@@ -7,14 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from casts.doorbell import knock
 from casts.models import Cast, CastEvent, EventKind, Priority, Wakeup
 from casts.repeats import made_before
 from generations import tracing
 from spells import schemas
-from spells.models import SpellVersion, Tool
+from spells.models import SpellVersion
 from spells.schemas import Problem
 
 from . import measuring, sql
@@ -96,11 +95,24 @@ def check_castable(version: SpellVersion) -> None:
     """Raise NotPublishedError or ToolDisabledError when the version cannot be cast at present."""
     if not version.is_published:
         raise NotPublishedError(f"Version {version.number} of {version.spell.slug} is not published.")
-    disabled = (
-        Tool.objects.filter(Q(enabled=False) | Q(provider__enabled=False), steps__version=version).values_list("slug", flat=True).first()
-    )
-    if disabled is not None:
+    if disabled := disabled_tool(version):
         raise ToolDisabledError(f"The tool {disabled} is disabled.")
+
+
+def disabled_tool(version: SpellVersion) -> str | None:
+    """Return the slug of a tool of a version that is disabled, by itself or with its provider; None when there is none."""
+    found = sql.fetch(
+        """
+        SELECT tool.slug
+        FROM spells_step AS step
+            JOIN spells_tool AS tool ON tool.id = step.tool_id
+            LEFT JOIN spells_provider AS provider ON provider.id = tool.provider_id
+        WHERE step.version_id = %(version)s AND (NOT tool.enabled OR NOT provider.enabled)
+        ORDER BY tool.id LIMIT 1
+        """,
+        {"version": version.pk},
+    )
+    return found[0][0] if found else None
 
 
 def complete_inputs(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from casts.engine import ends, loading, sql
 from casts.engine.notices import END_KINDS, Notice, _subscribers
 from casts.engine.owners import gate_of
 from casts.engine.retrying import LostUpdateError
+from casts.engine.start import disabled_tool
 from casts.engine.state import ATTEMPT_COLUMNS, DONE, Attempt
 from casts.engine.turns import End, Turn
 from casts.models import Cast, CastEvent, CastStatus, Gate, Notification, NotificationChannel, Subscription, Wakeup
@@ -22,7 +23,7 @@ from generations.models import Generation
 from generations.tools.contract import Progress, Result, Submitted, ToolError
 from spells.models import Provider, Tool
 
-from .scenes import Hand, billed, cast, cost, tool, user
+from .scenes import Hand, billed, cast, cost, tool, user, version
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +48,20 @@ def hand() -> Hand:
 
 def columns_of(row: Any) -> dict[str, Any]:
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+@pytest.mark.parametrize("disabled", ["nothing", "tool", "provider", "both"])
+def test_a_disabled_tool_is_found_as_the_orm_finds_it(disabled):
+    provider = Provider.objects.create(slug="theirs", name="Theirs", enabled=disabled not in {"provider", "both"})
+    first, second = tool("first.tool"), tool("second.tool")
+    pinned = version({"key": "a", "tool": second}, {"key": "b", "tool": first}, {"key": "c", "tool": first})
+    other = version({"key": "a", "tool": tool("third.tool")})
+    tool("first.tool", provider=provider)
+    tool("second.tool", enabled=disabled not in {"tool", "both"})
+    expected = Tool.objects.filter(Q(enabled=False) | Q(provider__enabled=False), steps__version=pinned)
+    assert disabled_tool(pinned) == expected.values_list("slug", flat=True).first()
+    assert (disabled_tool(pinned) is None) == (disabled == "nothing")
+    assert disabled_tool(other) is None
 
 
 def test_the_casts_that_are_loaded_are_those_of_the_orm(hand):

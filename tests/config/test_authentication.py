@@ -11,6 +11,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from casts.models import Cast
+from config.authentication import keys_beginning_with
 from tests.api import ApiClient, assert_problem, get, post
 from tests.factories import UserFactory, published
 
@@ -31,6 +32,19 @@ def test_a_key_lets_its_user_in_with_one_query():
         assert asking(f"Bearer {key}").status_code == 200
     assert [query["sql"] for query in captured if "knox" in query["sql"]][1:] == []
     assert asking(f"bearer {key}").status_code == 200
+
+
+def test_keys_are_read_with_their_users_as_the_orm_reads_them():
+    for days in (None, timedelta(days=3)):
+        kept, _ = key_of(UserFactory.create(first_name="Ä"), expiry=days)
+        [expected] = AuthToken.objects.filter(token_key=kept.token_key).select_related("user")
+        [found] = keys_beginning_with(kept.token_key)
+        for one, other in ((found, expected), (found.user, expected.user)):
+            assert type(one) is type(other)
+            assert [getattr(one, field.attname) for field in one._meta.concrete_fields] == [
+                getattr(other, field.attname) for field in other._meta.concrete_fields
+            ]
+    assert list(keys_beginning_with("a" * 15)) == []
 
 
 @pytest.mark.parametrize(
