@@ -1,5 +1,6 @@
 """The beginning of a cook, with all of its pieces, and more pieces for one that is there."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +14,9 @@ from django.db import IntegrityError, transaction
 from casts import engine
 from casts.casting import check_references
 from casts.doorbell import knock
-from casts.engine import InvalidInputsError
+from casts.engine import InvalidInputsError, sql
 from casts.engine.retrying import in_one_transaction
-from casts.models import Collection, Cook, CookStatus, OnPieceFailure, Piece
+from casts.models import Collection, Cook, CookStatus, OnPieceFailure, Piece, PieceStatus
 from casts.repeats import digest_of, made_before
 from spells.expressions import ExpressionError
 from spells.problems import MAX_PROBLEMS, Problem, ProblemsError, join_path
@@ -89,10 +90,11 @@ def begin(*, collection: Collection, wish: Wish, now: datetime, idempotency_key:
         created_at=now,
         due_at=now,
     )
+    written_out = _written_out(pieces)
     try:
         with transaction.atomic():
             cook.save(force_insert=True)
-            _insert(cook=cook, pieces=pieces)
+            _insert(cook_id=cook.pk, written_out=written_out)
             knock()
     except IntegrityError:
         earlier = made_before(Cook.objects.filter(initiator=collection.owner_id), key=idempotency_key, digest=digest)
@@ -121,7 +123,7 @@ def extend(*, cook_id: int, pieces: int, now: datetime) -> Cook:
         more = deal(collection=cook.collection, first=cook.wanted, count=pieces - cook.wanted, taken=taken)
         check_pieces(collection=cook.collection, pieces=more, now=now)
         try:
-            if _extend(cook_id=cook_id, before=cook.wanted, more=more, now=now):
+            if _extend(cook_id=cook_id, before=cook.wanted, pieces=pieces, written_out=_written_out(more), now=now):
                 break
         except IntegrityError:  # a piece was drawn anew meanwhile, and has the traits of one of these
             if not tries_left:
@@ -137,14 +139,14 @@ def _check_extension(cook: Cook, *, pieces: int) -> None:
 
 
 @in_one_transaction
-def _extend(*, cook_id: int, before: int, more: Sequence[Piece], now: datetime) -> bool:
-    """Write more pieces. Returns False when the cook does not have as many as when they were drawn."""
+def _extend(*, cook_id: int, before: int, pieces: int, written_out: Sequence[str], now: datetime) -> bool:
+    """Write more pieces, so that there are `pieces`. Returns False when the cook does not have as many as when they were drawn."""
     cook = Cook.objects.select_for_update(no_key=True).get(pk=cook_id)
     if cook.wanted != before:
         return False
-    _check_extension(cook, pieces=before + len(more))
-    _insert(cook=cook, pieces=more)
-    cook.wanted = before + len(more)
+    _check_extension(cook, pieces=pieces)
+    _insert(cook_id=cook_id, written_out=written_out)
+    cook.wanted = pieces
     cook.quote_usd = quotes.of_version(cook.version).total(pieces=cook.wanted)
     if cook.status == CookStatus.FINISHED:
         cook.status, cook.finished_at = CookStatus.RUNNING, None
@@ -220,10 +222,38 @@ def check_number(pieces: int) -> None:
         raise ProblemsError([Problem("pieces", f"must be from 1 to {MAX_PIECES:,}")])
 
 
-def _insert(*, cook: Cook, pieces: Sequence[Piece]) -> None:
-    for piece in pieces:
-        piece.cook = cook
-    Piece.objects.bulk_create(pieces, batch_size=ROWS_AT_ONCE)
+def _written_out(pieces: Sequence[Piece]) -> list[str]:
+    """Return new pieces as parameters of `_insert`. Made before the transaction, which is short then."""
+    rows = [
+        {
+            "place": piece.index,
+            "traits": json.dumps(piece.traits),
+            "prompts": json.dumps(piece.prompts),
+            "item": None if piece.item is None else json.dumps(piece.item),
+            "trait_hash": piece.trait_hash,
+            "redraw": piece.redraw,
+        }
+        for piece in pieces
+    ]
+    return [sql.rows_parameter(rows[start : start + ROWS_AT_ONCE]) for start in range(0, len(rows), ROWS_AT_ONCE)]
+
+
+def _insert(*, cook_id: int, written_out: Sequence[str]) -> None:
+    """Insert new pieces as `bulk_create` would, in a fraction of its time: on SQLite nobody else writes meanwhile.
+
+    JSON travels as text, since SQLite would take the quotes off an item that is one.
+    """
+    as_json = sql.on_postgresql("::jsonb")
+    columns = {"place": "integer", "traits": "text", "prompts": "text", "item": "text", "trait_hash": "text", "redraw": "integer"}
+    for rows in written_out:
+        sql.count(
+            f"""
+            INSERT INTO casts_piece (cook_id, "index", status, traits, prompts, item, trait_hash, redraw, failures)
+            SELECT %(cook)s, place, %(status)s, traits{as_json}, prompts{as_json}, item{as_json}, trait_hash, redraw, 0
+            FROM {sql.recordset("new", columns)}
+            """,  # noqa: S608 - put together from our own words
+            {"cook": cook_id, "status": PieceStatus.PENDING.value, "rows": rows},
+        )
 
 
 def _said(wish: Wish) -> dict[str, object]:

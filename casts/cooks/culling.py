@@ -3,12 +3,21 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+
+from django.db.models import QuerySet
 
 from casts.clock import database_now
+from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
 from casts.models import AttemptStatus, Cook, Decision, PieceReview, ReviewAct, ReviewEvent
 
 from .traits import TraitTree, read_tree
+
+# Pieces that are culled in one transaction, which holds up whoever looks at their cook.
+CULLED_AT_ONCE = 500
+# How often those that were accepted meanwhile are looked at.
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,27 +29,52 @@ class Candidate:
     traits: Mapping[str, str]
 
 
-@in_one_transaction
 def cull(*, cook_id: int, target: int, actor_id: int) -> int:
     """Cull accepted pieces of a cook until no more than `target` are left. Returns how many were culled.
 
-    Asking again changes nothing. `reviewing.undo` takes one back.
+    Which ones is found without a lock, for of ten thousand that takes seconds, and they are culled some at a time. What is
+    accepted meanwhile is looked at once more. Asking again changes nothing. `reviewing.undo` takes one back.
     """
-    cook = Cook.objects.select_for_update(no_key=True).get(pk=cook_id)  # two at once would cull twice as many
-    reviews = PieceReview.objects.filter(attempt__cook=cook, attempt__status=AttemptStatus.MADE, decision=Decision.ACCEPTED)
-    accepted = {review.pk: review for review in reviews.select_related("attempt__piece")}
-    candidates = [Candidate(id=pk, index=row.attempt.piece.index, traits=row.attempt.traits) for pk, row in accepted.items()]
-    document = cook.collection.trait_tree
-    chosen = surplus(candidates, target=target, tree=None if document is None else read_tree(document))
+    document = Cook.objects.values_list("collection__trait_tree", flat=True).get(pk=cook_id)
+    tree = None if document is None else read_tree(document)
+    culled = 0
+    for _ in range(TRIES):
+        chosen = surplus(_candidates(cook_id), target=target, tree=tree)
+        if not chosen:
+            break
+        for start in range(0, len(chosen), CULLED_AT_ONCE):
+            some = [each.id for each in chosen[start : start + CULLED_AT_ONCE]]
+            culled += _cull(some, cook_id=cook_id, target=target, actor_id=actor_id)
+    return culled
+
+
+def _accepted(cook_id: int) -> QuerySet[PieceReview]:
+    return PieceReview.objects.filter(attempt__cook=cook_id, attempt__status=AttemptStatus.MADE, decision=Decision.ACCEPTED)
+
+
+def _candidates(cook_id: int) -> list[Candidate]:
+    rows = _accepted(cook_id).values_list("pk", "attempt__piece__index", "attempt__traits")
+    return [Candidate(id=pk, index=index, traits=traits) for pk, index, traits in rows]
+
+
+@in_one_transaction
+def _cull(chosen: Sequence[int], *, cook_id: int, target: int, actor_id: int) -> int:
+    """Cull those of the chosen reviews that are still accepted, the first ones first, as long as more than `target` are."""
+    Cook.objects.select_for_update(no_key=True).only("pk").get(pk=cook_id)  # two at once would cull twice as many
+    accepted = set(_accepted(cook_id).values_list("pk", flat=True))
+    still = [pk for pk in chosen if pk in accepted][: max(len(accepted) - target, 0)]
     # Locked in the order in which decisions on many lock them; without those that were undone this moment.
-    still = PieceReview.objects.select_for_update(no_key=True).filter(pk__in=[each.id for each in chosen], decision=Decision.ACCEPTED)
-    culled = list(still.order_by("attempt_id").values_list("pk", flat=True))
+    rows = PieceReview.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=still, decision=Decision.ACCEPTED)
+    culled = list(rows.order_by("attempt_id").values_list("pk", "attempt_id", "attempt__piece_id"))
     now = database_now()
-    PieceReview.objects.filter(pk__in=culled).update(decision=Decision.CULLED, reviewer=actor_id, decided_at=now)
-    attempts = [accepted[pk].attempt for pk in culled]
-    events = [ReviewEvent(piece_id=each.piece_id, attempt=each, act=ReviewAct.CULLED, actor_id=actor_id, at=now) for each in attempts]
-    ReviewEvent.objects.bulk_create(events, batch_size=500)
-    return len(events)
+    PieceReview.objects.filter(pk__in=[pk for pk, _, _ in culled]).update(decision=Decision.CULLED, reviewer=actor_id, decided_at=now)
+    sql.insert(
+        [
+            ReviewEvent(piece_id=piece_id, attempt_id=attempt_id, act=ReviewAct.CULLED, actor_id=actor_id, at=now)
+            for _, attempt_id, piece_id in culled
+        ]
+    )
+    return len(culled)
 
 
 def surplus(candidates: Sequence[Candidate], *, target: int, tree: TraitTree | None) -> list[Candidate]:
@@ -48,16 +82,19 @@ def surplus(candidates: Sequence[Candidate], *, target: int, tree: TraitTree | N
 
     Of equals the last ones go. The same for the same pieces.
     """
-    left = sorted(candidates, key=lambda candidate: candidate.index)
-    asked = _asked(tree)
+    shares = _asked(tree)
+    numbers = {pair: number for number, pair in enumerate(shares)}
+    asked = list(shares.values())
+    # Each with the numbers of its traits of which something is asked: they are counted over and over.
+    left = [(each, [numbers[pair] for pair in each.traits.items() if pair in numbers]) for each in candidates]
     gone: list[Candidate] = []
     while len(left) > target:
-        counts = Counter(pair for candidate in left for pair in candidate.traits.items())
-        excess = {pair: count / len(left) - asked[pair] for pair, count in counts.items() if pair in asked}
-        by_excess = sorted(left, key=lambda candidate: (-_score(candidate, excess), -candidate.index))
+        counts = Counter(chain.from_iterable(traits for _, traits in left))
+        excess = [counts[number] / len(left) - share for number, share in enumerate(asked)]
+        left.sort(key=lambda each: (-sum(map(excess.__getitem__, each[1])), -each[0].index))
         some = max(1, (len(left) - target) // 10)  # a few at a time: each that goes changes what the others are worth
-        gone += by_excess[:some]
-        left = by_excess[some:]
+        gone += [each for each, _ in left[:some]]
+        del left[:some]
     return gone
 
 
@@ -65,7 +102,3 @@ def _asked(tree: TraitTree | None) -> dict[tuple[str, str], float]:
     categories = tree.categories if tree is not None else ()
     totals = {category.name: sum(trait.weight for trait in category.traits) for category in categories}
     return {(category.name, trait.value): trait.weight / totals[category.name] for category in categories for trait in category.traits}
-
-
-def _score(candidate: Candidate, excess: Mapping[tuple[str, str], float]) -> float:
-    return sum(excess.get(pair, 0.0) for pair in candidate.traits.items())

@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from casts.doorbell import knock
+from casts.engine import sql
 from casts.models import AttemptStatus, Cook, Decision, Export, ExportItem, ExportStatus, PieceAttempt
 from casts.models.export import MAX_TEMPLATE_CHARACTERS
 from casts.repeats import digest_of, made_before
@@ -100,7 +101,7 @@ def begin(*, cook: Cook, wish: Wish, requested_by_id: int, now: datetime, idempo
             export.save(force_insert=True)
             for item in items:
                 item.export = export
-            ExportItem.objects.bulk_create(items, batch_size=500)
+            sql.insert(items)
             knock()
     except IntegrityError:
         earlier = made_before(mine, key=idempotency_key, digest=digest)

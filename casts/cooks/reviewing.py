@@ -23,6 +23,8 @@ MAX_HANDED_OUT = 50
 LEASE_SECONDS = 300
 MAX_LEASE_SECONDS = 3_600
 MAX_REASON_CHARACTERS = 1_000
+# Pieces that are decided on in one transaction.
+DECIDED_AT_ONCE = 500
 # Pieces that are rejected and cast again in one transaction, which holds up whoever looks at their cook.
 MAX_REMADE = 500
 
@@ -133,13 +135,27 @@ def _decide(
     return in_full().get(attempt=attempt)
 
 
-@in_one_transaction
 def decide_many(*, cook_id: int, chosen: Selection, decision: Decision, actor_id: int, reason: str = "") -> Decided:
-    """Accept or reject all pieces of a cook that are chosen, were made and are open, and in nobody else's hands."""
-    attempts = {attempt.pk: attempt for attempt in chosen.among(PieceAttempt.objects.filter(cook=cook_id, status=AttemptStatus.MADE))}
-    written = _write(list(attempts), decision=decision, reason=reason, actor_id=actor_id)
-    _note([attempts[id_] for id_ in written], act=ReviewAct(decision), actor_id=actor_id, reason=reason)
-    return Decided(decided=len(written), left=len(attempts) - len(written))
+    """Accept or reject all pieces of a cook that are chosen, were made and are open, and in nobody else's hands.
+
+    In transactions of `DECIDED_AT_ONCE`, so that nobody waits for long. Whoever is interrupted asks again for the same.
+    """
+    made = PieceAttempt.objects.filter(cook=cook_id, status=AttemptStatus.MADE).only("piece_id", "traits")
+    attempts = chosen.among(made)
+    decided = sum(
+        _decide_some(attempts[start : start + DECIDED_AT_ONCE], decision=decision, actor_id=actor_id, reason=reason)
+        for start in range(0, len(attempts), DECIDED_AT_ONCE)
+    )
+    return Decided(decided=decided, left=len(attempts) - decided)
+
+
+@in_one_transaction
+def _decide_some(attempts: Sequence[PieceAttempt], *, decision: Decision, actor_id: int, reason: str) -> int:
+    """Decide on those of these attempts that are open, and in nobody else's hands. Returns how many they were."""
+    by_id = {attempt.pk: attempt for attempt in attempts}
+    written = _write(list(by_id), decision=decision, reason=reason, actor_id=actor_id)
+    _note([by_id[id_] for id_ in written], act=ReviewAct(decision), actor_id=actor_id, reason=reason)
+    return len(written)
 
 
 def reject_and_remake(*, cook_id: int, chosen: Selection, actor_id: int, reason: str, again: Again) -> Decided:
@@ -271,7 +287,6 @@ def _why(review: PieceReview) -> str:
 
 def _note(attempts: Iterable[PieceAttempt], *, act: ReviewAct, actor_id: int, reason: str = "") -> None:
     at = database_now()
-    events = [
-        ReviewEvent(piece_id=attempt.piece_id, attempt=attempt, act=act, actor_id=actor_id, reason=reason, at=at) for attempt in attempts
-    ]
-    ReviewEvent.objects.bulk_create(events, batch_size=500)
+    sql.insert(
+        [ReviewEvent(piece_id=attempt.piece_id, attempt=attempt, act=act, actor_id=actor_id, reason=reason, at=at) for attempt in attempts]
+    )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from casts.doorbell import knock
+from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
 from casts.models import AttemptStatus, Cook, CookStatus, Piece, PieceAttempt, PieceStatus, ReviewAct, ReviewEvent
 from spells.problems import Problem, ProblemsError
@@ -21,8 +22,6 @@ STOPPED = "Stopped by hand."
 
 # How often a piece is drawn anew while others of its cook are.
 TRIES = 5
-# Rows that are written by one statement.
-ROWS_AT_ONCE = 500
 
 R = TypeVar("R")
 
@@ -185,11 +184,27 @@ def regenerate_all(
         ReviewEvent(piece_id=each.piece_id, attempt=each, act=ReviewAct.REGENERATED, actor_id=actor_id, reason=told, at=now)
         for each in attempts
     ]
-    ReviewEvent.objects.bulk_create(events, batch_size=ROWS_AT_ONCE)
+    sql.insert(events)
     if drawn is not None:
-        Piece.objects.bulk_update(pieces, ["traits", "prompts", "trait_hash", "redraw"], batch_size=ROWS_AT_ONCE)
+        _write_traits(pieces)
     Piece.objects.filter(pk__in=[piece.pk for piece in pieces]).update(status=PieceStatus.PENDING, error=None, settled_at=None, failures=0)
     _go_on(cook, now=now)
+
+
+def _write_traits(pieces: Sequence[Piece]) -> None:
+    """Write the traits of pieces as `bulk_update` would, in a tenth of its time: nobody else changes their cook meanwhile."""
+    rows = [
+        {"id": each.pk, "traits": each.traits, "prompts": each.prompts, "trait_hash": each.trait_hash, "redraw": each.redraw}
+        for each in pieces
+    ]
+    sql.count(
+        f"""
+        UPDATE casts_piece SET traits = drawn.traits, prompts = drawn.prompts, trait_hash = drawn.trait_hash, redraw = drawn.redraw
+        FROM {sql.recordset("drawn", {"id": "bigint", "traits": "jsonb", "prompts": "jsonb", "trait_hash": "text", "redraw": "integer"})}
+        WHERE casts_piece.id = drawn.id
+        """,  # noqa: S608 - put together from our own words
+        {"rows": sql.rows_parameter(rows)},
+    )
 
 
 def _put_all(drawn: Mapping[int, Redrawn], pieces: Sequence[Piece], cook: Cook) -> None:

@@ -219,6 +219,19 @@ def test_a_piece_whose_inputs_are_not_what_they_were_any_more_fails_and_leaves_i
     assert row.pieces.get(index=0).error["code"] == "bad_inputs"
 
 
+def test_pieces_are_inserted_as_django_would():
+    items = ["a fox", 'a "quoted" % \u00e9 owl', 7, 0.5, True, False, [], {"who": None}, "null", ""]
+    listed = cook(10, of=collection(trait_tree=None, items=items, inputs={"prompt": "piece {{ number }}"}))
+    drawn = cook(10, of=collection())
+    assert list(listed.pieces.order_by("index").values_list("item", flat=True)) == items
+    for row in (listed, drawn):
+        ours = list(row.pieces.order_by("index").values())
+        again = [Piece(**{name: value for name, value in each.items() if name != "id"}) for each in ours]
+        row.pieces.all().delete()
+        Piece.objects.bulk_create(again)
+        assert [{**each, "id": 0} for each in row.pieces.order_by("index").values()] == [{**each, "id": 0} for each in ours]
+
+
 def test_a_list_gives_each_piece_its_item():
     of = collection(trait_tree=None, items=["a fox", "an owl"], inputs={"prompt": "{{ number }}: {{ item }}"})
     row = look(cook(2, of=of))

@@ -97,6 +97,18 @@ def test_what_was_drawn_anew_meanwhile_is_drawn_once_more(monkeypatch: pytest.Mo
     assert cook.pieces.values("trait_hash").distinct().count() == 6
 
 
+def test_traits_are_written_as_django_would():
+    cook, _ = several(3)
+    pieces = list(cook.pieces.order_by("index"))
+    for number, piece in enumerate(pieces[:2]):
+        piece.traits, piece.prompts = {"Sea": f"\u00e9 '{number}' %s"}, {"Sea": "", "Hat": 'a "hat"'}
+        piece.trait_hash, piece.redraw = f"{number:064d}", number + 1
+    verbs._write_traits(pieces[:2])
+    ours = list(cook.pieces.order_by("index").values())
+    Piece.objects.bulk_update(pieces, ["traits", "prompts", "trait_hash", "redraw"])
+    assert list(cook.pieces.order_by("index").values()) == ours
+
+
 def test_many_are_rejected_and_cast_again_in_a_few_statements():
     counts = []
     for count in (2, 40):
