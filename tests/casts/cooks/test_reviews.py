@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from casts.cooks import reviewing
+from casts.cooks import culling, reviewing
 from casts.cooks.culling import Candidate, cull, surplus
 from casts.cooks.refusals import CookRefusedError
 from casts.cooks.reviewing import ReviewRefusedError
 from casts.cooks.selecting import Selection
-from casts.models import AttemptStatus, CookStatus, Decision, PieceStatus, ReviewEvent
+from casts.models import AttemptStatus, CookStatus, Decision, PieceReview, PieceStatus, ReviewEvent
 from tests.conftest import Clock
 from tests.factories import UserFactory
 
@@ -177,6 +177,28 @@ def test_culling_leaves_as_many_as_are_wanted_once_and_can_be_undone():
     review = reviewing.undo(piece_id=culled[0].attempt.piece_id, actor_id=ada.pk)
     assert review.decision == Decision.ACCEPTED
     assert acts(review.attempt)[-2:] == [("culled", ada.username, ""), ("undone", ada.username, "")]
+
+
+def test_what_is_accepted_or_undone_while_others_are_chosen_is_culled_by_the_next_look_or_left(monkeypatch: pytest.MonkeyPatch):
+    cook = finished_cook(tree=TREE)
+    made = [made_piece(cook, index=index, traits={"Sea": "Calm", "Hat": f"hat {index}"}) for index in range(10)]
+    me = cook.initiator_id
+    reviewing.decide_many(cook_id=cook.pk, chosen=Selection(last=7), decision=Decision.ACCEPTED, actor_id=me)
+    choose = culling.surplus
+    seen: list[int] = []
+
+    def surplus(candidates, **asked):
+        chosen = choose(candidates, **asked)
+        if not seen:
+            reviewing.undo(piece_id=made[chosen[0].index].piece_id, actor_id=me)
+            reviewing.decide_many(cook_id=cook.pk, chosen=Selection(first=8), decision=Decision.ACCEPTED, actor_id=me)
+        seen.append(len(chosen))
+        return chosen
+
+    monkeypatch.setattr(culling, "surplus", surplus)
+    assert cull(cook_id=cook.pk, target=5, actor_id=me) == 4, "9 were accepted in the end"
+    assert seen == [3, 2, 0]
+    assert Counter(PieceReview.objects.values_list("decision", flat=True)) == {"accepted": 5, "culled": 4, "": 1}
 
 
 def test_a_cull_that_is_undone_leaves_the_decision_of_who_accepted():
