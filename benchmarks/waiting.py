@@ -11,12 +11,12 @@ import psycopg
 
 from benchmarks import runs
 from benchmarks.copies import Copies
-from benchmarks.house import House, asleep, house, told
+from benchmarks.house import House, asleep, beside, house, told
 from benchmarks.idle import SETTLING_SECONDS, processor_seconds
 from benchmarks.latency import Asker
 from benchmarks.measured import Outcome, share_below
 
-CLAIMS = 100
+CLAIMS, TURNS = 120, 3
 # A site that has nothing to do may use so much of a core, however many casts wait.
 MOST_PERCENT = 3.0
 
@@ -45,34 +45,29 @@ def run(built: House, *, casts: Sequence[int], seconds: float, requests: int, mo
     """Have so many casts wait, ask for others meanwhile, print the figures, and return them."""
     built.offer_clocks()
     key = built.order("prepare_clocks", waits=True)
-    built.site.serve("--conductors", "1", "--workers", "1")
-    asker = Asker(built, key=key)
-    built.order("start", 1)
-    built.wait_for_jobs(1, seconds=60)
-    outcome, claims = Outcome(), dict[int, float]()
-    with psycopg.connect(built.database_url, autocommit=True) as connection:
-        [(cast_id,)] = connection.execute("SELECT id FROM casts_cast").fetchall()
-        copies = Copies(connection, cast_id=cast_id)
-        for number in sorted(casts):
-            copies.grow(number)
-            starts = asyncio.run(asker.starts(requests))
-            callbacks = asyncio.run(asker.callbacks(min(requests, number)))  # the newest: the one that is copied waits on
-            with asleep(built.site.leaders("conduct")):
-                claims[number] = share_below(built.order("time_claims", CLAIMS), 0.5)
-            for name, times in (("start_ms", starts), ("callback_ms", callbacks)):
-                outcome.series.setdefault(name, []).append((number, 1000 * share_below(times, 0.5)))
-            outcome.series.setdefault("claim_ms", []).append((number, 1000 * claims[number]))
-            told({f"{number:,} casts wait": ", ".join(f"{name} {points[-1][1]:.1f}" for name, points in outcome.series.items())})
+    outcome = Outcome()
+    with beside(built) as twin:
+        twin.offer_clocks()
+        built.site.serve("--conductors", "1", "--workers", "1")
+        asker = Asker(built, key=key)
+        built.order("start", 1)
+        built.wait_for_jobs(1, seconds=60)
+        with psycopg.connect(built.database_url, autocommit=True) as connection:
+            [(cast_id,)] = connection.execute("SELECT id FROM casts_cast").fetchall()
+            copies = Copies(connection, cast_id=cast_id)
+            for number in sorted(casts):
+                copies.grow(number)
+                _look(built, asker, twin=twin, casts=number, requests=requests, outcome=outcome)
     time.sleep(SETTLING_SECONDS)
     processor = Processor(built)
     time.sleep(seconds)
     site, server = processor.percent()
-    crowd, few = max(casts), min(casts)
+    crowd = max(casts)
     outcome.figures = {
         "casts": crowd,
         "idle_percent": site,
         "idle_server_percent": server,
-        "claim_times_few": claims[crowd] / claims[few],
+        "claim_times_none": outcome.series["claim_ms"][-1][1] / outcome.series["claim_ms_none"][-1][1],
         "start_p50_ms": outcome.series["start_ms"][-1][1],
         "callback_p50_ms": outcome.series["callback_ms"][-1][1],
     }
@@ -80,6 +75,24 @@ def run(built: House, *, casts: Sequence[int], seconds: float, requests: int, mo
     if site > most:
         outcome.problems.append(f"While {crowd:,} casts waited, the site used {site:.2f} % of a core, more than {most:g} %.")
     return outcome
+
+
+def _look(built: House, asker: Asker, *, twin: House, casts: int, requests: int, outcome: Outcome) -> None:
+    """Ask beside so many casts that wait, and note how long that took. Claims are timed in turns with those of a twin where none wait."""
+    times = {
+        "start_ms": asyncio.run(asker.starts(requests)),
+        "callback_ms": asyncio.run(asker.callbacks(min(requests, casts))),  # the newest: the one that is copied waits on
+        "claim_ms": [],
+        "claim_ms_none": [],
+    }
+    for _ in range(TURNS):
+        # nobody else claims meanwhile; not for long, or the conductor would be taken for dead
+        with asleep([*built.site.leaders("conduct"), *built.site.leaders("qcluster")]):
+            times["claim_ms"] += built.order("time_claims", CLAIMS // TURNS)
+        times["claim_ms_none"] += twin.order("time_claims", CLAIMS // TURNS)
+    for name, some in times.items():
+        outcome.series.setdefault(name, []).append((casts, 1000 * share_below(some, 0.5)))
+    told({f"{casts:,} casts wait": ", ".join(f"{name} {points[-1][1]:.1f}" for name, points in outcome.series.items())})
 
 
 def main() -> None:
