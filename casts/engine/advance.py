@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from casts.models import Cast, CastStatus, FanOut
+from casts.models import FanOut
 from generations.models import Generation
 
 from . import breakers, changes, ends, gates, measuring, notices
@@ -125,9 +125,6 @@ def _write(*, turns: Sequence[Turn], passage: Passage, seen: Sight) -> None:
     measuring.note(turns=turns)
     for turn in turns:
         turn.calls += _reload(turn)
-    queued = [turn.state.cast.pk for turn in turns if turn.state.cast.status == CastStatus.QUEUED and not turn.is_cancelled]
-    if queued:
-        Cast.objects.filter(pk__in=queued, status=CastStatus.QUEUED).update(status=CastStatus.RUNNING, started_at=now)
     ends.end(turns=[turn for turn in turns if turn.end is not None], now=now)
     notices.tell(notices=notices.of_turns(turns, now=now), now=now, is_watched=seen.has_subscribers)
     waiting = [turn for turn in turns if turn.end is None and not turn.is_held]

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import F
 from django.db.models.functions import Round
 
-from casts.models import Cast
+from casts.models import Cast, CastStatus
 from generations.artifacts import StoredArtifact, record
 from generations.models import ENDED, Artifact, Generation, GenerationStatus
 from generations.tools.contract import Cost
@@ -44,12 +44,28 @@ _COLUMNS = {
 
 
 def write(*, turns: Collection[Turn], now: datetime) -> None:
-    """Write what turns decided on their generations, and those that they begin; add up what that cost, and name what was stored."""
+    """Write what turns decided on their generations, and what they begin; add up what that cost, and name what was stored."""
     made = [change for turn in turns for change in turn.changes.values()]
-    apply(changes=made, inserts=[generation for turn in turns for generation in turn.inserts], now=now)
+    inserts = [generation for turn in turns for generation in turn.inserts]
+    apply(changes=made, inserts=inserts if made else (), now=now)
+    _begin(turns=turns, inserts=() if made else inserts, now=now)
     book(changes=made)
     owners = {turn.state.cast.pk: turn.state.cast.initiator_id for turn in turns}
     keep_artifacts(made=[(each.attempt.id, owners[each.attempt.cast_id], each.made) for each in made], now=now)
+
+
+def _begin(*, turns: Iterable[Turn], inserts: Sequence[Generation], now: datetime) -> None:
+    """Have casts run that were looked at for the first time, and insert their first generations."""
+    queued = [turn.state.cast.pk for turn in turns if turn.state.cast.status == CastStatus.QUEUED and not turn.is_cancelled]
+    if not queued:
+        sql.insert(inserts)
+        return
+    statement = f"""
+        UPDATE casts_cast SET status = '{CastStatus.RUNNING}', started_at = %(now)s
+        WHERE {sql.ids_in("id")} AND status = '{CastStatus.QUEUED}'
+        """
+    parameters = {"ids": sql.ids_parameter(queued), "now": sql.moment_parameter(now)}
+    sql.count_and_insert(statement, parameters, rows=inserts)
 
 
 def apply(*, changes: Sequence[Change], inserts: Sequence[Generation] = (), now: datetime) -> None:

@@ -208,6 +208,11 @@ def numbers_parameter(numbers: Iterable[int]) -> Any:
     return sorted(numbers) if is_postgresql() else json.dumps(sorted(numbers))
 
 
+def moment_parameter(moment: datetime) -> Any:
+    """Return a time as a parameter, in the form in which Django stores it."""
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
 def id_parameter(id_: UUID) -> str:
     """Return an id as a parameter. Raises TypeError for what is no UUID: SQLite would match nothing with it, in silence."""
     if not isinstance(id_, UUID):

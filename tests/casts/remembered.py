@@ -18,7 +18,11 @@ class Checked(Known):
     def take(self, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
         taken = super().take(held)
         read = load(held={cast_id: held[cast_id] for cast_id in taken}).states
-        assert {cast_id: told(state) for cast_id, state in taken.items()} == {cast_id: told(state) for cast_id, state in read.items()}
+        assert taken.keys() == read.keys()
+        for cast_id, state in taken.items():
+            stands = told(read[cast_id])
+            differs = {name: (value, stands[name]) for name, value in told(state).items() if value != stands[name]}
+            assert not differs, f"remembered, and read: {differs}"
         return taken
 
 

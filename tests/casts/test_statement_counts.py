@@ -22,8 +22,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 STEPS = 5
 # Lock wakeups; tools and the clock.
 READS = 2
-FIRST = READS + 3  # lock and read casts; intents; the casts run
-NEXT = READS + (1 if database_under_test() == "postgresql" else 2)  # results, intents
+# What is changed and what is new: on PostgreSQL one statement.
+WRITTEN = 1 if database_under_test() == "postgresql" else 2
+FIRST = READS + 1 + WRITTEN  # lock and read casts; the casts run, intents
+NEXT = READS + WRITTEN  # results, intents
 LAST = READS + 5  # results; casts, wakeups, events, inboxes
 # Casts that are not remembered are locked and read, and what they have begun is.
 UNKNOWN = 2

@@ -99,7 +99,7 @@ def seen_in(name: str, clock: Clock) -> Seen:
             books = whole_books()
             for told in place.acts:
                 with undone(clock):
-                    _do(told, replace(hand, calls=dict(hand.calls)), clock, seen=seen, books=books)
+                    _do(told, replace(hand, calls=dict(hand.calls), left={}), clock, seen=seen, books=books)
         _seen[name] = seen
     return _seen[name]
 
