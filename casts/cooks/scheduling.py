@@ -211,6 +211,7 @@ def _fill(look: _Look) -> None:
     funds = Funds(cook=cook, at_work=[attempt.cast for attempt in look.live])
     pieces = _in_turn(cook, limit=min(room, BATCH))
     to_start = len(pieces) if len(pieces) < min(room, BATCH) else room
+    starved = _starved(pieces) if cook.budget_usd is not None else frozenset()
     for piece in pieces:
         if cook.status != CookStatus.RUNNING:
             break  # what was refused has paused it
@@ -218,7 +219,7 @@ def _fill(look: _Look) -> None:
             if not look.live:
                 look.pause(funds.told())
             break
-        share = funds.share(among=to_start)
+        share = funds.share(among=1 if piece.pk in starved else to_start)
         to_start -= 1
         try:
             attempt = _started(look, piece, owner=owner, inputs=recipe.inputs_of(piece), max_cost=share)
@@ -236,6 +237,12 @@ def _fill(look: _Look) -> None:
         look.may_be_more = len(pieces) == min(room, BATCH) and len(look.live) < cook.max_parallel
     look.may_be_more &= cook.status == CookStatus.RUNNING
     _write_started(look)
+
+
+def _starved(pieces: Sequence[Piece]) -> frozenset[int]:
+    """Return those of these pieces of which a cast wanted more than its share: now they may have all that is left."""
+    refused = PieceAttempt.objects.filter(piece__in=pieces, status=AttemptStatus.FAILED, cast__error__code=BUDGET_SPENT)
+    return frozenset(refused.values_list("piece_id", flat=True))
 
 
 def _refused(look: _Look, piece: Piece, error: ExpressionError | InvalidInputsError) -> None:

@@ -606,6 +606,10 @@ def test_casts_at_work_together_exceed_the_budget_by_no_more_than_the_call_that_
     look(row)
     assert row.status == CookStatus.PAUSED
     assert spent_by(row) == Decimal("4.30"), "one call of each"
+    verbs.resume(cook_id=row.pk, now=database_now(), budget_usd=Decimal("10.00"))
+    (again,) = live(look(row))
+    assert again.max_cost_usd == Decimal("5.70"), "what wanted more than its share has all that is left, and no other beside it"
+    assert again.piece_attempt.piece.index == 1
 
 
 def test_a_cast_may_cost_as_much_as_there_is_when_no_other_is_to_come_and_money_comes_back_from_those_that_ended():
