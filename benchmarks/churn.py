@@ -1,6 +1,6 @@
 """A day of work and pruning in short: whether the tables level off, or grow with what has come and gone.
 
-`python -m benchmarks.churn --casts 800 --rounds 12`
+`python -m benchmarks.churn --casts 800 --rounds 9`
 """
 
 import time
@@ -56,7 +56,7 @@ def run(built: House, *, casts: int, rounds: int, limit: float = LIMIT) -> Outco
 def main() -> None:
     parser = runs.parser("churn", __doc__)
     parser.add_argument("--casts", type=int, default=800, help="how many come and go in a round")
-    parser.add_argument("--rounds", type=int, default=12, help="at least 3")
+    parser.add_argument("--rounds", type=int, default=9, help="at least 3")
     options = parser.parse_args()
     with house(options=OPTIONS) as built:
         outcome = run(built, casts=options.casts, rounds=options.rounds)

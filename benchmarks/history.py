@@ -18,7 +18,7 @@ STEPS = 5
 PAYLOAD = "x" * 150  # with its names and marks, a step's inputs and its output are of about 200 bytes
 CLAIMS = 300
 # Claims beside a history and beside none are timed in turns: whatever disturbs the machine meanwhile disturbs both.
-TURNS = 5
+TURNS = 3
 # The first of the copies ended so long ago, and each further one so many seconds later.
 DAYS = 365
 SECONDS_APART = 3.0

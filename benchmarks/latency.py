@@ -1,6 +1,6 @@
 """How long a cast waits that is alone: from `POST /casts/` to the first call, and from a callback to the next one.
 
-`python -m benchmarks.latency --casts 150`
+`python -m benchmarks.latency --casts 120`
 """
 
 import asyncio
@@ -99,7 +99,7 @@ def figures_of(times: list[float], *, prefix: str) -> dict[str, float]:
 
 def main() -> None:
     parser = runs.parser("latency", __doc__)
-    parser.add_argument("--casts", type=int, default=150, help="how many of each")
+    parser.add_argument("--casts", type=int, default=120, help="how many of each")
     options = parser.parse_args()
     outcome = Outcome()
     for prefix, sqlite in (("", False), ("sqlite_", True)):
