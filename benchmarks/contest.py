@@ -27,7 +27,7 @@ class Contender:
 
 CONTENDERS = (
     Contender(name="grimoire", family="grimoire", program="grimoire", store="tables", kind="ours"),
-    Contender(name="grimoire, 2 conductors", family="grimoire", program="grimoire", store="tables", kind="ours", mode="pair"),
+    Contender(name="grimoire, 2 conductors", family="grimoire of pairs", program="grimoire", store="tables", kind="ours", mode="pair"),
     Contender(name="grimoire on SQLite", family="grimoire on SQLite", program="grimoire", store="file", kind="ours"),
     Contender(name="dbos, threads", family="dbos", program="durable", store="empty", mode="threads"),
     Contender(name="dbos, coroutines", family="dbos", program="durable", store="empty", mode="async"),
@@ -101,14 +101,20 @@ def outcome(lines: Sequence[Line]) -> Outcome:
     ours, ours_alone = best(lines, "grimoire")
     dbos, dbos_alone = best(lines, "dbos")
     procrastinate, _ = best(lines, "procrastinate")
-    floor, _ = best(lines, "floor of sets")
+    pairs, _ = best(lines, "grimoire of pairs")
+    _, floor_alone = best(lines, "floor")
+    floor_of_pairs, _ = best(lines, "floor of pairs")
+    floor_of_sets, _ = best(lines, "floor of sets")
     ratios = {
         "steps_per_second": ours,
         "times_dbos": _ratio(ours, dbos),
+        "pairs_times_dbos": _ratio(pairs, dbos),
         "times_procrastinate": _ratio(ours, procrastinate),
-        "times_floor": _ratio(floor, ours),
+        "times_floor_of_pairs": _ratio(ours, floor_of_pairs),
+        "times_floor_of_sets": _ratio(floor_of_sets, ours),
         "alone_ms": ours_alone,
         "alone_times_dbos": _ratio(dbos_alone, ours_alone),
+        "alone_times_floor": _ratio(ours_alone, floor_alone),
     }
     rates = {line.contender.name: line.rate for line in lines}
     series = {

@@ -54,16 +54,32 @@ class Target:
 
 TARGETS = (
     Target(
-        told="many workflows at once: times the steps a second of dbos",
+        told="many workflows at once, one conductor: times the steps a second of dbos",
         run="contest",
         figure="times_dbos",
         goal=5,
         at_most=False,
         brief=True,
     ),
-    Target(told="the same beside procrastinate", run="contest", figure="times_procrastinate", goal=5, at_most=False, brief=True),
-    Target(told="the same: times as slow as psycopg in sets of 50", run="contest", figure="times_floor", goal=4),
+    Target(told="the same with two conductors", run="contest", figure="pairs_times_dbos", at_most=False, brief=True),
+    Target(
+        told="one conductor: times the steps a second of procrastinate",
+        run="contest",
+        figure="times_procrastinate",
+        goal=5,
+        at_most=False,
+        brief=True,
+    ),
+    Target(
+        told="the same: times those of psycopg, a commit a step on two connections",
+        run="contest",
+        figure="times_floor_of_pairs",
+        goal=1,
+        at_most=False,
+    ),
+    Target(told="the same: times as slow as psycopg in sets of 50", run="contest", figure="times_floor_of_sets", goal=4),
     Target(told="one workflow alone: times as quick as dbos", run="contest", figure="alone_times_dbos", goal=2, at_most=False),
+    Target(told="the same: times as slow as psycopg, a commit a step", run="contest", figure="alone_times_floor", goal=2),
     Target(
         told="casts started by `POST /casts/`, one web process",
         run="web",

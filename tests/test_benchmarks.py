@@ -64,10 +64,13 @@ def test_what_came_of_a_contest_is_told_by_ratios(lines):
     assert outcome.figures == {
         "steps_per_second": 50.0,
         "times_dbos": 8.0,
+        "pairs_times_dbos": 8.0,
         "times_procrastinate": 8.0,
-        "times_floor": 2.0,
+        "times_floor_of_pairs": 0.5,
+        "times_floor_of_sets": 2.0,
         "alone_ms": 20.0,
         "alone_times_dbos": 8.0,
+        "alone_times_floor": 2.0,
     }
     assert outcome.series == {"steps_per_second": [(1, 50.0), (2, 50.0)], "floor_per_second": [(1, 100.0), (2, 100.0)]}
 

@@ -106,7 +106,7 @@ def _claim(*, limit: int, lease_seconds: float, suspects: bool) -> list[Claim]:
     rows = sql.fetch(
         f"""
         WITH RECURSIVE clock AS MATERIALIZED (SELECT grimoire_now() AS at, {sql.now_plus("lease")} AS lease_end),
-        {shares.suspects() if suspects else shares.unsuspected()}
+        {shares.suspects(limit=limit) if suspects else shares.unsuspected(limit=limit)}
         UPDATE casts_wakeup SET
             epoch = epoch + 1,
             lost = CASE WHEN claimed_until IS NULL THEN 0 ELSE lost + 1 END,

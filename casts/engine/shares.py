@@ -24,28 +24,35 @@ DUE = "due_at <= (SELECT at FROM clock) AND (claimed_until IS NULL OR claimed_un
 _LOCKED = "FOR UPDATE SKIP LOCKED"
 
 
-def suspects() -> str:
-    """Return SQL for a table `due` of the suspects that are due, locked. It asks for `clock` and the parameter `limit`."""
+def suspects(*, limit: int) -> str:
+    """Return SQL for a table `due` of the suspects that are due, locked. It asks for `clock`.
+
+    How many is part of the text: while it is a parameter, PostgreSQL takes a plan for any number for so bad that it plans
+    each claim anew, which takes longer than the claim.
+    """
     return f"""
         due AS MATERIALIZED (
             SELECT cast_id FROM casts_wakeup WHERE {DUE} AND {SUSPICION}
-            ORDER BY due_at LIMIT %(limit)s {sql.on_postgresql(_LOCKED)}
+            ORDER BY due_at LIMIT {limit:d} {sql.on_postgresql(_LOCKED)}
         )"""
 
 
-def unsuspected() -> str:
-    """Return SQL for a table `due` of the wakeups that a claim takes, locked. It asks for `clock` and `parameters`."""
+def unsuspected(*, limit: int) -> str:
+    """Return SQL for a table `due` of the wakeups that a claim takes, locked. It asks for `clock` and `parameters`.
+
+    How many is part of the text, as it is for suspects.
+    """
     return f"""
         bucket(priority) AS (VALUES {", ".join(f"({priority})" for priority in Priority.values)}),
         {_ring()},
         candidate AS (
             SELECT * FROM (
                 SELECT cast_id, priority, initiator_id, due_at FROM casts_wakeup
-                WHERE {DUE} AND NOT ({SUSPICION}) ORDER BY due_at LIMIT 4 * %(limit)s
+                WHERE {DUE} AND NOT ({SUSPICION}) ORDER BY due_at LIMIT {4 * limit:d}
             ) AS oldest
             UNION
             SELECT head.cast_id, head.priority, head.initiator_id, head.due_at
-            FROM (SELECT DISTINCT priority, initiator_id FROM ring) AS queue {_heads()}
+            FROM (SELECT DISTINCT priority, initiator_id FROM ring) AS queue {_heads(limit=limit)}
         ),
         in_turns AS (
             SELECT cast_id, priority, due_at, ROW_NUMBER() OVER (PARTITION BY priority, initiator_id ORDER BY due_at, cast_id) AS turn
@@ -56,14 +63,14 @@ def unsuspected() -> str:
         ),
         chosen AS MATERIALIZED (
             SELECT cast_id FROM line
-            ORDER BY CASE WHEN place <= %(kept)s THEN {min(Priority.values)} ELSE priority END, place LIMIT 4 * %(limit)s
+            ORDER BY CASE WHEN place <= %(kept)s THEN {min(Priority.values)} ELSE priority END, place LIMIT {4 * limit:d}
         ),
-        due AS MATERIALIZED (SELECT chosen.cast_id FROM chosen {_untaken()} LIMIT %(limit)s)"""
+        due AS MATERIALIZED (SELECT chosen.cast_id FROM chosen {_untaken()} LIMIT {limit:d})"""
 
 
 def parameters(*, limit: int) -> dict[str, Any]:
     """Return what the statements ask for. `lot` says with which initiator to begin."""
-    return {"limit": limit, "kept": int(limit >= KEEPS_A_PLACE_FROM), "lot": random.random()}  # noqa: S311 - spreads turns, guards nothing
+    return {"kept": int(limit >= KEEPS_A_PLACE_FROM), "lot": random.random()}  # noqa: S311 - spreads turns, guards nothing
 
 
 def _ring() -> str:
@@ -92,7 +99,7 @@ def _ring() -> str:
         )"""
 
 
-def _heads() -> str:
+def _heads(*, limit: int) -> str:
     """Return SQL that joins each `queue` of an initiator with those of its wakeups that have been due longest, as `head`.
 
     It compares rows, and not column by column, so that one index alone can serve it.
@@ -102,7 +109,7 @@ def _heads() -> str:
         WHERE (own.priority, own.initiator_id) >= (queue.priority, queue.initiator_id)
           AND (own.priority, own.initiator_id, own.due_at) <= (queue.priority, queue.initiator_id, (SELECT at FROM clock))
           AND {DUE} AND NOT ({SUSPICION})
-        ORDER BY own.priority, own.initiator_id, own.due_at LIMIT %(limit)s
+        ORDER BY own.priority, own.initiator_id, own.due_at LIMIT {limit:d}
         """
     if sql.is_postgresql():
         return f"CROSS JOIN LATERAL (SELECT cast_id, priority, initiator_id, due_at {head}) AS head"
