@@ -1,7 +1,9 @@
 """Fixtures of all tests."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -13,6 +15,8 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from casts.clock import database_now
 from config.sqlite import base as sqlite
+from tests.databases import FOLDER, database_under_test
+from tests.template import file_of, template_once
 
 pytest.register_assert_rewrite("tests.api", "tests.constraints")
 
@@ -26,16 +30,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
-    """Give each worker a database of its own, on SQLite a file: what happens between connections is tested."""
+def template(django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The DATABASE_URL of a database with its tables, which all workers share. They get copies of it."""
+    folder = Path(os.environ[FOLDER], f"template-{database_under_test()}")
+    server_url = None if database_under_test() == "sqlite" else os.environ["DATABASE_URL"]
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            url = stack.enter_context(template_once(folder, server_url=server_url))
+        yield url
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Take the file as it was copied. It goes with the folder of the run."""
+    return database_under_test() == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest, template: str) -> None:
+    """Give each worker a copy of the template for its own, on SQLite a file: what happens between connections is tested."""
     worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
     database = django_settings.DATABASES["default"]
     if database["ENGINE"] == "config.sqlite":
         database["TEST"]["NAME"] = str(django_settings.DATA_DIR / f"test_{worker}.sqlite3")
+        shutil.copy(file_of(template), database["TEST"]["NAME"])
         # A power cut in the middle of a test is not survived; all else is as in production.
         database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
     else:
         database["TEST"]["NAME"] = f"test_{database['NAME']}_{worker}"
+        database["TEST"]["TEMPLATE"] = template.rpartition("/")[2]
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,10 @@ FOLDER = "GRIMOIRE_TEST_FOLDER"  # of the run: data, settings, reports
 POSTGRES_SCHEMES = ("postgres://", "postgresql://", "pgsql://")
 DATABASES = ("sqlite", "postgresql")
 PROCESS_FOLDERS = {"functional", "faults"}
+# Tests wait more than they compute. With many cores there are enough of them at once, and servers have a bound to their connections.
+WORKERS_PER_CORE = 2
+ENOUGH_WORKERS = 8
+WORKER_BYTES = 1 << 30  # with the processes that its test drives
 DATABASE_FIXTURES = {
     "db",
     "transactional_db",
@@ -82,6 +86,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--db", choices=[*DATABASES, "both"], default="both", help="The database to run the tests on (default: both, one after the other)."
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Take more workers than cores, as long as memory lasts. PYTEST_XDIST_AUTO_NUM_WORKERS goes before that, and so does `-n NUMBER`."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return workers(cores=len(os.sched_getaffinity(0)), memory_bytes=memory)
+
+
+def workers(*, cores: int, memory_bytes: int) -> int:
+    """Return how many workers a machine is given: two for each core until there are enough, then one, and none without its memory."""
+    wanted = max(cores, min(WORKERS_PER_CORE * cores, ENOUGH_WORKERS))
+    return max(1, min(wanted, memory_bytes // WORKER_BYTES))
 
 
 def pytest_configure(config: pytest.Config) -> None:

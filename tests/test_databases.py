@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import forked
+from tests import databases, forked
 from tests.postgres import CLUSTER
 from tests.processes import wait_for
 from tests.test_postgres import is_running
@@ -164,6 +164,11 @@ def test_questions_are_answered_without_a_run(suite: Suite):
     assert code == 0
     assert any("each_database" in line for line in lines)
     assert not any("passed" in line for line in lines)
+
+
+@pytest.mark.parametrize(("cores", "gigabytes", "workers"), [(1, 8, 2), (2, 8, 4), (2, 3, 3), (2, 0.5, 1), (6, 32, 8), (32, 128, 32)])
+def test_tests_that_wait_share_cores_as_far_as_memory_lasts(cores: int, gigabytes: float, workers: int):
+    assert databases.workers(cores=cores, memory_bytes=int(gigabytes * (1 << 30))) == workers
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])

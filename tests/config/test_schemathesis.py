@@ -12,7 +12,11 @@ from django.db import close_old_connections
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from schemathesis.checks import load_all_checks
 from schemathesis.config import SchemathesisConfig
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
+from schemathesis.python._constants.orchestrator import make_constants_value_source
 
 from tests.api import client_of
 from tests.casts.factories import (
@@ -60,8 +64,12 @@ KNOWN_PATHS = [
 schemathesis.openapi.format("cursor", st.just(""))  # any other is one that a list gave
 
 
+DESCRIPTION: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+OPERATIONS = sorted(f"{method.upper()} {path}" for path, methods in DESCRIPTION["paths"].items() for method in methods)
+
+
 def loaded(*operations: dict[str, Any], examples: int, limits: bool) -> Any:
-    """Return the description with an application behind it.
+    """Return the description of the API with the application behind it.
 
     `operations` is configuration for some of them, `examples` the number of random requests of each; with `limits`
     each bound of each parameter is tried as well.
@@ -74,14 +82,19 @@ def loaded(*operations: dict[str, Any], examples: int, limits: bool) -> Any:
             "phases": {"coverage": {"enabled": limits}},
         }
     )
-    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
-    schema = schemathesis.openapi.from_dict(document, config=config)
+    schema = schemathesis.openapi.from_dict(DESCRIPTION, config=config)
     schema.app = get_wsgi_application()
     return schema
 
 
-# The requests are made when the tests are collected, by each worker: it must not take long.
-strange, known = loaded(examples=10, limits=False), loaded(*ONE_DOCUMENT, *KNOWN_PATHS, examples=5, limits=True)
+@pytest.fixture(scope="session")
+def strange() -> Any:
+    return loaded(examples=10, limits=False)
+
+
+@pytest.fixture(scope="session")
+def known() -> Any:
+    return loaded(*ONE_DOCUMENT, *KNOWN_PATHS, examples=5, limits=True)
 
 
 # All requests of an operation see what those before them left: that is part of the test.
@@ -115,13 +128,32 @@ def key(db: None, one_connection: None) -> str:
     return client_of(ada).defaults["HTTP_AUTHORIZATION"]
 
 
-@strange.parametrize()  # type: ignore[untyped-decorator] # schemathesis says nothing of it
-@one_database
-def test_requests_for_anything_are_answered_as_described(case: Any, key: str) -> None:
-    case.call_and_validate(base_url="https://testserver", headers={"Authorization": key})
+def ask(schema: Any, name: str, key: str) -> None:
+    """Make the requests to an operation, now that its turn has come.
+
+    `schema.parametrize()` makes those to all operations when tests are collected: each worker would take as long as for half the tests.
+    """
+
+    def send(case: Any) -> None:
+        case.call_and_validate(base_url="https://testserver", headers={"Authorization": key})
+
+    method, path = name.split()
+    load_all_checks()
+    build_operation_test(
+        config=schema.config,
+        operation=schema[path][method],
+        test_func=send,
+        given_kwargs={},
+        feedback=FeedbackSources(constants_value_source=make_constants_value_source(schema)),
+        explicit_settings=one_database,
+    )()
 
 
-@known.parametrize()  # type: ignore[untyped-decorator] # likewise
-@one_database
-def test_requests_for_what_is_there_are_answered_as_described(case: Any, key: str) -> None:
-    case.call_and_validate(base_url="https://testserver", headers={"Authorization": key})
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_requests_for_anything_are_answered_as_described(name: str, strange: Any, key: str) -> None:
+    ask(strange, name, key)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_requests_for_what_is_there_are_answered_as_described(name: str, known: Any, key: str) -> None:
+    ask(known, name, key)

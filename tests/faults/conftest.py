@@ -10,8 +10,6 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from django.core.management import call_command
-from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from generations.fakeprovider.settings import Settings
@@ -21,12 +19,11 @@ from tests.fakes import Serving
 from tests.functional.site import Site, own_database
 from tests.postgres import installed
 from tests.processes import wait_for
+from tests.template import FILE, acting_at, file_of
 
 from .inside import adapters
 from .nursery import Nursery
-from .stage import Stage, acting_at
-
-FILE = "grimoire.sqlite3"
+from .stage import Stage
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,21 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="--long runs the long form alone" if wants_long else "runs with --long"))
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """A database with its tables. Tests get copies of it."""
-    folder = tmp_path_factory.mktemp("template")
-    with database_at(folder, name=f"faults_{uuid4().hex}") as url:
-        with django_db_blocker.unblock(), acting_at(url):
-            call_command("migrate", verbosity=0)
-            if connection.vendor == "sqlite":
-                with connection.cursor() as cursor:
-                    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        yield url
-
-
 @contextmanager
-def database_at(folder: Path, *, name: str, template: str = "template0") -> Iterator[str]:
+def database_at(folder: Path, *, name: str, template: str) -> Iterator[str]:
     if database_under_test() == "sqlite":
         with nullcontext(f"sqlite:///{folder}/{FILE}") as url:
             yield url
@@ -83,7 +67,7 @@ def database_at(folder: Path, *, name: str, template: str = "template0") -> Iter
 def copy_of(template: str, url: str) -> None:
     """Fill an empty database, on whichever server, with what is in the template."""
     if database_under_test() == "sqlite":
-        shutil.copy(template.removeprefix("sqlite:///"), url.removeprefix("sqlite:///"))
+        shutil.copy(file_of(template), file_of(url))
         return
     programs = installed() / "bin"
     dump = subprocess.run([programs / "pg_dump", "--dbname", template], capture_output=True, check=True)
@@ -147,7 +131,7 @@ def stage(
     folder = tmp_path / "stage"
     folder.mkdir()
     if database_under_test() == "sqlite":
-        shutil.copy(template.removeprefix("sqlite:///"), folder)
+        shutil.copy(file_of(template), folder)
     name = template.rpartition("/")[2]
     with database_at(folder, name=f"stage_{uuid4().hex}", template=name) as url, django_db_blocker.unblock(), acting_at(url):
         stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1], nursery=nursery)

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import environs
 import httpx2
 from django.conf import settings
-from django.db import connection
 
-from config.sqlite import base as sqlite
 from generations.fakeprovider.settings import DEFAULT_KEY
 from generations.tools.openai_chat import OpenAIChat
 from generations.tools.replicate import Replicate
@@ -254,19 +251,3 @@ class Stage(Site):
     def id_of(self, id_: UUID) -> str:
         """Return an id as the database writes it."""
         return identity(id_) if self.books.is_sqlite else str(id_)
-
-
-@contextmanager
-def acting_at(database_url: str) -> Iterator[None]:
-    """Have the ORM of this process act in another database, by this thread alone."""
-    told = environs.Env().dj_db_url("UNSET", default=database_url)
-    names = ("NAME", "HOST", "PORT", "USER", "PASSWORD")
-    before = {name: connection.settings_dict[name] for name in names}
-    connection.close()
-    connection.settings_dict.update({name: told.get(name, "") for name in names})
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict.update(before)
-        sqlite.clock_shift = timedelta()

@@ -24,11 +24,12 @@ from tests.fakes import Serving
 from tests.functional.site import own_database
 from tests.postgres import PostgresServer
 from tests.processes import wait_for
+from tests.template import acting_at
 
 from .conftest import copy_of
 from .nursery import Nursery
 from .proxy import losing_commits
-from .stage import LONG, Stage, acting_at
+from .stage import LONG, Stage
 from .test_webhooks import outcomes, statuses, submitted
 
 CASTS = 15

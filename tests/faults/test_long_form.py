@@ -24,13 +24,14 @@ from tests.databases import database_under_test
 from tests.functional.site import own_database
 from tests.postgres import PostgresServer
 from tests.processes import wait_for
+from tests.template import acting_at
 
 from . import report
 from .conftest import copy_of
 from .havoc import Havoc, MortalFake, patient
 from .invariants import OVER
 from .nursery import Nursery
-from .stage import Stage, acting_at
+from .stage import Stage
 
 CLIENTS = 8
 LEASE_SECONDS = "8"

@@ -28,10 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def prepared() -> Iterator[Site]:
+def prepared(template: str) -> Iterator[Site]:
     """The Grimoire of which tests get copies. All workers share it."""
     folder = Path(os.environ[FOLDER], f"prepared-{database_under_test()}")
-    with prepared_once(folder, server_url=None if database_under_test() == "sqlite" else os.environ["DATABASE_URL"]) as site:
+    server_url = None if database_under_test() == "sqlite" else os.environ["DATABASE_URL"]
+    with prepared_once(folder, template=template, server_url=server_url) as site:
         yield site
 
 

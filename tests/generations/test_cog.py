@@ -15,9 +15,16 @@ from .toolbox import ask, keep, picture, request_for
 
 
 @pytest.fixture(scope="module")
-def cog(tmp_path_factory):
+def server(tmp_path_factory):
     with cog_server(tmp_path_factory.mktemp("cog")) as url:
         yield url
+
+
+@pytest.fixture
+def cog(server):
+    """A server that has done what the test before asked of it: it makes one prediction at a time."""
+    wait_for("the server is free", lambda: is_idle(server))
+    return server
 
 
 def request_to(url, *, readable=None, timeout_seconds=20, **given):
