@@ -83,6 +83,29 @@ def count_and_insert(statement: str, parameters: Mapping[str, Any], *, rows: Seq
     return count(f"WITH made AS ({insertion}) {statement}", {**parameters, "new": f"[{','.join(last)}]"})
 
 
+def insert_together(*rows: models.Model) -> None:
+    """Insert new rows, each of another model, of which later ones may name earlier ones.
+
+    On PostgreSQL it is one statement: foreign keys are checked at its end.
+    """
+    if not is_postgresql():
+        for row in rows:
+            insert([row])
+        return
+    parameters = {}
+    for number, row in enumerate(rows):
+        names, values_of, _ = _insertion(type(row), connection.vendor)
+        parameters[f"new{number}"] = f"[{','.join(_texts([row], names, values_of))}]"
+    count(_insertions(tuple(type(row) for row in rows), connection.vendor), parameters)
+
+
+@cache
+def _insertions(kinds: Sequence[type[models.Model]], vendor: str) -> str:
+    *others, last = (_insertion(kind, vendor, parameter=f"new{number}")[2] for number, kind in enumerate(kinds))
+    made = ", ".join(f"made{number} AS ({statement})" for number, statement in enumerate(others))
+    return f"WITH {made} {last}"
+
+
 def _texts(rows: Iterable[models.Model], names: Sequence[str], values_of: "attrgetter[tuple[Any, ...]]") -> Iterator[str]:
     """Yield the JSON text of each row."""
     for row in rows:
@@ -104,11 +127,11 @@ def _in_parts(texts: Iterable[str], *, most: int) -> Iterator[list[str]]:
 
 
 @cache
-def _insertion(model: type[models.Model], _vendor: str) -> tuple[list[str], "attrgetter[tuple[Any, ...]]", str]:
+def _insertion(model: type[models.Model], _vendor: str, *, parameter: str = "new") -> tuple[list[str], "attrgetter[tuple[Any, ...]]", str]:
     """Return the columns of a new row, what takes their values from an object, and SQL that inserts them."""
     fields = [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
     names = [str(field.column) for field in fields]
-    table = recordset("new", {str(field.column): str(field.db_type(connection)) for field in fields}, parameter="new")
+    table = recordset("new", {str(field.column): str(field.db_type(connection)) for field in fields}, parameter=parameter)
     listed = ", ".join(names)
     # `WHERE true`: without it SQLite takes ON CONFLICT for the condition of a join
     statement = f"INSERT INTO {model._meta.db_table} ({listed}) SELECT {listed} FROM {table} WHERE true"

@@ -130,9 +130,11 @@ def complete_inputs(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict
 def _insert(*, cast: Cast, now: datetime) -> None:
     # only a repeat is refused by the database and gone on after
     with transaction.atomic(savepoint=cast.idempotency_key is not None):
-        sql.insert([cast])
+        sql.insert_together(
+            cast,
+            Wakeup(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=cast.priority),
+            CastEvent(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now),
+        )
         cast._state.adding = False
-        sql.insert([Wakeup(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=cast.priority)])
-        sql.insert([CastEvent(cast=cast, kind=EventKind.STARTED, actor_id=cast.initiator_id, at=now)])
         measuring.note_start(cast=cast)
         knock(cast_id=cast.pk)

@@ -121,6 +121,19 @@ def test_rows_that_are_inserted_as_a_set_are_those_that_the_orm_would_insert(han
     assert stored[0]["inputs"] == values["inputs"]
 
 
+def test_rows_that_are_inserted_together_are_those_that_the_orm_would_insert():
+    given = cast({"key": "one"})
+    values = {field.attname: getattr(given, field.attname) for field in given._meta.concrete_fields}
+    made = Cast(**values | {"id": uuid7()})
+    wakeup = Wakeup(cast=made, initiator_id=made.initiator_id, due_at=made.created_at, priority=made.priority)
+    sql.insert_together(made, wakeup, CastEvent(cast=made, kind="started", actor_id=made.initiator_id, at=made.created_at))
+    stored = Cast.objects.get(pk=made.pk)
+    assert columns_of(stored) == columns_of(Cast.objects.get(pk=given.pk)) | {"id": made.pk}
+    assert columns_of(Wakeup.objects.get(pk=made.pk)) == columns_of(Wakeup.objects.get(pk=given.pk)) | {"cast_id": made.pk}
+    event, other = CastEvent.objects.get(cast=made), CastEvent.objects.get(cast=given)
+    assert columns_of(event) == columns_of(other) | {"id": event.pk, "cast_id": made.pk}
+
+
 def test_rows_that_are_there_already_are_left_out_where_that_is_asked(hand):
     now = database_now()
     row = Notification(
