@@ -88,9 +88,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Take more workers than cores, as long as memory lasts. PYTEST_XDIST_AUTO_NUM_WORKERS goes before that, and so does `-n NUMBER`."""
+    """Take more workers than cores, as long as memory lasts. PYTEST_XDIST_AUTO_NUM_WORKERS goes before that, and so does `-n NUMBER`.
+
+    First, since xdist itself answers with one for each core.
+    """
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
