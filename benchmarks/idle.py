@@ -5,6 +5,8 @@
 
 import os
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +30,19 @@ class Reading:
 
     @classmethod
     def now(cls, built: House) -> "Reading":
-        processor = {pid: processor_seconds(pid) for pid in built.site.processes()}
+        processor = processor_seconds(built.site.processes())
         [(statements,)] = built.ask("SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'")
         return cls(at=time.monotonic(), processor=processor, statements=int(statements))
 
 
-def processor_seconds(pid: int) -> float:
-    """Return how long a process has been at work, itself and what it waited for, in seconds."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(words[number]) for number in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
+def processor_seconds(pids: Iterable[int]) -> dict[int, float]:
+    """Return how long processes have been at work, each itself and what it waited for, in seconds. One that has ended meanwhile is left out."""
+    found = {}
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found[pid] = sum(int(words[number]) for number in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def run(built: House, *, seconds: float, share: float = MOST_SHARE, statements: float = MOST_STATEMENTS) -> Outcome:

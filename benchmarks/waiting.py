@@ -38,7 +38,7 @@ class Processor:
 
     def _read(self) -> tuple[dict[int, float], dict[int, float]]:
         servers = [int(pid) for (pid,) in self._built.ask("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")]
-        return {pid: processor_seconds(pid) for pid in self._built.site.processes()}, {pid: processor_seconds(pid) for pid in servers}
+        return processor_seconds(self._built.site.processes()), processor_seconds(servers)
 
 
 def run(built: House, *, casts: Sequence[int], seconds: float, requests: int, most: float = MOST_PERCENT) -> Outcome:

@@ -17,6 +17,7 @@ from benchmarks import __main__ as command
 from benchmarks import contest, curves, everything, measured, runs, showing, targets
 from benchmarks.contenders.work import STEPS, TEXT, Measured, outcome, step, wait_until
 from benchmarks.contest import CONTENDERS, Contender, Line
+from benchmarks.idle import processor_seconds
 from benchmarks.measured import Outcome
 from benchmarks.targets import Target
 from tests.functional.site import ROOT
@@ -233,3 +234,9 @@ def test_it_starts_as_the_program_that_it_is():
     told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60, env={"PATH": os.environ["PATH"]})
     assert told.returncode == 0, told.stderr
     assert "usage: python -m benchmarks" in told.stdout
+
+
+def test_processor_time_is_of_those_processes_that_are_still_there():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert list(processor_seconds([os.getpid(), ended.pid])) == [os.getpid()]
