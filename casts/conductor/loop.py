@@ -176,6 +176,7 @@ class Conductor:
                 await self._database.run(hand_over, self._row)
             except (DatabaseError, InterfaceError):
                 logger.warning("The database cannot be reached: nobody knows yet that this conductor claims no more.", exc_info=True)
+                self._held.forget(list(self._held.casts))
 
     @property
     def _is_over(self) -> bool:

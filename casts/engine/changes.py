@@ -102,7 +102,8 @@ def apply(*, changes: Sequence[Change], inserts: Sequence[Generation] = (), now:
     # what follows an attempt at the same item has to wait until that is written: no two are live at once
     places = {(change.attempt.cast_id, *change.attempt.place) for change in changes}
     after = [made for made in inserts if (made.cast_id, made.step_id, made.item) in places]
-    written = sql.count_and_insert(statement, parameters, rows=[made for made in inserts if made not in after] if after else inserts)
+    late = {made.pk for made in after}
+    written = sql.count_and_insert(statement, parameters, rows=[made for made in inserts if made.pk not in late])
     sql.insert(after)
     if written != len(changes):
         raise LostUpdateError(f"{len(changes) - written} of {len(changes)} generations changed under their lock.")

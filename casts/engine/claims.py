@@ -4,7 +4,7 @@ Each function here is one statement over a set. Together they are the protocol o
 `epoch`, and whatever its holder writes first locks the wakeup where that epoch still stands.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from uuid import UUID
 from casts.models import Cast, Wakeup
 
 from . import shares, sql
-from .retrying import in_one_transaction
+from .retrying import LostUpdateError, in_one_transaction
 
 LEASE_SECONDS = 30.0
 
@@ -144,12 +144,32 @@ def ring(*, cast_id: UUID) -> bool:
     return sql.count(f"{_rung()} WHERE cast_id = %(cast)s", {"cast": sql.id_parameter(cast_id)}) == 1
 
 
-def ring_all(*, cast_ids: Iterable[UUID]) -> None:
-    """Ring for several casts. Their wakeups are locked in order first, so that two such rings cannot deadlock."""
-    ids = {"ids": sql.ids_parameter(sorted(set(cast_ids)))}
+def ring_all(*, cast_ids: Iterable[UUID]) -> set[UUID]:
+    """Ring for several casts. Their wakeups are locked in order first, so that two such rings cannot deadlock.
+
+    Returns those that have no wakeup: they ended.
+    """
+    wanted = sorted(set(cast_ids))
+    ids = {"ids": sql.ids_parameter(wanted)}
     locked = f"SELECT cast_id FROM casts_wakeup WHERE {sql.ids_in('cast_id')} ORDER BY cast_id"
-    sql.fetch(f"{locked} {sql.on_postgresql('FOR UPDATE')}", ids)
+    found = sql.fetch(f"{locked} {sql.on_postgresql('FOR UPDATE')}", ids)
     sql.count(f"{_rung()} WHERE {sql.ids_in('cast_id')}", ids)
+    return set(wanted) - {sql.uuid_of(cast_id) for (cast_id,) in found}
+
+
+def have_missed_none(*, cast_ids: Collection[UUID]) -> None:
+    """Start over if one of these casts, for which a ring found no wakeup, has one now. Their rows must be locked.
+
+    It was made meanwhile, by a retry or the reaper. Whoever claimed it has not heard the ring, and what it remembers of the
+    cast is not what is about to be written.
+
+    Raises:
+        LostUpdateError: that happened.
+    """
+    if cast_ids and sql.fetch(
+        f"SELECT cast_id FROM casts_wakeup WHERE {sql.ids_in('cast_id')}", {"ids": sql.ids_parameter(sorted(cast_ids))}
+    ):
+        raise LostUpdateError("A cast was woken anew between a ring and the lock on its row.")
 
 
 def _rung() -> str:

@@ -30,8 +30,9 @@ def take_late(*, report: Report) -> bool:
     when the cast was deleted meanwhile. Returns whether it settled the generation.
     """
     cast_id = report.claim.cast_id
-    leases.ring(cast_id=cast_id)
+    is_heard = leases.ring(cast_id=cast_id)
     seen = load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0)})
+    leases.have_missed_none(cast_ids=() if is_heard else (cast_id,))
     state, now = seen.states.get(cast_id), seen.now
     if state is None:
         return False
@@ -59,8 +60,9 @@ def receive_all(*, reports: Sequence[Report]) -> list[bool]:
     which nobody waits is accounted for as late. What is told of one generation is taken in the order given.
     """
     cast_ids = sorted({report.claim.cast_id for report in reports})
-    leases.ring_all(cast_ids=cast_ids)
+    missed = leases.ring_all(cast_ids=cast_ids)
     seen = load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0) for cast_id in cast_ids})
+    leases.have_missed_none(cast_ids=missed)
     now = seen.now
     turns = {cast_id: Turn(state=state, now=now) for cast_id, state in seen.states.items()}
     taken = [take(report, turns.get(report.claim.cast_id)) for report in reports]

@@ -36,8 +36,9 @@ def resolve(
     """
     generation = Generation.objects.only("cast_id", "item", "attempt", "step__key").select_related("step").get(pk=generation_id)
     cast_id = generation.cast_id
-    leases.ring(cast_id=cast_id)
+    is_heard = leases.ring(cast_id=cast_id)
     cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
+    leases.have_missed_none(cast_ids=() if is_heard else (cast_id,))
     unknown = Generation.objects.filter(pk=generation_id, status=GenerationStatus.UNKNOWN)
     if output is not None:
         moved = unknown.update(status=GenerationStatus.SUCCEEDED, output=dict(output), error=None, finished_at=now)

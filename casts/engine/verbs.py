@@ -92,8 +92,9 @@ def carry_on(*, cast: Cast, actor_id: int | None, now: datetime, deadline: timed
 
 def _rung(*, cast_id: UUID, verb: str) -> Cast:
     """Ring, then lock the cast. Raises TransitionRefusedError when it has ended, Cast.DoesNotExist when there is none."""
-    leases.ring(cast_id=cast_id)
+    is_heard = leases.ring(cast_id=cast_id)
     cast = Cast.objects.select_for_update(no_key=True).get(pk=cast_id)
+    leases.have_missed_none(cast_ids=() if is_heard else (cast_id,))
     if cast.status in ENDED:
         raise TransitionRefusedError(verb, cast.status)
     return cast
