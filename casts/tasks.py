@@ -10,7 +10,7 @@ from casts import retention, shifts, upkeep
 from casts.clock import database_now
 from casts.conductor import Conductor
 from casts.conductor.due import is_any_due
-from casts.conductor.loop import Pace
+from casts.conductor.pace import Pace
 from casts.doorbell import ask_for_a_shift, shift_begins
 from casts.metrics import tallies
 from casts.models import ConductorProcess

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 
@@ -60,12 +60,17 @@ def in_halves(things: Sequence[T], do: Callable[[Sequence[T]], R], *, spare: Cal
 
 
 class DatabaseThread:
-    """Runs synchronous functions one after the other, on one connection. `busy_since` is monotonic; infinite while idle."""
+    """Runs synchronous functions one after the other, on one connection. `busy_since` is monotonic; infinite while idle.
+
+    `connections` counts the connections that it has had: behind another one may be a database that knows less.
+    """
 
     def __init__(self, name: str = "conductor-database") -> None:
         """Start no thread yet: the first call does."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self.busy_since = float("inf")
+        self.connections = 0
+        self._last: Any = None
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function on the thread. A connection that broke is closed, so that the next call makes a new one."""
@@ -89,3 +94,6 @@ class DatabaseThread:
             raise
         finally:
             self.busy_since = float("inf")
+            if connection.connection is not self._last:
+                self._last = connection.connection
+                self.connections += 1

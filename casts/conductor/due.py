@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from django.db import models
+from django.db import DatabaseError, models
 
 from casts import doorbell, engine, errands
 from casts.engine import Claim, Due
@@ -25,11 +25,19 @@ def claim_due(*, limit: int, lease_seconds: float, kinds: Sequence[type[models.M
 
     A suspect is looked at alone: if that takes this process down too, nobody else comes under suspicion by it.
     """
-    due = engine.look(beside=[errands.is_due(kind) for kind in kinds])
-    return Found(
-        claims=_claim(due, limit=limit, lease_seconds=lease_seconds),
-        errands=[kind for kind, is_due in zip(kinds, due.beside, strict=True) if is_due],
-    )
+    due, kinds_due = _look(kinds)
+    return Found(claims=_claim(due, limit=limit, lease_seconds=lease_seconds), errands=kinds_due)
+
+
+def _look(kinds: Sequence[type[models.Model]]) -> tuple[Due, list[type[models.Model]]]:
+    """Look for casts and errands in one query; if that is refused, for casts alone: any errand may be due then."""
+    try:
+        due = engine.look(beside=[errands.is_due(kind) for kind in kinds])
+    except DatabaseError:
+        due = engine.look()  # raises as well unless the errands are at fault
+        logger.warning("It cannot be seen which errands are due.", exc_info=True)
+        return due, list(kinds)
+    return due, [kind for kind, is_due in zip(kinds, due.beside, strict=True) if is_due]
 
 
 def _claim(due: Due, *, limit: int, lease_seconds: float) -> list[Claim]:

@@ -10,11 +10,9 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from casts import engine
@@ -33,6 +31,7 @@ from .holdings import Holdings, Work
 from .keeper import Keeper, Renewal
 from .kinds import errand_kinds
 from .lanes import Lane, Lanes, Place, lane_of
+from .pace import Pace
 from .reporting import Reporting
 from .settling import Order, Settled, settle
 from .threads import Threads
@@ -43,28 +42,6 @@ logger = logging.getLogger(__name__)
 BATCH = 50
 # How long to claim nothing after casts were found for which there is no room; others behind them may need another lane.
 CROWDED_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How a conductor spends its time, in seconds.
-
-    `grace` is how long calls may go on after it was asked to stop, `overtime` after its `shift` is over; `linger` is
-    how far ahead a shift looks before it ends early.
-    """
-
-    lease: float = engine.LEASE_SECONDS
-    poll: float = 1.0
-    bells: float = 5.0
-    grace: float = 20.0
-    shift: float | None = None
-    overtime: float = 300.0
-    linger: float = 5.0
-
-    @classmethod
-    def of_settings(cls, **values: float | None) -> "Pace":
-        """Return the pace that suits the settings."""
-        return cls(**{"lease": settings.LEASE_SECONDS, **values})  # type: ignore[arg-type]
 
 
 class Conductor:
@@ -89,6 +66,7 @@ class Conductor:
         self._held = Holdings(lease_seconds=self.pace.lease)
         self._threads = Threads(each=threads)
         self._database = DatabaseThread()
+        self._connections = 0
         self._wake = asyncio.Event()
         self._reporting = Reporting(database=self._database, wake=self._wake.set)
         self._errands = Errands(
@@ -153,13 +131,12 @@ class Conductor:
                 await self._settle()
                 self._held.forget(await self._reporting.write_when_due())
                 found = self._is_over or await self._claim()
-                # after the casts: an errand that the database refuses keeps nobody from claiming them
+                # after the casts: errands that the database refuses keep nobody from claiming them
                 await self._errands.go_on(may_begin=not self._is_over)
                 if not found and await self._is_idle():
                     return
             except (DatabaseError, InterfaceError):
                 logger.warning("The database cannot be reached; what came back is kept and settled once it can.", exc_info=True)
-                self._held.forget(list(self._held.casts))  # it may come back as another, that knows less
                 await asyncio.sleep(min(1.0, self.pace.lease / 10))
             if self._is_over:
                 await self._drain()
@@ -176,7 +153,6 @@ class Conductor:
                 await self._database.run(hand_over, self._row)
             except (DatabaseError, InterfaceError):
                 logger.warning("The database cannot be reached: nobody knows yet that this conductor claims no more.", exc_info=True)
-                self._held.forget(list(self._held.casts))
 
     @property
     def _is_over(self) -> bool:
@@ -261,6 +237,9 @@ class Conductor:
         if not reports and not claimed:
             return
         in_flight, waiting = self._held.in_flight(beside=reports), self._held.waiting(beside=claimed)
+        if self._database.connections != self._connections:
+            self._connections = self._database.connections
+            self._held.forget(list(self._held.casts))
         known = self._held.recall(claimed)
         settled = await self._database.run(
             settle, reports=reports, claimed=claimed, known=known, lanes=self._lanes, waiting=waiting, in_flight=in_flight

@@ -17,6 +17,9 @@ from .lanes import Lanes
 
 logger = logging.getLogger(__name__)
 
+# Claims that are settled in one transaction, and what there is to report on them.
+_Part = tuple[list[Claim], list[Report]]
+
 # How long one question for a job may take.
 POLL_SECONDS = 30.0
 
@@ -52,31 +55,37 @@ def settle(
 ) -> Settled:
     """Settle reports and advance claimed casts, in one transaction if that works, else in halves.
 
-    `known` is what is remembered of them, `waiting` the number of other casts that are held until there is room. One cast that no transaction can advance is
-    given up with the reason; its neighbours go on. A database that cannot be reached, or that refuses even one cast alone
-    for the sake of other transactions, is nobody's fault: its error is raised, and what is not settled is as it was.
+    `known` is what is remembered of them: what fails by it is read and tried again. `waiting` is the number of other casts
+    that are held until there is room. One cast that no transaction can advance is given up with the reason; its
+    neighbours go on. A database that cannot be reached, or that refuses even one cast alone for the sake of other
+    transactions, is nobody's fault: its error is raised, and what is not settled is as it was.
     """
     settled = Settled()
     late: list[Report] = []
     claims = engine.latest_claims([*claimed, *(report.claim for report in reports)])
-    parts = [(list(claims.values()), list(reports))]
+    known = known or Known({})
+    parts: list[_Part] = [(list(claims.values()), list(reports))]
     while parts:
         some, of = parts.pop()
+        remembered = known.part(some)
+        was_remembered = bool(remembered.states)
         try:
             slots = lanes.reserve(waiting=waiting, beside=settled.turns)
-            advanced = engine.settle_in_time(reports=of, claimed=some, slots=slots, in_flight=in_flight, known=known)
+            advanced = engine.settle_in_time(reports=of, claimed=some, slots=slots, in_flight=in_flight, known=remembered)
         except Exception as error:
             if len(some) > 1 and may_be_split(error):
                 parts += _halves(some, of)
-                continue
-            if is_outage(error):
+            elif is_outage(error):
                 CONTINUATIONS.labels("interrupted").inc(len(some))
                 SETTLEMENTS.labels("interrupted").inc(len(of))
                 raise
-            CONTINUATIONS.labels("failed").inc()
-            _give_up(some[0], error)
-            settled.gone.add(some[0].cast_id)
-            late += of
+            elif was_remembered:
+                _note_wrong_memory(some[0], error)
+                parts.append((some, of))
+            else:
+                _give_up(some[0], error)
+                settled.gone.add(some[0].cast_id)
+                late += of
         else:
             _count(advanced, reports=len(of))
             settled.turns += advanced.turns
@@ -98,9 +107,14 @@ def _count(advanced: Advanced, *, reports: int) -> None:
     SETTLEMENTS.labels("late").inc(len(advanced.late))
 
 
-def _halves(claims: Sequence[Claim], reports: Sequence[Report]) -> list[tuple[list[Claim], list[Report]]]:
+def _note_wrong_memory(claim: Claim, cause: Exception) -> None:
+    told = {"cast_id": str(claim.cast_id)}
+    logger.warning("Cast %s cannot be advanced as it is remembered, and is read", claim.cast_id, exc_info=cause, extra=told)
+
+
+def _halves(claims: Sequence[Claim], reports: Sequence[Report]) -> "list[_Part]":
     half = len(claims) // 2
-    parts = []
+    parts: list[_Part] = []
     for part in (claims[:half], claims[half:]):
         ids = {claim.cast_id for claim in part}
         parts.append((list(part), [report for report in reports if report.claim.cast_id in ids]))
@@ -109,6 +123,7 @@ def _halves(claims: Sequence[Claim], reports: Sequence[Report]) -> list[tuple[li
 
 def _give_up(claim: Claim, cause: Exception) -> None:
     """Fail a cast that cannot be advanced. If not even that works, its claim runs out, and others try."""
+    CONTINUATIONS.labels("failed").inc()
     told = {"cast_id": str(claim.cast_id)}
     logger.error("Cast %s cannot be advanced and is given up", claim.cast_id, exc_info=cause, extra=told)
     try:

@@ -69,13 +69,12 @@ def _begin(*, turns: Iterable[Turn], inserts: Sequence[Generation], now: datetim
 
 
 def apply(*, changes: Sequence[Change], inserts: Sequence[Generation] = (), now: datetime) -> None:
-    """Write all changes in one statement, each guarded by the status and the booking that it was judged by; and insert new generations.
+    """Write all changes in one statement, each guarded by the status and the booking that it was judged by; with them insert new generations.
 
     Raises:
         LostUpdateError: a guard failed, which the lock on the wakeup should make impossible.
     """
     if not changes:
-        sql.insert(inserts)
         return
     statement = f"""
         UPDATE generations_generation SET
@@ -104,9 +103,9 @@ def apply(*, changes: Sequence[Change], inserts: Sequence[Generation] = (), now:
     after = [made for made in inserts if (made.cast_id, made.step_id, made.item) in places]
     late = {made.pk for made in after}
     written = sql.count_and_insert(statement, parameters, rows=[made for made in inserts if made.pk not in late])
-    sql.insert(after)
     if written != len(changes):
         raise LostUpdateError(f"{len(changes) - written} of {len(changes)} generations changed under their lock.")
+    sql.insert(after)
 
 
 def _row(change: Change, now: datetime) -> dict[str, object]:

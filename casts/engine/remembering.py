@@ -6,7 +6,7 @@ written beside claims; nothing is decided by it, but a holder that writes it for
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from uuid import UUID
 
@@ -28,6 +28,10 @@ class Known:
     def __init__(self, states: Mapping[UUID, CastState]) -> None:
         """Take what `remember` returned, by cast."""
         self.states = dict(states)
+
+    def part(self, claims: Iterable[Claim]) -> "Known":
+        """Return what is remembered of these casts, and forget it here."""
+        return Known({claim.cast_id: self.states.pop(claim.cast_id) for claim in claims if claim.cast_id in self.states})
 
     def take(self, held: Mapping[UUID, Claim]) -> dict[UUID, CastState]:
         """Return those of these casts that nobody has rung for, or claimed, since; and forget all of them."""

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from casts.clock import database_now
-from casts.conductor.loop import Conductor, Pace
+from casts.conductor.loop import Conductor
+from casts.conductor.pace import Pace
 from casts.models import Wakeup
 from casts.models.conductor import ConductorKind
 from generations.models import Callback, Generation

@@ -10,7 +10,7 @@ from django.db import connection
 from casts import engine
 from casts.clock import database_now
 from casts.conductor import Conductor
-from casts.conductor.loop import Pace
+from casts.conductor.pace import Pace
 from casts.engine import loading
 from casts.models import Cast, ConductorProcess, Wakeup
 from casts.models.conductor import ConductorKind

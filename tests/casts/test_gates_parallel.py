@@ -12,7 +12,7 @@ from django.db import connection
 from casts import engine
 from casts.clock import database_now
 from casts.conductor import Conductor
-from casts.conductor.loop import Pace
+from casts.conductor.pace import Pace
 from casts.engine import Claim, Report, Via
 from casts.models import Cast, Waiter
 from casts.models.conductor import ConductorKind

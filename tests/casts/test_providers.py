@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from casts.conductor import Conductor
-from casts.conductor.loop import Pace
+from casts.conductor.pace import Pace
 from casts.models import Cast
 from casts.models.conductor import ConductorKind
 from generations.artifacts import open_stored

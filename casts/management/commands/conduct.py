@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
 from casts.conductor import Conductor
-from casts.conductor.loop import Pace
+from casts.conductor.pace import Pace
 from casts.management.teaching import TeachingCommand, seconds, whole_number
 
 # How long the end may take beyond the grace before the kernel ends us: a loop that hangs cannot.
