@@ -13,7 +13,7 @@ from casts import engine, retention
 from casts.casting import Order, place
 from casts.clock import database_now
 from casts.conductor import Conductor
-from casts.conductor.loop import Pace
+from casts.conductor.pace import Pace
 from casts.models import Cast
 from casts.models.conductor import ConductorKind
 from generations.callback_addresses import PATH, signed_id
