@@ -91,7 +91,10 @@ class Change:
 
 def verdict(*, state: CastState, attempt: Attempt, report: Report, now: datetime) -> Change:
     """Judge news of an attempt that it may settle."""
-    change = _judged(state=state, attempt=attempt, news=_still_news(report, attempt), now=now)
+    news = _still_news(report, attempt)
+    change = _judged(state=state, attempt=attempt, news=news, now=now)
+    if news is not report.news and isinstance(report.news, ToolError):
+        change.cost = report.news.cost  # whatever else is asked for again: that may be forgotten by then
     if report.asked is not None and attempt.poll_at != report.asked.poll_at:
         _heed_hint(change, attempt)
     change.cost = _owed(state=state, attempt=attempt, cost=change.cost)

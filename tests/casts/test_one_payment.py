@@ -253,6 +253,18 @@ def test_what_a_look_up_did_not_find_is_asked_for_again_by_the_id_that_came_mean
     assert statuses(hand.cast) == {"paid": ["submitted"]}
 
 
+def test_what_a_look_up_says_of_the_cost_is_booked_though_the_job_is_asked_for_again(clock):
+    hand, poll = submitted(clock)
+    engine.take_late(report=Report(generation_id=poll.id, claim=hand.claim, via=Via.RUN, news=Submitted(job_id="job-1")))
+    answer_poll(hand, poll, refusal("It broke.", cost=cost("2")))
+    assert statuses(hand.cast) == {"paid": ["submitted"]}
+    assert booked(hand.cast) == (2, 2)
+    (again,) = hand.look().polls()
+    answer_poll(hand, again, refusal("It broke.", permanent=True, cost=cost("2")))
+    assert hand.status() == "failed"
+    assert booked(hand.cast) == (2, 2)
+
+
 @pytest.mark.parametrize(
     "news", [Progress(percent=10, poll_after=60), engine.Unasked(error=refusal("Away."), poll_after=60)], ids=["progress", "unasked"]
 )
