@@ -1,10 +1,10 @@
-"""The one thread on which a conductor talks to the database, in whole transactions."""
+"""The threads on which a conductor talks to the database, in whole transactions."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 
@@ -59,6 +59,13 @@ def in_halves(things: Sequence[T], do: Callable[[Sequence[T]], R], *, spare: Cal
     return done
 
 
+class Database(Protocol):
+    """Where functions run that talk to the database: one whole transaction after the other on each connection."""
+
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function on a thread that has a connection, and return what it returns."""
+
+
 class DatabaseThread:
     """Runs synchronous functions one after the other, on one connection. `busy_since` is monotonic; infinite while idle.
 
@@ -97,3 +104,39 @@ class DatabaseThread:
             if connection.connection is not self._last:
                 self._last = connection.connection
                 self.connections += 1
+
+
+class DatabaseThreads:
+    """Some such threads. What is to be run goes to the first that has nothing to do, so that the others connect only when there is much."""
+
+    def __init__(self, most: int) -> None:
+        """Take how many there may be. None is started yet."""
+        self._threads = [DatabaseThread(f"conductor-database-{number}") for number in range(1, most + 1)]
+        self._waiting = [0] * most
+
+    @property
+    def most(self) -> int:
+        return len(self._threads)
+
+    @property
+    def busy_since(self) -> float:
+        """Return since when the one that is at work longest has been, on the monotonic clock; infinity while all are idle."""
+        return min(thread.busy_since for thread in self._threads)
+
+    @property
+    def connections(self) -> int:
+        """Return how many connections all of them have had."""
+        return sum(thread.connections for thread in self._threads)
+
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function on the thread with least to do."""
+        number = self._waiting.index(min(self._waiting))
+        self._waiting[number] += 1
+        try:
+            return await self._threads[number].run(function, *args, **kwargs)
+        finally:
+            self._waiting[number] -= 1
+
+    def close(self) -> None:
+        for thread in self._threads:
+            thread.close()

@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from casts.doorbell import CHANNEL
 
-from .database import DatabaseThread
+from .database import Database
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ RECONNECT_SECONDS = 2.0
 LOOK_SECONDS = 0.05
 
 
-async def hear_all(*, database: DatabaseThread, hear: Callable[[list[UUID]], None]) -> None:
+async def hear_all(*, database: Database, hear: Callable[[list[UUID]], None]) -> None:
     """Tell of casts that rang, until cancelled; of none by name when any may have."""
     if connection.vendor == "postgresql":
         await listen(parameters=await database.run(connection_parameters), hear=hear)
@@ -49,7 +49,7 @@ async def listen(*, parameters: dict[str, Any], hear: Callable[[list[UUID]], Non
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
-async def watch(*, database: DatabaseThread, hear: Callable[[list[UUID]], None]) -> None:
+async def watch(*, database: Database, hear: Callable[[list[UUID]], None]) -> None:
     """Look whether anybody wrote to the SQLite file, until cancelled. Twenty looks a second cost less than one poll."""
     seen = None
     while True:

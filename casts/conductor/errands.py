@@ -13,7 +13,7 @@ from django.db import models
 from casts import errands
 from casts.errands import LEASE_SECONDS, Errand
 
-from .database import DatabaseThread, in_halves, is_outage
+from .database import Database, in_halves, is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Errands:
         self,
         *,
         kinds: Sequence[Kind],
-        database: DatabaseThread,
+        database: Database,
         pause_seconds: float,
         wake: Callable[[], None],
         rang: Callable[[Sequence[UUID]], None],

@@ -38,14 +38,72 @@ class Holding:
     known: CastState | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Casts that are looked at together, under these claims, and what came back for them.
+
+    `known` is what is remembered of them, `in_flight` are the generations at work, `waiting` is the number of other casts
+    that are held until there is room.
+    """
+
+    reports: list[Report]
+    claimed: list[Claim]
+    known: Known
+    in_flight: set[UUID]
+    waiting: int
+
+    @property
+    def cast_ids(self) -> set[UUID]:
+        return {claim.cast_id for claim in self.claimed} | {report.claim.cast_id for report in self.reports}
+
+
 @dataclass(slots=True)
 class Holdings:
-    """All of it. A generation stays in flight from the start of its call until its report is settled."""
+    """All of it. A generation stays in flight from the start of its call until its report is settled.
+
+    Casts that are `busy` are in a batch, and in no other until that is over. Those that rang meanwhile are looked at
+    again after it, and those that were written to meanwhile are read again.
+    """
 
     lease_seconds: float
     casts: dict[UUID, Holding] = field(default_factory=dict)
     work: dict[UUID, Work] = field(default_factory=dict)
     reports: list[Report] = field(default_factory=list)
+    busy: set[UUID] = field(default_factory=set)
+    _rang: set[UUID] = field(default_factory=set)
+    _written: set[UUID] = field(default_factory=set)
+
+    def begin(self, *, most: int, least: int = 1) -> Batch | None:
+        """Return what to look at next: at most so many reports, and so many casts that are due; None if there are fewer than `least` of both.
+
+        These casts are busy until `end`.
+        """
+        reports = list(islice((report for report in self.reports if report.claim.cast_id not in self.busy), most))
+        due = self.to_look_at()[:most]
+        if max(len(reports), len(due)) < least:
+            return None
+        claimed = list({claim.cast_id: claim for claim in (*due, *self.claims_for(reports))}.values())
+        batch = Batch(
+            reports=reports,
+            claimed=claimed,
+            known=self.recall(claimed),
+            in_flight=self.in_flight(beside=reports),
+            waiting=self.waiting(beside=claimed),
+        )
+        self.busy |= batch.cast_ids
+        return batch
+
+    def has_any(self) -> bool:
+        """Tell whether there is something to begin."""
+        return bool(self.to_look_at()) or any(report.claim.cast_id not in self.busy for report in self.reports)
+
+    def end(self, batch: Batch, *, is_settled: bool) -> None:
+        """Let go of a batch. If it is not settled, its reports are still to be settled, and its casts to be looked at."""
+        if is_settled:
+            settled = {id(report) for report in batch.reports}
+            self.reports[:] = [report for report in self.reports if id(report) not in settled]
+        for marked in (self.busy, self._rang, self._written):
+            marked.difference_update(batch.cast_ids)
 
     def take(self, claims: Iterable[Claim], *, asked_at: float) -> None:
         """Take claims whose statement was sent at `asked_at`: their leases end no later than reckoned from there. Look at them now."""
@@ -75,12 +133,13 @@ class Holdings:
         return [self.casts[cast_id].claim for cast_id in cast_ids if cast_id in self.casts]
 
     def to_look_at(self) -> list[Claim]:
+        """Return our claims on those casts that need a look now and are not busy."""
         now = time.monotonic()
-        return [holding.claim for holding in self.casts.values() if holding.look_at <= now]
+        return [holding.claim for cast_id, holding in self.casts.items() if holding.look_at <= now and cast_id not in self.busy]
 
     def next_look(self) -> float:
-        """Return the monotonic time of the earliest look, or infinity."""
-        return min((holding.look_at for holding in self.casts.values()), default=float("inf"))
+        """Return the monotonic time of the earliest look at a cast that is not busy, or infinity."""
+        return min((holding.look_at for cast_id, holding in self.casts.items() if cast_id not in self.busy), default=float("inf"))
 
     def look_in(self, cast_id: UUID, *, seconds: float = 0.0) -> bool:
         """Ask for another look at a cast. Returns False when it is not held here."""
@@ -88,6 +147,8 @@ class Holdings:
         if holding is None:
             return False
         holding.look_at = min(holding.look_at, time.monotonic() + seconds)
+        if cast_id in self.busy:
+            self._rang.add(cast_id)
         return True
 
     def recall(self, claims: Iterable[Claim]) -> Known:
@@ -104,18 +165,22 @@ class Holdings:
         for cast_id in cast_ids:
             if cast_id in self.casts:
                 self.casts[cast_id].known = None
+            if cast_id in self.busy:
+                self._written.add(cast_id)
 
     def settle(self, turn: Turn, *, left: CastState | None) -> None:
-        """Keep or drop a cast as its turn left it."""
+        """Keep or drop a cast as its turn left it, unless it was claimed anew since."""
         cast_id = turn.state.cast.pk
         holding = self.casts.get(cast_id)
-        if holding is None:
+        if holding is None or holding.claim.epoch != turn.state.claim.epoch:
             return
         if not turn.is_held:
             self.drop(cast_id)
             return
-        holding.claim, holding.starved, holding.waits, holding.known = turn.state.claim, turn.starved, turn.waits, left
-        holding.look_at = time.monotonic() + max(0.0, (turn.due_at() - turn.now).total_seconds())
+        holding.claim, holding.starved, holding.waits = turn.state.claim, turn.starved, turn.waits
+        holding.known = None if cast_id in self._written else left
+        seconds = 0.0 if cast_id in self._rang else max(0.0, (turn.due_at() - turn.now).total_seconds())
+        holding.look_at = time.monotonic() + seconds
 
     def waiting(self, *, beside: Iterable[Claim] = ()) -> int:
         """Return how many casts are held for nothing but room, without those of `beside`."""
@@ -124,7 +189,7 @@ class Holdings:
 
     def look_at_starved(self, *, most: int) -> None:
         """Ask for another look at those casts that have waited longest for room."""
-        starved = (cast_id for cast_id, holding in self.casts.items() if holding.starved)
+        starved = (cast_id for cast_id, holding in self.casts.items() if holding.starved and cast_id not in self.busy)
         for cast_id in islice(starved, most):
             self.look_in(cast_id)
 

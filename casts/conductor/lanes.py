@@ -3,14 +3,14 @@
 import asyncio
 import contextvars
 import inspect
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from enum import Enum
 from typing import TypeVar
 
-from casts.engine import Turn
 from generations.tools import registry
 from spells.models import Tool
 
@@ -51,7 +51,7 @@ class Lanes:
 
     `ends_at` is when all calls must have ended, on the monotonic clock, and `whole` the seconds that there were for them.
     `short` are the lanes on which a cast found no room. `freed` counts the places that were left there since: as many
-    of those that wait may find room.
+    of those that wait may find room. Places are promised on database threads, taken and left on the loop.
     """
 
     def __init__(self, *, coroutines: int, threads: int, processes: int, polls: int = POLLS) -> None:
@@ -62,10 +62,13 @@ class Lanes:
         self.ends_at = self.whole = float("inf")
         self.short: set[Lane] = set()
         self.freed = 0
+        self._promised: Counter[Lane] = Counter()
+        self._seats_promised = 0
+        self._lock = threading.Lock()
 
     def free(self) -> int:
         """Return for how many calls there is room on the lane that has most."""
-        return max(self.room[lane] - self.taken[lane] for lane in CALLS)
+        return max(self._left(lane) for lane in CALLS)
 
     def limit(self, *, seconds: float, overtime: float) -> None:
         """Let calls start for so many seconds from now, and only those that will have ended at the end of the overtime."""
@@ -87,18 +90,34 @@ class Lanes:
 
         return Place(on_free=free)
 
-    def reserve(self, *, waiting: int = 0, beside: Iterable[Turn] = ()) -> "Reservation":
-        """Return the room that is free while so many casts wait, without what turns `beside` will take of it."""
-        free = {lane: self.room[lane] - self.taken[lane] for lane in Lane}
-        longest = float("inf") if self.ends_at - time.monotonic() >= self.whole else self.ends_at - time.monotonic()
-        reservation = Reservation(free=free, seats=self.seats - waiting, short=self.short, longest=longest)
-        for turn in beside:
-            reservation.seats -= turn.waits
-            reservation.left[Lane.POLL] -= len(turn.polls())
-            for call in turn.calls:
-                step = turn.state.step(call.step_id)
-                reservation.take(turn.state.tools[step.tool_id], apart=turn.is_apart_at((call.step_id, call.item)))
-        return reservation
+    def reserve(self, *, waiting: int = 0) -> "Reservation":
+        """Return what promises room to a set while so many casts of others wait. It must be given back."""
+        left = self.ends_at - time.monotonic()
+        return Reservation(self, waiting=waiting, longest=float("inf") if left >= self.whole else left)
+
+    def promise(self, lane: Lane) -> bool:
+        """Set aside a place on a lane, if there is one left."""
+        with self._lock:
+            has_room = self._left(lane) > 0
+            self._promised[lane] += has_room
+        return has_room
+
+    def promise_seat(self, *, waiting: int) -> bool:
+        """Set aside a seat beside those on which so many casts wait already, if there is one left."""
+        with self._lock:
+            has_room = self.seats - waiting - self._seats_promised > 0
+            self._seats_promised += has_room
+        return has_room
+
+    def take_back(self, promised: "Counter[Lane]", *, seats: int, unused: "Counter[Lane]") -> None:
+        """Take back what was set aside: it is taken now, or was not needed. Whoever found the unused taken may look again."""
+        with self._lock:
+            self._promised.subtract(promised)
+            self._seats_promised -= seats
+        self.freed += sum(number for lane, number in unused.items() if lane in self.short)
+
+    def _left(self, lane: Lane) -> int:
+        return self.room[lane] - self.taken[lane] - self._promised[lane]
 
 
 class Place:
@@ -131,38 +150,85 @@ class Place:
 
 
 class Reservation:
-    """The room that one transaction may fill. If the transaction fails, nothing has to be given back."""
+    """The room that one set may fill, set aside place by place, so that another set at the same time finds what is left.
 
-    def __init__(self, *, free: dict[Lane, int], seats: int, short: set[Lane], longest: float) -> None:
-        """Take the calls that may start on each lane, the casts that may wait, and where to note the lanes that are full.
+    A set may be settled in parts, each in a transaction of its own: what a part took is kept if it was committed.
+    """
 
-        `longest` is how many seconds a call may take. Nobody waits here for one that may take longer.
-        """
-        self.left = free
-        self.seats = seats
+    def __init__(self, lanes: Lanes, *, waiting: int, longest: float) -> None:
+        """Take how many casts of others wait for room. `longest` is how many seconds a call may take."""
+        self._lanes = lanes
+        self._waiting = waiting
+        self._longest = longest
+        self._promised: Counter[Lane] = Counter()
+        self._kept: Counter[Lane] = Counter()
+        self._seats = 0
+        self._seats_kept = 0
+
+    def slots(self) -> "RoomForPart":
+        """Return the room for one part of the set."""
+        return RoomForPart(self, longest=self._longest)
+
+    def keep(self, part: "RoomForPart") -> None:
+        """Note that a part was committed: what it took is no more to be had by the next one."""
+        self._kept += part.taken
+        self._seats_kept += part.seats
+
+    def give_back(self) -> None:
+        """Let go of everything: the calls of the set have taken their places by now, or will never be made."""
+        self._lanes.take_back(self._promised, seats=self._seats, unused=self._promised - self._kept)
+        self._promised, self._seats = Counter(), 0
+
+    def has(self, lane: Lane, *, beside: int) -> bool:
+        """Tell whether there is a place for this set on a lane, beside so many that a part of it has taken."""
+        if self._promised[lane] > self._kept[lane] + beside:
+            return True
+        if self._lanes.promise(lane):
+            self._promised[lane] += 1
+            return True
+        if lane in CALLS:
+            self._lanes.short.add(lane)
+        return False
+
+    def has_seat(self, *, beside: int) -> bool:
+        """Tell whether one more cast of this set may wait, beside so many of the same part."""
+        if self._seats > self._seats_kept + beside:
+            return True
+        granted = self._lanes.promise_seat(waiting=self._waiting)
+        self._seats += granted
+        return granted
+
+
+class RoomForPart:
+    """The room that one transaction may fill: the `Slots` of the engine. If it fails, nothing has to be given back."""
+
+    def __init__(self, reservation: Reservation, *, longest: float) -> None:
+        """Take what promises the room. Nobody waits here for a call that may take longer than so many seconds."""
+        self.taken: Counter[Lane] = Counter()
+        self.seats = 0
+        self._reservation = reservation
         self._longest = longest
         self._leave_for = 0.0
-        self._short = short
 
     def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         if seconds > self._longest:
-            self.seats, self._leave_for = 0, TOO_LONG_SECONDS
+            self._leave_for = TOO_LONG_SECONDS
             return False
         lane = lane_of(tool, apart=apart)
-        if self.left[lane] <= 0:
-            self._short.add(lane)
-        return self.left[lane] > 0
+        return self._reservation.has(lane, beside=self.taken[lane])
 
     def take(self, tool: Tool, *, apart: bool) -> None:
-        self.left[lane_of(tool, apart=apart)] -= 1
+        self.taken[lane_of(tool, apart=apart)] += 1
 
     def may_poll(self) -> bool:
-        self.left[Lane.POLL] -= 1
-        return self.left[Lane.POLL] >= 0
+        has_room = self._reservation.has(Lane.POLL, beside=self.taken[Lane.POLL])
+        self.taken[Lane.POLL] += has_room
+        return has_room
 
     def may_wait(self) -> bool:
-        self.seats -= 1
-        return self.seats >= 0
+        has_seat = not self._leave_for and self._reservation.has_seat(beside=self.seats)
+        self.seats += has_seat
+        return has_seat
 
     def leave_for(self) -> float:
         return self._leave_for

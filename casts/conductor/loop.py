@@ -1,7 +1,8 @@
 """The conductor: an asyncio loop that holds many casts at once.
 
-All that touches the database runs as whole transactions on one thread; calls run on the loop or on counted threads.
-Results are settled in the batches in which they arrive while the thread is busy.
+All that touches the database runs as whole transactions on threads of their own; calls run on the loop or on counted threads.
+Results are settled in the batches in which they arrive while a batch is being settled; where there is much to settle, two
+batches are, of different casts: one is computed while the other waits for the database.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connection
 
 from casts import engine
 from casts.clock import database_now
@@ -24,10 +25,10 @@ from casts.models.conductor import SILENCE_SECONDS, ConductorKind
 from generations.tools.contract import ToolError
 
 from . import calls, ears
-from .database import DatabaseThread
+from .database import DatabaseThreads
 from .due import claim_due, hand_over, is_any_due
 from .errands import Errands
-from .holdings import Holdings, Work
+from .holdings import Batch, Holdings, Work
 from .keeper import Keeper, Renewal
 from .kinds import errand_kinds
 from .lanes import Lane, Lanes, Place, lane_of
@@ -40,6 +41,10 @@ logger = logging.getLogger(__name__)
 
 # Casts taken, and results settled, in one transaction.
 BATCH = 50
+# Batches that are settled at once. SQLite has one writer at a time: there it is one.
+BATCHES = 2
+# How long fewer than a whole batch wait for one that is being settled. It may itself wait, for a lock that another holds.
+PATIENCE_SECONDS = 0.1
 # How long to claim nothing after casts were found for which there is no room; others behind them may need another lane.
 CROWDED_SECONDS = 0.2
 
@@ -65,8 +70,9 @@ class Conductor:
         self._lanes = Lanes(coroutines=coroutines, threads=threads, processes=processes)
         self._held = Holdings(lease_seconds=self.pace.lease)
         self._threads = Threads(each=threads)
-        self._database = DatabaseThread()
+        self._database = DatabaseThreads(BATCHES if connection.vendor == "postgresql" else 1)
         self._connections = 0
+        self._settling: dict[asyncio.Task[None], float] = {}  # since when, monotonic
         self._wake = asyncio.Event()
         self._reporting = Reporting(database=self._database, wake=self._wake.set)
         self._errands = Errands(
@@ -167,16 +173,22 @@ class Conductor:
 
     async def _wait(self, *, until: float) -> None:
         """Wait for news, for the next look at a cast of ours, or for the next poll."""
-        if self._held.reports or self._held.to_look_at():
+        if not self._settling and self._held.has_any():
             return
+        next_look = self._look_beside() if self._settling else self._held.next_look()
         poll_at = float("inf") if self._is_over else min(self._claim_at(), self._errands.look_at)
-        moment = min(self._held.next_look(), poll_at, self._bells_at if self._held.casts else float("inf"), until, self._reporting.write_at)
+        moment = min(next_look, poll_at, self._bells_at if self._held.casts else float("inf"), until, self._reporting.write_at)
         try:
             async with asyncio.timeout(max(0.001, moment - time.monotonic())):
                 await self._wake.wait()
         except TimeoutError:
             pass  # time itself was waited for
         self._wake.clear()
+
+    def _look_beside(self) -> float:
+        """Return when to begin another batch beside those that are being settled; infinity where their end is to be waited for."""
+        may_begin = len(self._settling) < self._database.most and self._held.has_any()
+        return max(self._settling.values()) + PATIENCE_SECONDS if may_begin else float("inf")
 
     # What comes in
 
@@ -222,42 +234,89 @@ class Conductor:
         return bool(claims)
 
     def _claim_at(self) -> float:
-        """Return when to claim next: not while others wait for room already, unless they have done so for a while."""
+        """Return when to claim next: not while others wait to be looked at, nor while they wait for room, unless they have done so for a while."""
+        if self._settling and self._held.to_look_at():
+            return float("inf")
         return max(self._poll_at, self._crowded_until) if self._held.waiting() else self._poll_at
 
     async def _settle(self) -> None:
-        """Settle what came back, and look at those of our casts that need it: one set, so that claims are not held up."""
+        """Begin to settle what came back, and to look at those of our casts that need it.
+
+        One batch is begun with whatever there is, another beside it only if it is a whole one, or has waited: many small ones cost more.
+        What kept an earlier batch from being settled is raised.
+        """
+        self._note_settled()
         if self._held.casts and time.monotonic() >= self._bells_at:
             self._bells_at = time.monotonic() + self.pace.bells
             self._held.rang(await self._database.run(engine.bells, cast_ids=list(self._held.casts)))
         self._held.look_at_starved(most=self._lanes.freed)
         self._lanes.freed = 0
-        reports = self._held.reports[:BATCH]
-        claimed = [*self._held.to_look_at()[:BATCH], *self._held.claims_for(reports)]
-        if not reports and not claimed:
-            return
-        in_flight, waiting = self._held.in_flight(beside=reports), self._held.waiting(beside=claimed)
+        while len(self._settling) < self._database.most:
+            self._forget_after_reconnection()
+            now = time.monotonic()
+            is_patient = self._settling and now < max(self._settling.values()) + PATIENCE_SECONDS
+            batch = self._held.begin(most=BATCH, least=BATCH if is_patient else 1)
+            if batch is None:
+                return
+            self._settling[asyncio.create_task(self._settle_batch(batch))] = now
+
+    async def _settle_batch(self, batch: Batch) -> None:
+        is_settled = False
+        try:
+            settled = await self._database.run(
+                settle,
+                reports=batch.reports,
+                claimed=batch.claimed,
+                known=batch.known,
+                lanes=self._lanes,
+                waiting=batch.waiting,
+                in_flight=batch.in_flight,
+            )
+            is_settled = True
+            self._forget_after_reconnection()
+            self._take_in(settled)
+        finally:
+            self._held.end(batch, is_settled=is_settled)
+            self._wake.set()
+
+    async def _settle_all(self) -> None:
+        """Settle what came back. Raises what keeps it from being settled."""
+        while self._settling or self._held.reports:
+            if self._settling:
+                await asyncio.wait(self._settling)
+                self._note_settled()
+            else:
+                await self._settle()
+
+    def _note_settled(self) -> None:
+        """Raise what kept a batch from being settled, once none of those that have ended is left."""
+        ended = [task for task in self._settling if task.done()]
+        for task in ended:
+            del self._settling[task]
+        errors = [error for task in ended if (error := task.exception()) is not None]
+        if errors:
+            raise errors[0]
+
+    def _forget_after_reconnection(self) -> None:
+        """Let all casts be read again once there is a new connection: what it leads to may know less."""
         if self._database.connections != self._connections:
             self._connections = self._database.connections
             self._held.forget(list(self._held.casts))
-        known = self._held.recall(claimed)
-        settled = await self._database.run(
-            settle, reports=reports, claimed=claimed, known=known, lanes=self._lanes, waiting=waiting, in_flight=in_flight
-        )
-        del self._held.reports[: len(reports)]
-        self._take_in(settled)
 
     def _take_in(self, settled: Settled) -> None:
-        for cast_id in settled.gone:
-            self._held.drop(cast_id)
-        if any(turn.starved and not turn.is_held and not turn.leave_for for turn in settled.turns):
-            self._poll_at, self._crowded_until = 0.0, time.monotonic() + CROWDED_SECONDS
-        for turn in settled.turns:
-            self._held.settle(turn, left=settled.left.get(turn.state.cast.pk))
-            for generation_id in turn.aborts():
-                self._abort(generation_id)
-        for order in settled.orders:
-            self._start(order)
+        try:
+            for claim in settled.gone:
+                self._held.lose(claim)
+            if any(turn.starved and not turn.is_held and not turn.leave_for for turn in settled.turns):
+                self._poll_at, self._crowded_until = 0.0, time.monotonic() + CROWDED_SECONDS
+            for turn in settled.turns:
+                self._held.settle(turn, left=settled.left.get(turn.state.cast.pk))
+                for generation_id in turn.aborts():
+                    self._abort(generation_id)
+            for order in settled.orders:
+                self._start(order)
+        finally:
+            settled.room.give_back()
 
     def _start(self, order: Order) -> None:
         """Start a call or a poll."""
@@ -317,8 +376,7 @@ class Conductor:
         await asyncio.gather(*helpers, return_exceptions=True)
         await asyncio.to_thread(keeper.stop)
         try:
-            while self._held.reports:
-                await self._settle()
+            await self._settle_all()
             await self._errands.hand_back()
             claims = self._held.claims()
             if claims:

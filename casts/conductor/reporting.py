@@ -17,7 +17,7 @@ from generations.keeping import keep
 from generations.tools import registry
 from generations.tools.contract import Progress, RemoteFile, Request
 
-from .database import DatabaseThread, in_halves
+from .database import Database, in_halves
 from .settling import Order
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class _Call:
 class Reporting:
     """Listens to the calls of a conductor. `write_at` is when to write next (monotonic); infinite while nothing was said."""
 
-    database: DatabaseThread
+    database: Database
     wake: Callable[[], None]
     write_at: float = float("inf")
     _calls: dict[UUID, _Call] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from generations.models import Generation
 from generations.tools.contract import Request
 
 from .database import is_outage, may_be_split
-from .lanes import Lanes
+from .lanes import Lanes, Reservation
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +36,15 @@ class Order:
 
 @dataclass(slots=True)
 class Settled:
-    """What came of a set: the turns of our casts, how they left them, the casts that are ours no more, and what to ask of whom."""
+    """What came of a set: the turns of our casts, how they left them, the claims that are ours no more, and what to ask of whom.
 
+    `room` is where there is room for that. It must be given back once the calls are on their lanes.
+    """
+
+    room: Reservation
     turns: list[Turn] = field(default_factory=list)
     left: dict[UUID, CastState] = field(default_factory=dict)
-    gone: set[UUID] = field(default_factory=set)
+    gone: list[Claim] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
 
 
@@ -60,17 +64,29 @@ def settle(
     neighbours go on. A database that cannot be reached, or that refuses even one cast alone for the sake of other
     transactions, is nobody's fault: its error is raised, and what is not settled is as it was.
     """
-    settled = Settled()
+    room = lanes.reserve(waiting=waiting)
+    try:
+        settled = _settle(reports=reports, claimed=claimed, known=known or Known({}), room=room, in_flight=in_flight)
+        settled.orders = _orders(settled.turns)
+    except BaseException:
+        room.give_back()
+        raise
+    return settled
+
+
+def _settle(
+    *, reports: Sequence[Report], claimed: Sequence[Claim], known: Known, room: Reservation, in_flight: Collection[UUID]
+) -> Settled:
+    settled = Settled(room=room)
     late: list[Report] = []
     claims = engine.latest_claims([*claimed, *(report.claim for report in reports)])
-    known = known or Known({})
     parts: list[_Part] = [(list(claims.values()), list(reports))]
     while parts:
         some, of = parts.pop()
         remembered = known.part(some)
         was_remembered = bool(remembered.states)
+        slots = room.slots()
         try:
-            slots = lanes.reserve(waiting=waiting, beside=settled.turns)
             advanced = engine.settle_in_time(reports=of, claimed=some, slots=slots, in_flight=in_flight, known=remembered)
         except Exception as error:
             if len(some) > 1 and may_be_split(error):
@@ -84,17 +100,17 @@ def settle(
                 parts.append((some, of))
             else:
                 _give_up(some[0], error)
-                settled.gone.add(some[0].cast_id)
+                settled.gone.append(some[0])
                 late += of
         else:
+            room.keep(slots)
             _count(advanced, reports=len(of))
             settled.turns += advanced.turns
             settled.left |= advanced.left
-            settled.gone |= set(advanced.fenced)
+            settled.gone += advanced.fenced
             late += advanced.late
     for report in late:
         _take_late(report)
-    settled.orders = _orders(settled.turns)
     return settled
 
 

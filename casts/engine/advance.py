@@ -27,13 +27,13 @@ from .withdrawing import withdraw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """What came of a set: the turns of the casts that were still ours, the ids of those that were not, and late news.
+    """What came of a set: the turns of the casts that were still ours, the claims on those that were not, and late news.
 
     `left` is how casts stand now, for whoever goes on holding them: what may be `known` at the next look.
     """
 
     turns: Sequence[Turn]
-    fenced: Collection[UUID]
+    fenced: Sequence[Claim]
     late: Sequence[Report]
     left: Mapping[UUID, CastState]
 
@@ -77,7 +77,8 @@ def settle_in_time(
     turns, late = _settle_in_time(reports=reports, wanted=wanted, slots=slots, in_flight=in_flight, known=known)
     # now that it is committed
     left = {turn.state.cast.pk: state for turn in turns if (state := remember(turn)) is not None}
-    return Advanced(turns=turns, fenced=wanted.keys() - {turn.state.cast.pk for turn in turns}, late=late, left=left)
+    ours = {turn.state.cast.pk for turn in turns}
+    return Advanced(turns=turns, fenced=[claim for cast_id, claim in wanted.items() if cast_id not in ours], late=late, left=left)
 
 
 @in_one_transaction

@@ -97,6 +97,7 @@ class CastsMachine(Laws, People):
         return {
             "answer": 16 if self.jobs() else 0,
             "settle": 4 if any(conductor.has_to_settle for conductor in self.conductors) else 0,
+            "settle_slowly": 4 if any(conductor.has_to_settle or conductor.slow for conductor in self.conductors) else 0,
             "claim": 3,
             "wait": 6,
             "steal": 2 if self.jobs() else 0,
@@ -142,6 +143,10 @@ class CastsMachine(Laws, People):
         if how == "cut short":
             conductor.die()
 
+    def settle_slowly(self, pick: Pick) -> None:
+        able = [conductor for conductor in self.conductors if conductor.slow or conductor.has_to_settle]
+        pick(able).settle_slowly()
+
     def answer(self, pick: Pick) -> None:
         jobs = self.jobs()
         conductor, job = pick(jobs)
@@ -151,9 +156,11 @@ class CastsMachine(Laws, People):
 
     def tell_how_far(self, pick: Pick) -> None:
         jobs = self.jobs()
-        sending = pick(jobs)[1].sending
+        conductor, job = pick(jobs)
+        sending = job.sending
         progress = {"percent": pick([10, 90]), "stage": "", "preview": None}
         engine.keep_reported([Reported(generation_id=sending.generation_id, epoch=sending.epoch, owner_id=user().pk, progress=progress)])
+        conductor.held.forget([sending.cast_id])
 
     def steal(self, pick: Pick) -> None:
         """Let leases run out, and another conductor claim what one has at work."""

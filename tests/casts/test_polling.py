@@ -130,10 +130,12 @@ def test_polls_beyond_the_quota_are_put_off_and_hold_no_cast(clock):
 def test_polls_and_calls_have_places_of_their_own():
     lanes = Lanes(coroutines=1, threads=1, processes=1, polls=2)
     reservation = lanes.reserve()
-    assert [reservation.may_poll() for _ in range(3)] == [True, True, False]
-    assert reservation.has_room(billed(Provider.key), apart=False, seconds=60)
+    room = reservation.slots()
+    assert [room.may_poll() for _ in range(3)] == [True, True, False]
+    assert room.has_room(billed(Provider.key), apart=False, seconds=60)
     lanes.close()
-    assert lanes.reserve().may_poll()
+    reservation.give_back()
+    assert lanes.reserve().slots().may_poll()
 
 
 @pytest.mark.parametrize(("run_timeout", "allowed"), [(600, settling.POLL_SECONDS), (5, 5)])

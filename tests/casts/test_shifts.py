@@ -100,7 +100,7 @@ def test_a_call_that_could_outlast_its_shift_is_not_started():
     lanes = Lanes(coroutines=5, threads=1, processes=1)
     lanes.limit(seconds=450.0, overtime=90.0)
     lanes.ends_at -= 400.0
-    late = lanes.reserve()
+    late = lanes.reserve().slots()
     assert late.has_room(pure, apart=False, seconds=130)
     assert not late.has_room(pure, apart=False, seconds=141)
     assert not late.may_wait()
@@ -109,4 +109,4 @@ def test_a_call_that_could_outlast_its_shift_is_not_started():
 def test_a_call_that_takes_longer_than_any_shift_starts_at_the_beginning_of_one():
     lanes = Lanes(coroutines=5, threads=1, processes=1)
     lanes.limit(seconds=450.0, overtime=90.0)
-    assert lanes.reserve().has_room(tool(adapters.AsyncEcho.key), apart=False, seconds=3600)
+    assert lanes.reserve().slots().has_room(tool(adapters.AsyncEcho.key), apart=False, seconds=3600)

@@ -1,0 +1,281 @@
+"""Two batches of one conductor at once: of different casts, in what room there is, and neither waits for the other."""
+
+import asyncio
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from casts import engine
+from casts.conductor import loop, settling
+from casts.conductor.database import DatabaseThreads
+from casts.conductor.holdings import Holdings
+from casts.conductor.lanes import Lane, Lanes
+from casts.engine import Claim, Report, Via
+from casts.models import Cast
+from generations.models import Generation
+from generations.tools.contract import Result
+
+from . import adapters
+from .scenes import Hand, Unlimited, cast, tool
+from .test_conductor import conduct, conducting, ended, gate, using, wait_for
+
+__all__ = ["gate"]
+
+
+def hold(held: Holdings, *, casts: int) -> list[Claim]:
+    claims = [Claim(cast_id=uuid4(), epoch=1, bell=0) for _ in range(casts)]
+    held.take(claims, asked_at=0.0)
+    return claims
+
+
+def report(claim: Claim) -> Report:
+    return Report(generation_id=uuid4(), claim=claim, via=Via.RUN, news=Result(output={}))
+
+
+# What is held
+
+
+def test_a_cast_is_in_one_batch_at_a_time_and_so_is_what_came_back_for_it():
+    held = Holdings(lease_seconds=30)
+    one, two, three = hold(held, casts=3)
+    early = report(one)
+    held.reports.append(early)
+    first = held.begin(most=2)
+    assert (first.claimed, first.reports) == ([one, two], [early])
+    held.reports.append(report(two))
+    second = held.begin(most=2)
+    assert (second.claimed, second.reports) == ([three], [])
+    assert held.begin(most=2) is None
+    held.end(first, is_settled=True)
+    third = held.begin(most=2)
+    assert [each.claim for each in third.reports] == [two]
+    assert set(third.claimed) == {one, two}  # nobody has told when to look at them next
+
+
+def test_a_batch_that_was_not_settled_is_begun_again():
+    held = Holdings(lease_seconds=30)
+    (one,) = hold(held, casts=1)
+    held.reports.append(report(one))
+    first = held.begin(most=5)
+    held.end(first, is_settled=False)
+    again = held.begin(most=5)
+    assert (again.claimed, again.reports) == (first.claimed, first.reports)
+
+
+def test_a_second_batch_may_have_to_be_a_whole_one():
+    held = Holdings(lease_seconds=30)
+    hold(held, casts=3)
+    assert held.begin(most=4, least=4) is None
+    assert len(held.begin(most=3, least=3).claimed) == 3
+
+
+def test_what_came_back_under_an_older_claim_is_settled_with_the_one_that_stands():
+    held = Holdings(lease_seconds=30)
+    (one,) = hold(held, casts=1)
+    held.reports.append(report(Claim(cast_id=one.cast_id, epoch=0, bell=0)))
+    assert held.begin(most=5).claimed == [one]
+
+
+@pytest.fixture
+def looked_at(db) -> tuple[Hand, Holdings, Claim]:
+    """Return a cast that is held, with a call of it at work."""
+    hand = Hand(cast({"key": "one", "tool": tool("plain.tool")}))
+    (claim,) = engine.claim(limit=1)
+    held = Holdings(lease_seconds=30)
+    held.take([claim], asked_at=0.0)
+    return hand, held, claim
+
+
+def look(held: Holdings, batch) -> engine.Advanced:
+    return engine.advance(claimed=batch.claimed, slots=Unlimited(), in_flight=batch.in_flight, known=batch.known)
+
+
+def take_in(held: Holdings, batch, advanced: engine.Advanced) -> None:
+    for turn in advanced.turns:
+        held.settle(turn, left=advanced.left.get(turn.state.cast.pk))
+    held.end(batch, is_settled=True)
+
+
+def test_a_cast_that_rang_while_it_was_looked_at_is_looked_at_again(looked_at):
+    _, held, claim = looked_at
+    for rings in (True, False):
+        batch = held.begin(most=5)
+        advanced = look(held, batch)
+        if rings:
+            assert held.look_in(claim.cast_id)
+        take_in(held, batch, advanced)
+        assert bool(held.to_look_at()) is rings
+
+
+def test_a_cast_that_was_written_to_while_it_was_looked_at_is_read_again(looked_at):
+    _, held, claim = looked_at
+    for is_written in (True, False):
+        held.look_in(claim.cast_id)
+        batch = held.begin(most=5)
+        advanced = look(held, batch)
+        if is_written:
+            held.forget([claim.cast_id])
+        take_in(held, batch, advanced)
+        assert (held.casts[claim.cast_id].known is None) is is_written
+
+
+def test_what_came_of_an_older_claim_changes_nothing_for_the_newer_one(looked_at):
+    """It was let go of, and claimed anew, before that was heard of."""
+    _, held, claim = looked_at
+    batch = held.begin(most=5)
+    advanced = look(held, batch)
+    newer = Claim(cast_id=claim.cast_id, epoch=claim.epoch + 1, bell=claim.bell)
+    held.take([newer], asked_at=0.0)
+    take_in(held, batch, advanced)
+    held.lose(claim)
+    assert held.claims() == [newer]
+    assert held.to_look_at() == [newer]
+
+
+# Room
+
+
+def test_no_place_is_promised_twice(db):
+    pure_tool = tool(adapters.AsyncEcho.key)
+    lanes, barrier = Lanes(coroutines=50, threads=1, processes=1), threading.Barrier(2)
+
+    def fill() -> int:
+        room = lanes.reserve().slots()
+        barrier.wait(timeout=60)
+        while room.has_room(pure_tool, apart=False, seconds=1):
+            room.take(pure_tool, apart=False)
+        return room.taken[Lane.LOOP]
+
+    for _ in range(20):
+        lanes = Lanes(coroutines=50, threads=1, processes=1)
+        with ThreadPoolExecutor(2) as threads:
+            first, second = threads.submit(fill), threads.submit(fill)
+            assert first.result(60) + second.result(60) == 50
+
+
+def test_room_that_was_not_needed_is_there_again_and_those_that_wait_may_look(db):
+    pure_tool = tool(adapters.AsyncEcho.key)
+    lanes = Lanes(coroutines=1, threads=1, processes=1)
+    first, second = lanes.reserve(), lanes.reserve()
+    assert first.slots().has_room(pure_tool, apart=False, seconds=1)
+    assert not second.slots().has_room(pure_tool, apart=False, seconds=1)
+    assert lanes.free() == 1  # on the other lanes
+    first.give_back()
+    assert lanes.freed == 1
+    assert second.slots().has_room(pure_tool, apart=False, seconds=1)
+
+
+def test_the_next_part_of_a_set_has_the_room_that_a_failed_one_had(db):
+    pure_tool = tool(adapters.AsyncEcho.key)
+    reservation = Lanes(coroutines=2, threads=1, processes=1).reserve()
+    failed, kept, last = reservation.slots(), reservation.slots(), reservation.slots()
+    for part, places in ((failed, 2), (kept, 1)):
+        for _ in range(places):
+            assert part.has_room(pure_tool, apart=False, seconds=1)
+            part.take(pure_tool, apart=False)
+    reservation.keep(kept)
+    assert last.has_room(pure_tool, apart=False, seconds=1)
+    last.take(pure_tool, apart=False)
+    assert not last.has_room(pure_tool, apart=False, seconds=1)
+
+
+def test_seats_are_shared_with_those_who_wait_and_with_the_other_batch(db):
+    lanes = Lanes(coroutines=1, threads=1, processes=1)
+    waiting = lanes.seats - 2
+    first, second = lanes.reserve(waiting=waiting), lanes.reserve(waiting=waiting)
+    assert [first.slots().may_wait(), second.slots().may_wait()] == [True, True]
+    part = second.slots()
+    assert [part.may_wait(), part.may_wait()] == [True, False]  # that of its first part was not kept
+    first.give_back()
+    assert part.may_wait()
+
+
+def test_a_set_that_the_database_does_not_take_keeps_no_room(db, monkeypatch):
+    lanes = Lanes(coroutines=1, threads=1, processes=1)
+    hand = Hand(cast({"key": "one", "tool": tool(adapters.AsyncEcho.key)}))
+    settle = engine.settle_in_time
+
+    def is_gone(**given):
+        settle(**given)
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(engine, "settle_in_time", is_gone)
+    with pytest.raises(OperationalError):
+        settling.settle(reports=[], claimed=engine.claim(limit=1), lanes=lanes, in_flight=())
+    assert lanes.reserve().slots().has_room(tool(adapters.AsyncEcho.key), apart=False, seconds=1)
+    assert hand.cast.pk
+
+
+# Threads
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_thread_is_used_only_while_the_first_is_busy():
+    database, names, is_free = DatabaseThreads(2), list[str](), threading.Event()
+
+    def wait() -> None:
+        names.append(threading.current_thread().name)
+        assert is_free.wait(60)
+
+    def go() -> None:
+        names.append(threading.current_thread().name)
+        is_free.set()
+
+    async def use() -> None:
+        await database.run(go)
+        await database.run(go)
+        is_free.clear()
+        await asyncio.gather(database.run(wait), database.run(go))
+        await database.run(go)
+
+    asyncio.run(use())
+    database.close()
+    assert Counter(names) == {"conductor-database-1_0": 4, "conductor-database-2_0": 1}
+
+
+# Conducted
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+def test_a_batch_that_waits_for_the_database_holds_up_no_other(monkeypatch):
+    monkeypatch.setattr(loop, "BATCH", 2)
+    step = using(adapters.AsyncEcho, key="one", params={"n": 1})
+    stuck, *others = [cast(step, slug=f"spell-{number}") for number in range(9)]
+    is_locked, may_end = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with transaction.atomic():
+            Cast.objects.select_for_update().get(pk=stuck.pk)
+            is_locked.set()
+            assert may_end.wait(100)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        locking = threads.submit(lock)
+        assert is_locked.wait(60)
+        with conducting():
+            # one may be in its batch
+            wait_for(lambda: sum(ended(each) for each in others) >= len(others) - 1, what="the other batches are settled")
+            assert not ended(stuck)
+            may_end.set()
+            wait_for(lambda: ended(stuck), what="the first batch is settled")
+        locking.result(60)
+    assert set(Cast.objects.values_list("status", flat=True)) == {"succeeded"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+def test_many_casts_in_small_batches_are_each_called_once(monkeypatch):
+    monkeypatch.setattr(loop, "BATCH", 3)
+    steps = [using(adapters.AsyncEcho, key=f"step_{number}", params={"n": number}) for number in range(3)]
+    for number in range(20):
+        cast(*steps, slug=f"spell-{number}")
+    conduct()
+    assert set(Cast.objects.values_list("status", flat=True)) == {"succeeded"}
+    assert Generation.objects.filter(status="succeeded").count() == Generation.objects.count() == 60
