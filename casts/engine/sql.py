@@ -5,12 +5,12 @@ over a set is one text, prepared once, whatever the size of the set.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, models
@@ -62,9 +62,9 @@ def insert(rows: Sequence[models.Model], *, unless_there: bool = False) -> None:
     types that rows have when they are read; a key that the database gives is left to it, and the objects do not learn it.
     """
     if rows:
-        names, values_of, statement = _insertion(type(rows[0]), connection.vendor)
-        for some in _in_parts(_texts(rows, names, values_of), most=MOST_INSERTED):
-            count(f"{statement} ON CONFLICT DO NOTHING" if unless_there else statement, {"new": f"[{','.join(some)}]"})
+        columns, statement = _insertion(type(rows[0]), connection.vendor)
+        for some in _in_parts([columns.of(row) for row in rows], most=MOST_INSERTED):
+            count(f"{statement} ON CONFLICT DO NOTHING" if unless_there else statement, {"new": some})
 
 
 def count_and_insert(statement: str, parameters: Mapping[str, Any], *, rows: Sequence[models.Model]) -> int:
@@ -76,11 +76,11 @@ def count_and_insert(statement: str, parameters: Mapping[str, Any], *, rows: Seq
         changed = count(statement, parameters)
         insert(rows)
         return changed
-    names, values_of, insertion = _insertion(type(rows[0]), connection.vendor)
-    *others, last = _in_parts(_texts(rows, names, values_of), most=MOST_INSERTED)
+    columns, insertion = _insertion(type(rows[0]), connection.vendor)
+    *others, last = _in_parts([columns.of(row) for row in rows], most=MOST_INSERTED)
     for some in others:
-        count(insertion, {"new": f"[{','.join(some)}]"})
-    return count(f"WITH made AS ({insertion}) {statement}", {**parameters, "new": f"[{','.join(last)}]"})
+        count(insertion, {"new": some})
+    return count(f"WITH made AS ({insertion}) {statement}", {**parameters, "new": last})
 
 
 def insert_together(*rows: models.Model) -> None:
@@ -94,48 +94,56 @@ def insert_together(*rows: models.Model) -> None:
         return
     parameters = {}
     for number, row in enumerate(rows):
-        names, values_of, _ = _insertion(type(row), connection.vendor)
-        parameters[f"new{number}"] = f"[{','.join(_texts([row], names, values_of))}]"
+        columns, _ = _insertion(type(row), connection.vendor)
+        parameters[f"new{number}"] = rows_parameter([columns.of(row)])
     count(_insertions(tuple(type(row) for row in rows), connection.vendor), parameters)
 
 
 @cache
 def _insertions(kinds: Sequence[type[models.Model]], vendor: str) -> str:
-    *others, last = (_insertion(kind, vendor, parameter=f"new{number}")[2] for number, kind in enumerate(kinds))
+    *others, last = (_insertion(kind, vendor, parameter=f"new{number}")[1] for number, kind in enumerate(kinds))
     made = ", ".join(f"made{number} AS ({statement})" for number, statement in enumerate(others))
     return f"WITH {made} {last}"
 
 
-def _texts(rows: Iterable[models.Model], names: Sequence[str], values_of: "attrgetter[tuple[Any, ...]]") -> Iterator[str]:
-    """Yield the JSON text of each row."""
-    for row in rows:
-        yield _json(dict(zip(names, values_of(row), strict=True)))
-
-
-def _in_parts(texts: Iterable[str], *, most: int) -> Iterator[list[str]]:
-    """Yield texts in their order, so many at a time that they have no more than `most` characters together, and one at least."""
+def _in_parts(rows: Sequence[Row], *, most: int) -> Iterator[str]:
+    """Yield the JSON texts of rows in their order: of all together, or of so many that they have no more than `most` characters, and one at least."""
+    if len(whole := rows_parameter(rows)) <= most:
+        yield whole
+        return
+    del whole
     part: list[str] = []
     size = 0
-    for text in texts:
+    for text in map(_encoder(connection.vendor).encode, rows):
         if part and size + len(text) > most:
-            yield part
+            yield f"[{','.join(part)}]"
             part, size = [], 0
         part.append(text)
         size += len(text)
-    if part:
-        yield part
+    yield f"[{','.join(part)}]"
+
+
+class _Columns(NamedTuple):
+    """The columns of a new row, and what takes their values from an object."""
+
+    names: Sequence[str]
+    values_of: "attrgetter[tuple[Any, ...]]"
+
+    def of(self, row: models.Model) -> Row:
+        """Return the values of a row by their columns. What is null is left out: what a set does not name is null to the database."""
+        return {name: value for name, value in zip(self.names, self.values_of(row), strict=True) if value is not None}
 
 
 @cache
-def _insertion(model: type[models.Model], _vendor: str, *, parameter: str = "new") -> tuple[list[str], "attrgetter[tuple[Any, ...]]", str]:
-    """Return the columns of a new row, what takes their values from an object, and SQL that inserts them."""
+def _insertion(model: type[models.Model], _vendor: str, *, parameter: str = "new") -> tuple[_Columns, str]:
+    """Return the columns of a new row, and SQL that inserts such rows."""
     fields = [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
     names = [str(field.column) for field in fields]
     table = recordset("new", {str(field.column): str(field.db_type(connection)) for field in fields}, parameter=parameter)
     listed = ", ".join(names)
     # `WHERE true`: without it SQLite takes ON CONFLICT for the condition of a join
     statement = f"INSERT INTO {model._meta.db_table} ({listed}) SELECT {listed} FROM {table} WHERE true"
-    return names, attrgetter(*(field.attname for field in fields)), statement
+    return _Columns(names, attrgetter(*(field.attname for field in fields))), statement
 
 
 def words(values: Iterable[str]) -> str:
@@ -145,40 +153,37 @@ def words(values: Iterable[str]) -> str:
 
 def rows_parameter(rows: Iterable[Row]) -> str:
     """Return the JSON text of a set, each value in the form in which Django stores it."""
-    return _json(list(rows))
-
-
-def _json(value: object) -> str:
-    return _encoder(connection.vendor).encode(value)
+    return _encoder(connection.vendor).encode(list(rows))
 
 
 @cache
 def _encoder(vendor: str) -> json.JSONEncoder:
     """Return what writes JSON with each value in the form in which Django stores it. Made once: it meets each value of each row."""
+    forms: dict[type, Callable[[Any], str]] = {
+        UUID: str if vendor == "postgresql" else _hex,
+        datetime: datetime.isoformat if vendor == "postgresql" else _naive,
+        Decimal: _plain,
+    }
 
-    def of_postgresql(value: object) -> str:
-        match value:
-            case UUID():
-                return str(value)
-            case datetime():
-                return value.isoformat()
-        return _plain(value)
+    def stored(value: object) -> str:
+        form = forms.get(type(value))
+        if form is None:
+            raise TypeError(f"{type(value).__name__} stands in no row.")
+        return form(value)
 
-    def of_sqlite(value: object) -> str:
-        match value:
-            case UUID():
-                return value.hex
-            case datetime():
-                return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
-        return _plain(value)
-
-    return json.JSONEncoder(allow_nan=False, default=of_postgresql if vendor == "postgresql" else of_sqlite)
+    return json.JSONEncoder(allow_nan=False, default=stored)
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    raise TypeError(f"{type(value).__name__} stands in no row.")
+def _hex(id_: UUID) -> str:
+    return id_.hex
+
+
+def _naive(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+
+
+def _plain(number: Decimal) -> str:
+    return format(number, "f")
 
 
 def uuid_of(value: Any) -> UUID:
@@ -216,8 +221,9 @@ def ids_in(column: str) -> str:
 
 def ids_parameter(ids: Sequence[UUID]) -> Any:
     """Return a set of ids as a parameter. Raises TypeError, as `id_parameter` does."""
-    texts = [id_parameter(id_) for id_ in ids]
-    return texts if is_postgresql() else json.dumps(texts)
+    is_native = is_postgresql()
+    texts = [_id_text(id_, is_native) for id_ in ids]
+    return texts if is_native else json.dumps(texts)
 
 
 def numbers_in(column: str, parameter: str = "numbers") -> str:
@@ -238,6 +244,10 @@ def moment_parameter(moment: datetime) -> Any:
 
 def id_parameter(id_: UUID) -> str:
     """Return an id as a parameter. Raises TypeError for what is no UUID: SQLite would match nothing with it, in silence."""
+    return _id_text(id_, is_postgresql())
+
+
+def _id_text(id_: UUID, is_native: bool) -> str:
     if not isinstance(id_, UUID):
         raise TypeError(f"An id is a UUID, not {type(id_).__name__}: {id_!r}")
-    return str(id_) if is_postgresql() else id_.hex
+    return str(id_) if is_native else id_.hex
