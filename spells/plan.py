@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spells.expressions import ExpressionError, Reference, Template, TemplateTree, compile_expression, compile_value, kind
-from spells.models import SpellVersion, Step, StepDependency
+from spells.models import OnFailure, SpellVersion, Step, StepDependency
 
 # Items of one step under for_each.
 MAX_ITEMS = 10_000
@@ -76,7 +76,8 @@ class PlanStep:
 class Plan:
     """A version. `steps` are in an order in which each comes after what it reads, else by position.
 
-    `output_reads` are the ids of the steps that the outputs read. The slugs are as they were when the plan was made.
+    `output_reads` are the ids of the steps that the outputs read, `tool_ids` those of the tools that it calls; `fatal` are
+    the steps whose failure ends a cast, by their places in the order. The slugs are as they were when the plan was made.
     """
 
     version_id: int
@@ -86,6 +87,8 @@ class Plan:
     input_schema: Mapping[str, Any]
     steps: tuple[PlanStep, ...]
     output_reads: frozenset[int]
+    tool_ids: frozenset[int]
+    fatal: Mapping[int, int]
     _outputs: TemplateTree
     _by_id: Mapping[int, PlanStep]
     _by_key: Mapping[str, PlanStep]
@@ -152,14 +155,17 @@ def _built(version: SpellVersion, rows: list[Step], edges: Mapping[int, set[int]
     ids = {row.key: row.pk for row in rows}
     steps = {row.pk: _step(row, ids, edges) for row in rows}
     outputs = compile_value(version.outputs, path="outputs")
+    ordered = _ordered(steps)
     return Plan(
         version_id=version.pk,
         spell_id=version.spell_id,
         spell_slug=version.spell.slug,
         number=version.number,
         input_schema=version.input_schema,
-        steps=_ordered(steps),
+        steps=ordered,
         output_reads=_step_ids(outputs.references, ids),
+        tool_ids=frozenset(step.tool_id for step in ordered),
+        fatal={step.id: place for place, step in enumerate(ordered) if step.on_failure != OnFailure.CONTINUE},
         _outputs=outputs,
         _by_id=steps,
         _by_key={step.key: step for step in steps.values()},

@@ -93,7 +93,7 @@ def lock(*, turns: Sequence[Turn], wanted: Iterable[Tool]) -> Passage:
 
     What the turns have ended is free already: their results are written in this same transaction.
     """
-    if not any(is_gated(owner) for turn in turns for owner in _owners(turn)):
+    if not any(map(is_gated, _owners(turns))):
         return Passage()
     waiters = Waiter.objects.in_bulk([turn.state.cast.pk for turn in turns])
     owners = {(type(owner), owner.pk): owner for tool in wanted for owner in owners_of(tool) if is_gated(owner)}
@@ -129,9 +129,10 @@ def _new_gate(owner: Owner) -> Gate:
     return Gate(tool=owner) if isinstance(owner, Tool) else Gate(provider=owner)
 
 
-def _owners(turn: Turn) -> Iterator[Owner]:
-    for tool_id in {step.tool_id for step in turn.state.plan.steps}:
-        yield from owners_of(turn.state.tools[tool_id])
+def _owners(turns: Sequence[Turn]) -> Iterator[Owner]:
+    """Yield whose gates calls of these casts may have to pass. Tools are read for a set of casts together."""
+    for tool in {tool_id: turn.state.tools[tool_id] for turn in turns for tool_id in turn.state.plan.tool_ids}.values():
+        yield from owners_of(tool)
 
 
 def _freed(turn: Turn) -> Iterator[Tool]:
@@ -164,7 +165,8 @@ def write(*, turns: Sequence[Turn], passage: Passage) -> None:
 
 def freed(turns: Iterable[Turn]) -> set[int]:
     """Return the gates behind which calls of these turns have ended."""
-    return {gate.pk for turn in turns for tool in _freed(turn) for gate in map(gate_of, owners_of(tool)) if gate is not None}
+    tools = {tool.pk: tool for turn in turns for tool in _freed(turn)}
+    return {gate.pk for tool in tools.values() for gate in map(gate_of, owners_of(tool)) if gate is not None}
 
 
 def tell(*, gate_ids: Collection[int]) -> None:

@@ -1,7 +1,6 @@
 """Reading what the engine knows of casts, after their wakeups were locked: light rows at once, payloads where they are wanted."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -154,28 +153,27 @@ def _standing() -> str:
         """
 
 
-def load_outputs(*, wanted: Mapping[UUID, set[int]], states: Mapping[UUID, CastState]) -> None:
-    """Read the outputs of `wanted` steps, by cast, into their states. One query, or none."""
-    missing = {cast_id: step_ids - states[cast_id].loaded for cast_id, step_ids in wanted.items()}
-    casts = [cast_id for cast_id, step_ids in missing.items() if any(states[cast_id].done[step_id] for step_id in step_ids)]
-    for cast_id, step_ids in missing.items():
-        states[cast_id].loaded |= step_ids
+def load_outputs(wanted: Iterable[tuple[CastState, Collection[int]]]) -> None:
+    """Read the outputs of these steps of casts into their states. One query, or none."""
+    casts, steps = {}, set()
+    for state, step_ids in wanted:
+        missing = [step_id for step_id in step_ids if step_id not in state.loaded]
+        state.loaded.update(missing)
+        if any(state.done.get(step_id) for step_id in missing):
+            casts[state.cast.pk] = state
+            steps.update(missing)
     if not casts:
         return
-    steps = set().union(*(missing[cast_id] for cast_id in casts))
     rows = Generation.objects.filter(cast_id__in=casts, step_id__in=steps, status__in=DONE)
     for cast_id, step_id, item, output in rows.values_list("cast_id", "step_id", "item", "output"):
-        states[cast_id].outputs.setdefault((step_id, item), output)
+        casts[cast_id].outputs.setdefault((step_id, item), output)
 
 
-def load_items(*, wanted: Mapping[UUID, set[int]], states: Mapping[UUID, CastState]) -> None:
-    """Read the stored items of `wanted` fan-outs, by cast, into their states. One query, or none."""
-    by_step: dict[int, set[UUID]] = defaultdict(set)
-    for cast_id, step_ids in wanted.items():
-        for step_id in step_ids - states[cast_id].items.keys():
-            by_step[step_id].add(cast_id)
-    if not by_step:
+def load_items(wanted: Iterable[tuple[CastState, int]]) -> None:
+    """Read the stored items of these fan-outs of casts into their states. One query, or none."""
+    missing = [(state, step_id) for state, step_id in wanted if step_id not in state.items]
+    if not missing:
         return
-    casts = set().union(*by_step.values())
-    for cast_id, step_id, items in FanOut.objects.filter(cast_id__in=casts, step_id__in=by_step).values_list("cast_id", "step_id", "items"):
-        states[cast_id].items.setdefault(step_id, items)
+    casts, steps = {state.cast.pk: state for state, _ in missing}, {step_id for _, step_id in missing}
+    for cast_id, step_id, items in FanOut.objects.filter(cast_id__in=casts, step_id__in=steps).values_list("cast_id", "step_id", "items"):
+        casts[cast_id].items.setdefault(step_id, items)

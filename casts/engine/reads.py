@@ -78,8 +78,8 @@ class Reading:
 
     def _bytes(self, turn: Turn, step_ids: Collection[int]) -> int:
         """Return how much is stored, at most."""
-        cast_id, done = turn.state.cast.pk, turn.state.done
-        return sum(self._sizes.get((cast_id, step_id), done[step_id] * MAX_OUTPUT_BYTES) for step_id in step_ids)
+        cast_id, done = turn.state.claim.cast_id, turn.state.done
+        return sum(self._sizes.get((cast_id, step_id), done.get(step_id, 0) * MAX_OUTPUT_BYTES) for step_id in step_ids)
 
     def _bytes_in_all(self, turn: Turn, step_ids: Collection[int]) -> int:
         """Return how much that is together with what this very look brings, which is in memory already."""

@@ -8,6 +8,7 @@ written beside claims; nothing is decided by it, but a holder that writes it for
 import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from operator import attrgetter
 from uuid import UUID
 
 from casts.models import Cast, CastStatus
@@ -46,18 +47,21 @@ class Known:
 def remember(turn: Turn) -> CastState | None:
     """Return a cast as it stands after this turn, once that is committed; None where it is better read again."""
     state = turn.state
-    if turn.end is not None or not turn.is_held or len(state.attempts) > MAX_ATTEMPTS or not _is_small(state.cast):
+    if turn.end is not None or not turn.is_held or len(state.attempts) > MAX_ATTEMPTS:
+        return None
+    if not state.is_remembered and not _is_small(state.cast):
         return None
     cast = state.cast
     cast.cost_usd = turn.cost_usd.quantize(_TENTH_PLACE)
     if cast.status == CastStatus.QUEUED and not turn.is_cancelled:
         cast.status, cast.started_at = CastStatus.RUNNING, turn.now
-    left = CastState(claim=state.claim, cast=cast, plan=state.plan, tools={}, counts=state.counts)
-    left.begun.update(state.begun)
-    left.done.update(state.done)
+    left = CastState(claim=state.claim, cast=cast, plan=state.plan, tools={}, counts=state.counts, is_remembered=True)
+    left.begun |= state.begun
+    left.done |= state.done
     done = {attempt.place for attempt in state.standing() if attempt.status in DONE}
-    left.done.update(step_id for step_id, _ in done)
-    for attempt in sorted(state.attempts.values(), key=lambda attempt: attempt.attempt):
+    for step_id, _ in done:
+        left.done[step_id] = left.done.get(step_id, 0) + 1
+    for attempt in sorted(state.attempts.values(), key=attrgetter("attempt")):
         if attempt.place not in done:
             left.add(attempt)
     return left

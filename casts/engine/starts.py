@@ -1,17 +1,15 @@
 """Which steps of a cast are ready, and the generations with which they start."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
-from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from casts.models import FanOut
 from generations.models import Generation, GenerationStatus
 from generations.tools.contract import ToolError
-from spells import schemas
 from spells.expressions import ExpressionError
 from spells.models import OnFailure, Tool
 from spells.plan import PlanStep
@@ -19,6 +17,7 @@ from spells.plan import PlanStep
 from .budgets import Budgets
 from .gates import Passage
 from .gates import lock as lock_gates
+from .inputs import Inputs
 from .loading import load_items, load_outputs
 from .reads import Reading
 from .state import Attempt, CastState
@@ -50,11 +49,12 @@ class Slots(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
-    """What a call must pass to start: its cast's budget, room in this process, and the gates of its tool over all of them."""
+    """What a call must pass to start: the schema of its tool, its cast's budget, room in this process, and the tool's gates over all of them."""
 
     slots: Slots
     passage: Passage
     budgets: Budgets
+    inputs: Inputs
 
 
 def start_ready(*, turns: Sequence[Turn], slots: Slots) -> Passage:
@@ -62,41 +62,41 @@ def start_ready(*, turns: Sequence[Turn], slots: Slots) -> Passage:
 
     Each pass reads the outputs that the ready steps of all casts need in one query. Returns the gates that were locked.
     """
-    states = {turn.state.cast.pk: turn.state for turn in turns}
-    active = [turn for turn in turns if turn.may_start]
-    ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
-    wanted = (turn.state.tools[step.tool_id] for turn in active for step in ready[turn.state.cast.pk])
-    doors = Doors(slots=slots, passage=lock_gates(turns=turns, wanted=wanted), budgets=Budgets())
+    ready = _ready_steps(turns)
+    wanted = (turn.state.tools[step.tool_id] for turn, steps in ready for step in steps)
+    doors = Doors(slots=slots, passage=lock_gates(turns=turns, wanted=wanted), budgets=Budgets(), inputs=Inputs())
     reading = Reading()
-    while active:
-        reading.measure((turn, _read_by(turn.state, step)) for turn in active for step in ready[turn.state.cast.pk])
-        refused = {turn.state.cast.pk for turn in active if _refuse_unreadable(turn, ready[turn.state.cast.pk], reading)}
-        readable = {
-            turn.state.cast.pk: [step for step in ready[turn.state.cast.pk] if reading.admits(turn, _read_by(turn.state, step))]
-            for turn in active
-        }
-        _load(ready=readable, states=states)
-        moved = {turn.state.cast.pk for turn in active if _start(turn=turn, steps=readable[turn.state.cast.pk], doors=doors)}
-        active = [turn for turn in active if turn.state.cast.pk in moved | refused and turn.may_start]
-        ready = {turn.state.cast.pk: list(_ready(turn)) for turn in active}
+    while ready:
+        reading.measure((turn, _read_by(turn.state, step)) for turn, steps in ready for step in steps)
+        refused = [_refuse_unreadable(turn, steps, reading) for turn, steps in ready]
+        readable = [(turn, [step for step in steps if reading.admits(turn, _read_by(turn.state, step))]) for turn, steps in ready]
+        _load(readable)
+        moved = [_start(turn=turn, steps=steps, doors=doors) for turn, steps in readable]
+        ready = _ready_steps(turn for (turn, _), *news in zip(ready, refused, moved, strict=True) if any(news))
     for turn in turns:
         turn.waits = turn.starved and not turn.is_held and slots.may_wait()
         turn.leave_for = slots.leave_for()
-    _load_last(turns=turns, states=states, reading=reading)
+    _load_last(turns=turns, reading=reading)
     return doors.passage
 
 
-def _load_last(*, turns: Sequence[Turn], states: Mapping[UUID, CastState], reading: Reading) -> None:
+def _ready_steps(turns: Iterable[Turn]) -> list[tuple[Turn, list[PlanStep]]]:
+    """Return the steps that are ready, of those casts that may start any."""
+    found = ((turn, list(_ready(turn))) for turn in turns if turn.may_start)
+    return [(turn, steps) for turn, steps in found if steps]
+
+
+def _load_last(*, turns: Sequence[Turn], reading: Reading) -> None:
     """Read what the outputs of those casts need of which all steps are done."""
-    wanted = {}
     done = [turn for turn in turns if turn.state.all_done()]
     reading.measure((turn, turn.state.plan.output_reads) for turn in done)
+    wanted = []
     for turn in done:
         step_ids = turn.state.plan.output_reads
         turn.oversized = reading.refusal(turn, step_ids)
         if turn.oversized is None and reading.admits(turn, step_ids):
-            wanted[turn.state.cast.pk] = set(step_ids)
-    load_outputs(wanted=wanted, states=states)
+            wanted.append((turn.state, step_ids))
+    load_outputs(wanted)
 
 
 def _read_by(state: CastState, step: PlanStep) -> frozenset[int]:
@@ -105,21 +105,20 @@ def _read_by(state: CastState, step: PlanStep) -> frozenset[int]:
     return step.call_reads if is_expanded else step.depends_on
 
 
-def _load(*, ready: Mapping[UUID, Sequence[PlanStep]], states: Mapping[UUID, CastState]) -> None:
-    wanted = {state_id: {id_ for step in steps for id_ in _read_by(states[state_id], step)} for state_id, steps in ready.items()}
-    load_outputs(wanted=wanted, states=states)
-    expanded = {
-        cast_id: {step.id for step in steps if step.has_for_each and step.id in states[cast_id].counts} for cast_id, steps in ready.items()
-    }
-    load_items(wanted=expanded, states=states)
+def _load(ready: Sequence[tuple[Turn, Sequence[PlanStep]]]) -> None:
+    load_outputs([(turn.state, _read_by(turn.state, step)) for turn, steps in ready for step in steps])
+    load_items([(turn.state, step.id) for turn, steps in ready for step in steps if step.has_for_each and step.id in turn.state.counts])
 
 
 def _ready(turn: Turn) -> Iterator[PlanStep]:
     """Yield the steps whose inputs stand and of which an item, or the list of items, is still to start."""
     state = turn.state
+    done = state.done_steps()
     for step in state.plan.steps:
-        if all(state.is_done(state.step(id_)) for id_ in step.depends_on) and (
-            step.id not in state.counts or any(_is_startable(turn, attempt) for _, attempt in state.open_items(step))
+        if (
+            step.id not in done
+            and step.depends_on <= done
+            and (step.id not in state.counts or any(_is_startable(turn, attempt) for _, attempt in state.open_items(step)))
         ):
             yield step
 
@@ -193,7 +192,7 @@ def _expand(*, turn: Turn, step: PlanStep, namespace: Mapping[str, Any]) -> bool
 
 def _expand_into_nothing(turn: Turn, step: PlanStep, error: ToolError) -> bool:
     """Note that the items of a step cannot be had. Returns whether the cast goes on, without any."""
-    _insert_failed(turn=turn, step=step, item=0, previous=turn.state.latest[step.id].get(0), error=error)
+    _insert_failed(turn=turn, step=step, item=0, previous=turn.state.latest.get(step.id, {}).get(0), error=error)
     if step.on_failure != OnFailure.CONTINUE:
         return False  # not stored: a retry of the cast evaluates anew
     _store_items(turn, step, [])
@@ -219,7 +218,7 @@ def _start_item(
         if not step.runs(namespace):
             _insert(turn, step, item, previous, status=GenerationStatus.SKIPPED, reason="Its condition was false.", finished_at=turn.now)
             return True
-        inputs = _checked_inputs(step=step, tool=tool, params=step.params(namespace))
+        inputs = doors.inputs.of(step=step, tool=tool, params=step.params(namespace))
         if not doors.budgets.admits(turn=turn, tool=tool):
             return None
     except ExpressionError as error:
@@ -238,20 +237,6 @@ def _start_item(
     turn.calls.append(call)
     doors.passage.take(turn=turn, tool=tool, generation=call)
     return False
-
-
-def _checked_inputs(*, step: PlanStep, tool: Tool, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the params with their defaults. Raises ToolError when the call must not be made."""
-    if not tool.enabled:
-        raise ToolError(f"The tool {tool.slug} is disabled.", code="tool_disabled", permanent=True)
-    if tool.provider is not None and not tool.provider.enabled:
-        raise ToolError(f"The provider {tool.provider.slug} of {tool.slug} is disabled.", code="tool_disabled", permanent=True)
-    inputs = schemas.complete(params, tool.input_schema)
-    problems = schemas.check(inputs, tool.input_schema, path=f"steps.{step.key}.params")
-    if problems:
-        told = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
-        raise ToolError(told, code="invalid_params", permanent=True)
-    return inputs
 
 
 def _expression_error(error: ExpressionError) -> ToolError:

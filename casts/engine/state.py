@@ -1,6 +1,5 @@
 """What the engine knows of the casts that it looks at. `loading` reads it."""
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -115,6 +114,7 @@ class CastState:
     """One claimed cast: its row, its plan, and the attempts at those items of its steps that are not done.
 
     Of the items that are done, `done` has the number by step: a list of thousands costs no more than what is left of it.
+    A number that is not there is zero. One that `is_remembered` was read for an earlier look.
     Items begin in their order, so `begun`, the number of those with an attempt, says which they are.
     """
 
@@ -123,47 +123,48 @@ class CastState:
     plan: Plan
     tools: Mapping[int, Tool]
     attempts: dict[UUID, Attempt] = field(default_factory=dict)
-    latest: dict[int, dict[int, Attempt]] = field(default_factory=lambda: defaultdict(dict))
-    failures: Counter[Place] = field(default_factory=Counter)
-    losses: Counter[Place] = field(default_factory=Counter)
-    excused: Counter[Place] = field(default_factory=Counter)
+    latest: dict[int, dict[int, Attempt]] = field(default_factory=dict)
+    failures: dict[Place, int] = field(default_factory=dict)
+    losses: dict[Place, int] = field(default_factory=dict)
+    excused: dict[Place, int] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
-    done: Counter[int] = field(default_factory=Counter)
-    begun: Counter[int] = field(default_factory=Counter)
+    done: dict[int, int] = field(default_factory=dict)
+    begun: dict[int, int] = field(default_factory=dict)
     items: dict[int, list[Any]] = field(default_factory=dict)
     outputs: dict[Place, Any] = field(default_factory=dict)
     loaded: set[int] = field(default_factory=set)
+    is_remembered: bool = False
 
     def under(self, claim: Claim) -> "CastState":
         """Return the same under a claim of now. What looked at it before goes on naming its own."""
-        return replace(self, claim=claim)
+        return self if claim == self.claim else replace(self, claim=claim)
 
     def add(self, attempt: Attempt) -> None:
         self.attempts[attempt.id] = attempt
-        known = self.latest[attempt.step_id].get(attempt.item)
+        latest = self.latest.setdefault(attempt.step_id, {})
+        known = latest.get(attempt.item)
         if known is None or known.attempt < attempt.attempt:
-            self.latest[attempt.step_id][attempt.item] = attempt
-        self.begun[attempt.step_id] = max(self.begun[attempt.step_id], attempt.item + 1)
+            latest[attempt.item] = attempt
+        self.begun[attempt.step_id] = max(self.begun.get(attempt.step_id, 0), attempt.item + 1)
         if attempt.status == GenerationStatus.FAILED and attempt.round == self.cast.round:
             self.count(attempt)
 
     def count(self, attempt: Attempt) -> None:
         """Count an attempt that failed in this round of the cast."""
         counter = self.excused if attempt.excused else self.losses if attempt.lost else self.failures
-        counter[attempt.place] += 1
+        counter[attempt.place] = counter.get(attempt.place, 0) + 1
 
-    def standing(self) -> Iterator[Attempt]:
-        """Yield the latest attempt at each item that was not done when the cast was read."""
-        for attempts in self.latest.values():
-            yield from attempts.values()
+    def standing(self) -> list[Attempt]:
+        """Return the latest attempt at each item that was not done when the cast was read."""
+        return [attempt for attempts in self.latest.values() for attempt in attempts.values()]
 
     def live(self) -> list[Attempt]:
-        return [attempt for attempt in self.standing() if attempt.is_live]
+        return [attempt for attempts in self.latest.values() for attempt in attempts.values() if attempt.status in LIVE]
 
     def open_items(self, step: PlanStep) -> Iterator[tuple[int, Attempt | None]]:
         """Yield the items of an expanded step that were not done, in order, with the latest attempt at each, if any."""
-        begun, count = self.begun[step.id], self.counts[step.id]
-        yield from sorted((item, attempt) for item, attempt in self.latest[step.id].items() if item < count)
+        begun, count = self.begun.get(step.id, 0), self.counts[step.id]
+        yield from sorted((item, attempt) for item, attempt in self.latest.get(step.id, {}).items() if item < count)
         for item in range(begun, count):
             yield item, None
 
@@ -175,16 +176,20 @@ class CastState:
         """Tell whether later steps may read this one's output."""
         if step.id not in self.counts:
             return False
-        settled = sum(self._settles(step, attempt) for attempt in self.latest[step.id].values())
-        return self.done[step.id] + settled >= self.counts[step.id]
+        left = self.counts[step.id] - self.done.get(step.id, 0)
+        return left <= 0 or left <= sum(self._settles(step, attempt) for attempt in self.latest.get(step.id, {}).values())
+
+    def done_steps(self) -> set[int]:
+        """Return the ids of the steps that are done."""
+        return {step.id for step in self.plan.steps if self.is_done(step)}
 
     def _settles(self, step: PlanStep, attempt: Attempt) -> bool:
         return attempt.status in DONE or (step.on_failure == OnFailure.CONTINUE and self.has_failed(attempt))
 
     def culprit(self) -> Attempt | None:
         """Return the first attempt whose failure ends the cast, in the order of the plan, or None."""
-        order = {step.id: place for place, step in enumerate(self.plan.steps) if step.on_failure != OnFailure.CONTINUE}
-        fatal = [attempt for attempt in self.standing() if attempt.step_id in order and self.has_failed(attempt)]
+        order = self.plan.fatal
+        fatal = [attempt for attempt in self.standing() if self.has_failed(attempt) and attempt.step_id in order]
         return min(fatal, key=lambda attempt: (order[attempt.step_id], attempt.item), default=None)
 
     def under_one_key(self, attempt: Attempt) -> list[Attempt]:

@@ -95,7 +95,7 @@ class Turn:
 
     def is_apart_at(self, place: Place) -> bool:
         """Tell whether calls for an item must be made in processes of their own: two of them took their workers along."""
-        return self.state.losses[place] >= LOSSES_BEFORE_APART
+        return self.state.losses.get(place, 0) >= LOSSES_BEFORE_APART
 
     @property
     def cost_usd(self) -> Decimal:
@@ -115,8 +115,8 @@ class Turn:
 
     def polls(self) -> list[Attempt]:
         """Return the submitted attempts that it is time to ask their provider for."""
-        live = (attempt for attempt in self.state.live() if attempt.status == GenerationStatus.SUBMITTED)
-        return [attempt for attempt in live if attempt.id not in self.in_flight and attempt.poll_at and attempt.poll_at <= self.now]
+        submitted = (attempt for attempt in self.state.standing() if attempt.status == GenerationStatus.SUBMITTED)
+        return [attempt for attempt in submitted if attempt.id not in self.in_flight and attempt.poll_at and attempt.poll_at <= self.now]
 
     def aborts(self) -> list[UUID]:
         """Return the calls at work that can be stopped without a cost: the cast is to end."""
@@ -130,9 +130,10 @@ class Turn:
 
         Their insert was committed and the answer to the commit was lost: the call was never made, so it is safe to make.
         """
-        fresh = {generation.pk for generation in self.inserts}
         running = (attempt for attempt in self.state.live() if attempt.status == GenerationStatus.RUNNING)
-        return [attempt for attempt in running if attempt.id not in fresh and attempt.id not in self.in_flight]
+        uncalled = [attempt for attempt in running if attempt.id not in self.in_flight]
+        fresh = {generation.pk for generation in self.inserts} if uncalled else ()
+        return [attempt for attempt in uncalled if attempt.id not in fresh]
 
     @property
     def is_held(self) -> bool:
@@ -152,11 +153,10 @@ class Turn:
         times = [self.state.cast.deadline_at, *self.patience]
         if self.refusal is not None:
             times.append(self.refusal.look_at)
-        may_start = self.may_start
         for attempt in self.state.standing():
             if attempt.status == GenerationStatus.SUBMITTED:
                 times += [time for time in (attempt.poll_at, attempt.deadline_at) if time]
-            elif attempt.retry_at and attempt.round == self.state.cast.round and may_start:
+            elif attempt.retry_at and attempt.round == self.state.cast.round and self.may_start:
                 times.append(attempt.retry_at)
         if self.starved and not self.is_held:
             return self.now + timedelta(seconds=self.leave_for)  # somebody else may have room
@@ -194,11 +194,14 @@ def judge(turn: Turn) -> Iterator[Change]:
     What this conductor has at work is neither: a claim that was lost and taken again leaves its calls as they are.
     """
     state, now = turn.state, turn.now
-    jobs = [attempt for attempt in state.live() if attempt.is_job]
+    live = state.live()
+    if not live:
+        return
+    jobs = [attempt for attempt in live if attempt.is_job]
     if turn.is_cancelled or turn.is_late:
         turn.withdrawn += jobs
     stopping = confirmed(attempt.id for attempt in jobs) if turn.is_cancelled else {}
-    left = [attempt for attempt in state.live() if attempt.id not in turn.in_flight]
+    left = [attempt for attempt in live if attempt.id not in turn.in_flight]
     vanished = {
         attempt.id: attempt for attempt in left if attempt.status == GenerationStatus.RUNNING and attempt.epoch != state.claim.epoch
     }

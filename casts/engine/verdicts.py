@@ -225,7 +225,7 @@ def _failure(*, state: CastState, attempt: Attempt, error: ToolError, now: datet
         wait = wait_before_retry(tool=tool, failures=attempt.attempt, retry_after=None)
         again_at = now + timedelta(seconds=max(wait, jittered(error.retry_after or 0.0)))
         return Change(attempt=attempt, status=GenerationStatus.FAILED, error=document, cost=error.cost, excused=True, retry_at=again_at)
-    failures = state.failures[attempt.place] + 1
+    failures = state.failures.get(attempt.place, 0) + 1
     retry_at = None
     if not error.permanent and failures < (step.max_attempts or tool.max_attempts):
         retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=failures, retry_after=error.retry_after))
@@ -249,7 +249,7 @@ def is_excused(*, state: CastState, attempt: Attempt, error: ToolError) -> bool:
     if not error.outage or error.permanent or error.elsewhere:
         return False
     tool = state.tool_of(attempt)
-    return is_away(tool) or state.excused[attempt.place] < breaker_settings(tool).failures_to_open
+    return is_away(tool) or state.excused.get(attempt.place, 0) < breaker_settings(tool).failures_to_open
 
 
 def _lost(*, state: CastState, attempt: Attempt, message: str, now: datetime) -> Change:
@@ -287,7 +287,7 @@ def _made_again(*, state: CastState, attempt: Attempt, error: ToolError, now: da
     """Judge a call that nobody knows anything of and that may be made again with the same key: a loss, unless there were too many."""
     tool = state.tool_of(attempt)
     document = error_document(state=state, attempt=attempt, error=error)
-    losses = state.losses[attempt.place] + 1
+    losses = state.losses.get(attempt.place, 0) + 1
     again = excused or losses < max(MAX_LOSSES, tool.max_attempts)
     retry_at = now + timedelta(seconds=wait_before_retry(tool=tool, failures=losses, retry_after=None)) if again else None
     if not again:

@@ -2,7 +2,7 @@
 
 from spells.problems import Problem
 
-from .checks import check
+from .checks import Checker, check, checker
 from .defaults import complete
 from .definitions import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, check_schema
 from .keywords import Unknown
@@ -15,10 +15,12 @@ __all__ = [
     "MAX_SCHEMA_BYTES",
     "MAX_SCHEMA_DEPTH",
     "MIN_INTEGER",
+    "Checker",
     "Problem",
     "Unknown",
     "check",
     "check_json",
     "check_schema",
+    "checker",
     "complete",
 ]

@@ -1,6 +1,8 @@
 """Whether a value fits a JSON Schema, told in words that name the place."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import FormatChecker, ValidationError
@@ -9,7 +11,7 @@ from referencing.exceptions import Unresolvable
 
 from spells.problems import MAX_PROBLEMS, Problem, join_path, shown, suggestion
 
-from .keywords import FORMATS, MAX_WORK, BoundedValidator, PatternError, TooMuchWorkError, Unknown, UnsupportedError, purse
+from .keywords import FORMATS, MAX_WORK, BoundedValidator, PatternError, TooMuchWorkError, Unknown, UnsupportedError, parts, purse
 
 # Knows no document and fetches none: a `$ref` that leaves its own schema cannot be resolved.
 _REGISTRY: Registry[Any] = Registry()
@@ -19,6 +21,54 @@ _ARTICLES = {"array": "a list", "boolean": "true or false", "integer": "an integ
 _NOUNS = {**_ARTICLES, "object": "an object", "string": "text"}
 
 
+# Checkers kept by one process, and the characters of JSON that the schema of one may have.
+MAX_KEPT = 256
+MAX_KEPT_CHARS = 64 * 1024
+
+
+class Checker:
+    """A schema by which values are checked. What is made of it for one value serves the next: it must not change meanwhile."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Take the schema, which may be a stranger's: whether it can be used at all shows when a value is checked."""
+        self._schema = schema
+        self._validator: Any = None
+        self._parts: dict[int, Any] = {}
+
+    def check(self, value: Any, *, path: str, part: Mapping[str, Any] | None = None) -> list[Problem]:
+        """Return what keeps a JSON value from fitting the schema, or a `part` of it. As the function `check`."""
+        tokens = purse.set([MAX_WORK]), parts.set(self._parts)
+        try:
+            if self._validator is None:
+                self._validator = BoundedValidator(self._schema, registry=_REGISTRY, format_checker=_FORMAT_CHECKER)
+            validator = self._validator if part is None else self._validator.evolve(schema=part)
+            return list(_told(validator.iter_errors(value), path))
+        except TooMuchWorkError:
+            return [Problem(path, "is too large to be checked against its schema")]
+        except RecursionError:
+            return [Problem(path, "cannot be checked: value or schema is nested too deeply, or the schema refers to itself without end")]
+        except UnsupportedError as error:
+            return [Problem(path, f"cannot be checked: its schema uses {error}, which is not supported")]
+        except PatternError as error:
+            return [Problem(path, f"cannot be checked: a pattern of its schema {error}")]
+        except Unresolvable as error:
+            return [Problem(path, f"cannot be checked: its schema has no {shown(str(error.ref))}")]
+        finally:
+            purse.reset(tokens[0])
+            parts.reset(tokens[1])
+
+
+def checker(schema: Mapping[str, Any]) -> Checker:
+    """Return what checks values by a schema of this very content: the one that did so before, if it is still kept."""
+    text = json.dumps(schema)
+    return _kept(text) if len(text) <= MAX_KEPT_CHARS else Checker(schema)
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _kept(text: str) -> Checker:
+    return Checker(json.loads(text))
+
+
 def check(value: Any, schema: Mapping[str, Any], *, path: str, root: Mapping[str, Any] | None = None) -> list[Problem]:
     """Return what keeps a JSON value from fitting a schema, at most `MAX_PROBLEMS`; `path` is the name of the value.
 
@@ -26,23 +76,7 @@ def check(value: Any, schema: Mapping[str, Any], *, path: str, root: Mapping[str
     Both may come from strangers: work is bounded, patterns take linear time, nothing is fetched. A schema that cannot
     be used, or a check that would take too long, is a problem too. Never raises.
     """
-    token = purse.set([MAX_WORK])
-    try:
-        whole = BoundedValidator(schema if root is None else root, registry=_REGISTRY, format_checker=_FORMAT_CHECKER)
-        validator = whole if root is None else whole.evolve(schema=schema)
-        return list(_told(validator.iter_errors(value), path))
-    except TooMuchWorkError:
-        return [Problem(path, "is too large to be checked against its schema")]
-    except RecursionError:
-        return [Problem(path, "cannot be checked: value or schema is nested too deeply, or the schema refers to itself without end")]
-    except UnsupportedError as error:
-        return [Problem(path, f"cannot be checked: its schema uses {error}, which is not supported")]
-    except PatternError as error:
-        return [Problem(path, f"cannot be checked: a pattern of its schema {error}")]
-    except Unresolvable as error:
-        return [Problem(path, f"cannot be checked: its schema has no {shown(str(error.ref))}")]
-    finally:
-        purse.reset(token)
+    return Checker(schema).check(value, path=path) if root is None else Checker(root).check(value, path=path, part=schema)
 
 
 def _told(errors: Iterable[ValidationError], path: str) -> Iterator[Problem]:

@@ -49,6 +49,8 @@ class Unknown:
 
 
 purse: ContextVar[list[int]] = ContextVar("purse")
+# The validators of those parts of the schema in use that were needed before, by the ids of the parts, which it keeps alive.
+parts: ContextVar[dict[int, Any]] = ContextVar("parts")
 
 
 def pay(units: int) -> None:
@@ -81,6 +83,18 @@ def has_unknown(value: Any) -> bool:
     return False
 
 
+def _misfits(validator: Any, value: Any, schema: Any, *, name: str, rule: str) -> Iterator[ValidationError]:
+    """Yield what keeps a member of a value from fitting a part of the schema. As `descend` does, which makes a validator each time."""
+    known = parts.get()
+    inner = known.get(id(schema))
+    if inner is None:
+        inner = known[id(schema)] = validator.evolve(schema=schema)
+    for error in inner.iter_errors(value):
+        error.path.appendleft(name)
+        error.schema_path.appendleft(rule)
+        yield error
+
+
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
     if isinstance(instance, str):
         pay(len(instance) // 64)
@@ -95,7 +109,7 @@ def _pattern_properties(validator: Any, patterns: dict[str, Any], instance: Any,
         pay(len(instance))
         for name in instance:
             if matches(pattern, name):
-                yield from validator.descend(instance[name], subschema, path=name, schema_path=pattern)
+                yield from _misfits(validator, instance[name], subschema, name=name, rule=pattern)
 
 
 def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
@@ -111,7 +125,7 @@ def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: 
             error.path.append(name)
             yield error
         else:
-            yield from validator.descend(instance[name], allowed, path=name)
+            yield from _misfits(validator, instance[name], allowed, name=name, rule=name)
 
 
 def _properties(validator: Any, properties: dict[str, Any], instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
@@ -123,7 +137,7 @@ def _properties(validator: Any, properties: dict[str, Any], instance: Any, _sche
             error.path.append(name)  # jsonschema names the object around it
             yield error
         elif name in instance:
-            yield from validator.descend(instance[name], subschema, path=name, schema_path=name)
+            yield from _misfits(validator, instance[name], subschema, name=name, rule=name)
 
 
 def _required(_validator: Any, required: list[str], instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
@@ -207,4 +221,4 @@ BoundedValidator: Any = validators.extend(  # type: ignore[no-untyped-call]  # j
     format_checker=FormatChecker(FORMATS),
 )
 
-__all__ = ["BoundedValidator", "PatternError", "TooMuchWorkError", "Unknown", "UnsupportedError", "purse"]
+__all__ = ["BoundedValidator", "PatternError", "TooMuchWorkError", "Unknown", "UnsupportedError", "parts", "purse"]

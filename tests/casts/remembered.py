@@ -29,7 +29,10 @@ class Checked(Known):
 def told(state: CastState) -> dict[str, Any]:
     """Return all that is decided by: what stands in the row of a cast and in its attempts, and how many are done, begun and counted."""
     columns = {field.attname: getattr(state.cast, field.attname) for field in state.cast._meta.concrete_fields}
-    counters = {name: +getattr(state, name) for name in ("failures", "losses", "excused", "done", "begun")}
+    counters = {
+        name: {of: count for of, count in getattr(state, name).items() if count}
+        for name in ("failures", "losses", "excused", "done", "begun")
+    }
     attempts = {id_: replace(each, progress=None) if each.status == "running" else each for id_, each in state.attempts.items()}
     latest = {step_id: {item: each.id for item, each in items.items()} for step_id, items in state.latest.items() if items}
     return {"claim": state.claim, "cast": columns, "attempts": attempts, "latest": latest, "counts": state.counts, **counters}
