@@ -5,7 +5,7 @@ from datetime import datetime
 
 from casts.models import LIVE, Cast, CastEvent, CastStatus, EventKind, Priority
 
-from . import measuring, pieces, sql
+from . import measuring, pieces, rows, sql
 from .retrying import LostUpdateError
 from .turns import End, Turn
 
@@ -69,4 +69,4 @@ def note(*, ended: Sequence[tuple[Cast, End]], now: datetime) -> None:
 
 
 def _event(cast: Cast, end: End, now: datetime) -> CastEvent:
-    return CastEvent(cast_id=cast.pk, kind=EVENTS[end.status], data={"error": end.error} if end.error else {}, at=now)
+    return rows.new(CastEvent, cast_id=cast.pk, kind=EVENTS[end.status], data={"error": end.error} if end.error else {}, at=now)

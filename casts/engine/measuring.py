@@ -3,7 +3,8 @@
 All of it once that is committed, for what is rolled back did not happen.
 """
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +25,9 @@ from .turns import Turn
 from .verdicts import Change
 
 log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
+
+Tell = Callable[[], None]
 
 # A span says no more than these of how an attempt ended; the rest is no failure of it.
 _FAILURES = (GenerationStatus.FAILED, GenerationStatus.UNKNOWN)
@@ -49,34 +53,45 @@ class Ended:
 
 def note(*, turns: Iterable[Turn]) -> None:
     """Tell of the attempts that these turns ended and what they cost. Same transaction as the writing of them."""
-    for turn in turns:
-        for change in turn.changes.values():
-            note_change(state=turn.state, change=change, now=turn.now)
-        for generation in turn.inserts:
-            if generation.status in ENDED:
-                step = turn.state.step(generation.step_id)
-                ended = Ended(
-                    cast=turn.state.cast,
-                    generation_id=generation.pk,
-                    tool=step.tool_slug,
-                    step=step.key,
-                    item=generation.item,
-                    attempt=generation.attempt,
-                    round=generation.round,
-                    status=generation.status,
-                    error=generation.error,
-                    started_at=None,
-                    ended_at=turn.now,
-                    again=False,
-                )
-                _later(_tell_of_attempt, ended)
+    told = [tell for turn in turns for tell in _of_turn(turn)]
+    if told:
+        transaction.on_commit(partial(_tell_each, told), robust=True)
 
 
 def note_change(*, state: CastState, change: Change, now: datetime) -> None:
-    """Tell of one change. What is learnt later of a call of unknown fate is no second end of it, but may tell its cost."""
+    """Tell of one change, as of those of turns."""
+    for tell in _of_change(state, change, now):
+        transaction.on_commit(tell, robust=True)
+
+
+def _of_turn(turn: Turn) -> Iterator[Tell]:
+    for change in turn.changes.values():
+        yield from _of_change(turn.state, change, turn.now)
+    for generation in turn.inserts:
+        if generation.status in ENDED:
+            step = turn.state.step(generation.step_id)
+            ended = Ended(
+                cast=turn.state.cast,
+                generation_id=generation.pk,
+                tool=step.tool_slug,
+                step=step.key,
+                item=generation.item,
+                attempt=generation.attempt,
+                round=generation.round,
+                status=generation.status,
+                error=generation.error,
+                started_at=None,
+                ended_at=turn.now,
+                again=False,
+            )
+            yield partial(_tell_of_attempt, ended)
+
+
+def _of_change(state: CastState, change: Change, now: datetime) -> Iterator[Tell]:
+    """Yield what to tell of one change. What is learnt later of a call of unknown fate is no second end of it, but may tell its cost."""
     attempt, step = change.attempt, state.step(change.attempt.step_id)
     if change.cost is not None:
-        note_cost(tool=step.tool_slug, usd=change.cost.usd)
+        yield partial(_tell_of_cost, step.tool_slug, change.cost.usd)
     if change.was in LIVE and change.status in ENDED:
         ended = Ended(
             cast=state.cast,
@@ -92,7 +107,7 @@ def note_change(*, state: CastState, change: Change, now: datetime) -> None:
             ended_at=now,
             again=change.retry_at is not None,
         )
-        _later(_tell_of_attempt, ended)
+        yield partial(_tell_of_attempt, ended)
 
 
 def note_given_up(*, tools: Iterable[str], status: str) -> None:
@@ -103,7 +118,7 @@ def note_given_up(*, tools: Iterable[str], status: str) -> None:
 
 def note_cost(*, tool: str, usd: Decimal) -> None:
     """Count what a call of this tool cost."""
-    _later(COST.labels(tool).inc, float(usd))
+    _later(_tell_of_cost, tool, usd)
 
 
 def note_start(*, cast: Cast) -> None:
@@ -121,6 +136,19 @@ def _later(tell: Callable[..., None], *args: object) -> None:
     transaction.on_commit(partial(tell, *args), robust=True)
 
 
+def _tell_each(told: Iterable[Tell]) -> None:
+    """Tell all of it, also if something cannot be told: what happened has happened."""
+    for tell in told:
+        try:
+            tell()
+        except Exception:
+            log.exception("measuring.failed")
+
+
+def _tell_of_cost(tool: str, usd: Decimal) -> None:
+    COST.labels(tool).inc(float(usd))
+
+
 def _tell_of_attempt(ended: Ended) -> None:
     STEPS_ENDED.labels(ended.tool, ended.status).inc()
     code = "" if ended.error is None else str(ended.error["code"])
@@ -130,10 +158,12 @@ def _tell_of_attempt(ended: Ended) -> None:
             PROVIDER_ERRORS.labels(ended.tool, code_label(code)).inc()
     if ended.again:
         STEP_RETRIES.labels(ended.tool).inc()
-    tell = log.warning if ended.status in _FAILURES else log.debug
-    place = {"tool": ended.tool, "step": ended.step, "item": ended.item, "attempt": ended.attempt}
-    ids = {"cast_id": str(ended.cast.pk), "generation_id": str(ended.generation_id)}
-    tell("step.ended", status=ended.status, **ids, **place, **({"code": code, "again": ended.again} if code else {}))
+    is_failure = ended.status in _FAILURES
+    if is_failure or logger.isEnabledFor(logging.DEBUG):  # asked beforehand: nearly all of these lines are written by nobody
+        tell = log.warning if is_failure else log.debug
+        place = {"tool": ended.tool, "step": ended.step, "item": ended.item, "attempt": ended.attempt}
+        ids = {"cast_id": str(ended.cast.pk), "generation_id": str(ended.generation_id)}
+        tell("step.ended", status=ended.status, **ids, **place, **({"code": code, "again": ended.again} if code else {}))
     _trace_attempt(ended, code)
 
 

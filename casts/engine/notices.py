@@ -19,6 +19,7 @@ from casts.models import CAST_KINDS, Cast, CastStatus, Notification, Notificatio
 from generations.models import ENDED, Generation, GenerationStatus
 
 from . import sql
+from .rows import new
 from .state import Attempt, CastState
 from .turns import End, Turn
 from .verdicts import Change
@@ -198,4 +199,4 @@ def _to_send(notice: Notice, subscriber: _Subscriber, now: datetime) -> Notifica
 
 def _row(notice: Notice, now: datetime) -> Notification:
     about = {"cast_id": notice.cast.pk, "generation_id": notice.generation_id, "round": notice.cast.round}
-    return Notification(recipient_id=notice.cast.initiator_id, kind=notice.kind, data=dict(notice.data), created_at=now, **about)
+    return new(Notification, recipient_id=notice.cast.initiator_id, kind=notice.kind, data=dict(notice.data), created_at=now, **about)

@@ -45,7 +45,7 @@ class Reading:
     def measure(self, wishes: Iterable[Wish]) -> None:
         """Ask the database how large these outputs are, in one query, if they could be too large for a step or for the look."""
         wanted = [(turn, ids) for turn, ids in wishes if ids]
-        total = sum(self._bytes(turn, self._unread(turn, ids)) for turn, ids in wanted)
+        total = sum(self._bytes_unread(turn, ids) for turn, ids in wanted)
         if total <= self._left and all(self._bytes_in_all(turn, ids) <= MAX_READ_BYTES for turn, ids in wanted):
             return
         casts = {turn.state.cast.pk: turn.state for turn, _ in wanted}
@@ -64,17 +64,20 @@ class Reading:
 
     def admits(self, turn: Turn, step_ids: Collection[int]) -> bool:
         """Tell whether this look may read these outputs too. If not, the cast is looked at again at once."""
-        unread = self._unread(turn, step_ids)
-        size = self._bytes(turn, unread)
+        size = self._bytes_unread(turn, step_ids)
         if size > self._left:
             turn.again = True
             return False
-        self._left -= size
-        self._read |= {(turn.state.cast.pk, step_id) for step_id in unread}
+        if size:
+            self._left -= size
+            self._read |= {(turn.state.cast.pk, step_id) for step_id in step_ids}
         return True
 
-    def _unread(self, turn: Turn, step_ids: Collection[int]) -> list[int]:
-        return [step_id for step_id in step_ids if (turn.state.cast.pk, step_id) not in self._read]
+    def _bytes_unread(self, turn: Turn, step_ids: Collection[int]) -> int:
+        """Return how much is stored, at most, of what this look does not read anyway."""
+        if not self._bytes(turn, step_ids):
+            return 0
+        return self._bytes(turn, [step_id for step_id in step_ids if (turn.state.cast.pk, step_id) not in self._read])
 
     def _bytes(self, turn: Turn, step_ids: Collection[int]) -> int:
         """Return how much is stored, at most."""
@@ -83,8 +86,10 @@ class Reading:
 
     def _bytes_in_all(self, turn: Turn, step_ids: Collection[int]) -> int:
         """Return how much that is together with what this very look brings, which is in memory already."""
-        fresh = [change.output for change in turn.changes.values() if change.output and change.attempt.step_id in step_ids]
         stored = self._bytes(turn, step_ids)
+        if stored + len(turn.changes) * MAX_OUTPUT_BYTES <= MAX_READ_BYTES:
+            return stored
+        fresh = [change.output for change in turn.changes.values() if change.output and change.attempt.step_id in step_ids]
         if stored + len(fresh) * MAX_OUTPUT_BYTES <= MAX_READ_BYTES:
             return stored
         return stored + sum(len(json.dumps(output)) for output in fresh)

@@ -1,7 +1,7 @@
-"""Whole rows that a statement written by hand returns, as objects of their models.
+"""Whole rows that a statement written by hand returns or inserts, as objects of their models.
 
-They are what the ORM would return. It makes its SQL anew for each query, which took longer than the rest of reading the
-few rows that every look begins with.
+They are what the ORM would return, or make. It makes its SQL anew for each query, which took longer than the rest of
+reading the few rows that every look begins with.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +40,40 @@ def read(model: type[M], values: Sequence[Any]) -> M | None:
     for place, convert, column in form.converters:
         converted[place] = convert(converted[place], column, connection)
     return model.from_db(connection.alias, form.names, converted)
+
+
+def new(model: type[M], **values: Any) -> M:
+    """Return a new object of a model, by the names of its columns' attributes (`cast_id`). Raises KeyError for any other.
+
+    It is what the model's constructor makes of the same, which asks each field for its default: a third of its work.
+    """
+    blank = _blank(model)
+    row = blank.values.copy()
+    for name, default in blank.defaults:
+        if name not in values:
+            row[blank.places[name]] = default()
+    for name, value in values.items():
+        row[blank.places[name]] = value
+    return model(*row)
+
+
+class _Blank(NamedTuple):
+    """A row of which nothing is given: its values, what makes those that are another for each row, and where each stands."""
+
+    values: list[Any]
+    defaults: list[tuple[str, Callable[[], Any]]]
+    places: dict[str, int]
+
+
+@cache
+def _blank(model: type[models.Model]) -> _Blank:
+    fields = model._meta.concrete_fields
+    made = [field for field in fields if field.has_default() and callable(field.default)]
+    return _Blank(
+        values=[None if field in made else field.get_default() for field in fields],
+        defaults=[(field.attname, field.default) for field in made],
+        places={field.attname: place for place, field in enumerate(fields)},
+    )
 
 
 @cache

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -161,7 +161,7 @@ def _encoder(vendor: str) -> json.JSONEncoder:
     """Return what writes JSON with each value in the form in which Django stores it. Made once: it meets each value of each row."""
     forms: dict[type, Callable[[Any], str]] = {
         UUID: str if vendor == "postgresql" else _hex,
-        datetime: datetime.isoformat if vendor == "postgresql" else _naive,
+        datetime: _aware if vendor == "postgresql" else _naive,
         Decimal: _plain,
     }
 
@@ -178,6 +178,12 @@ def _hex(id_: UUID) -> str:
     return id_.hex
 
 
+@lru_cache(maxsize=128)  # the rows of a set have few moments among them
+def _aware(moment: datetime) -> str:
+    return moment.isoformat()
+
+
+@lru_cache(maxsize=128)
 def _naive(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 

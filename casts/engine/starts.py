@@ -14,6 +14,7 @@ from spells.expressions import ExpressionError
 from spells.models import OnFailure, Tool
 from spells.plan import PlanStep
 
+from . import rows
 from .budgets import Budgets
 from .gates import Passage
 from .gates import lock as lock_gates
@@ -252,7 +253,8 @@ def _insert_failed(*, turn: Turn, step: PlanStep, item: int, previous: Attempt |
 def _insert(turn: Turn, step: PlanStep, item: int, previous: Attempt | None, **values: Any) -> Generation:
     """Add a generation to the turn, and to its picture of the cast."""
     cast = turn.state.cast
-    generation = Generation(
+    generation = rows.new(
+        Generation,
         cast_id=cast.pk,
         version_id=cast.version_id,
         step_id=step.id,

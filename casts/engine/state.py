@@ -221,7 +221,7 @@ class CastState:
         return attempt.idempotency_key if is_open else None
 
     def all_done(self) -> bool:
-        return all(self.is_done(step) for step in self.plan.steps)
+        return all(self.is_done(step) for step in reversed(self.plan.steps))  # the last is the last to be
 
     def tool_of(self, attempt: Attempt) -> Tool:
         return self.tools[self.step(attempt.step_id).tool_id]

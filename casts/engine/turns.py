@@ -130,10 +130,11 @@ class Turn:
 
         Their insert was committed and the answer to the commit was lost: the call was never made, so it is safe to make.
         """
-        running = (attempt for attempt in self.state.live() if attempt.status == GenerationStatus.RUNNING)
-        uncalled = [attempt for attempt in running if attempt.id not in self.in_flight]
-        fresh = {generation.pk for generation in self.inserts} if uncalled else ()
-        return [attempt for attempt in uncalled if attempt.id not in fresh]
+        running = [attempt for attempt in self.state.live() if attempt.status == GenerationStatus.RUNNING]
+        if len(running) == len(self.calls):
+            return []  # all of them are what is to be called now
+        known = {generation.pk for generation in self.calls}.union(self.in_flight)
+        return [attempt for attempt in running if attempt.id not in known]
 
     @property
     def is_held(self) -> bool:

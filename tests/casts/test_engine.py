@@ -223,6 +223,26 @@ def test_params_that_do_not_fit_the_tool_fail_before_any_call():
     assert "steps.two.params.n" in hand.cast.error["message"]
 
 
+@pytest.mark.parametrize(("before", "after"), [({"type": "string"}, {"type": "integer"}), ({"const": 1}, {"const": True})])
+def test_params_are_checked_by_the_schema_that_the_tool_has_now(before, after):
+    """What is kept ready of a schema is known by its content, by which 1 is not true."""
+    given = "three" if "type" in before else 1
+
+    def schema(of_n):
+        return {"type": "object", "properties": {"n": of_n}}
+
+    changing = tool("changing.tool", input_schema=schema(before))
+    two = {"key": "two", "tool": changing, "params": {"n": "{{ steps.one.n }}"}}
+    three = {"key": "three", "tool": changing, "params": {"n": "{{ steps.one.n }}", "after": "{{ steps.two }}"}}
+    hand = Hand(cast({"key": "one"}, two, three))
+    hand.look()
+    hand.answer("one", {"n": given})
+    assert hand.generation("two").inputs["n"] == given
+    tool("changing.tool", input_schema=schema(after))
+    hand.answer("two", {})
+    assert hand.generation("three").error["code"] == "invalid_params"
+
+
 def test_outputs_that_cannot_be_evaluated_fail_the_cast():
     hand = Hand(cast({"key": "one"}, outputs={"x": "{{ steps.one.nothing }}"}))
     hand.look()

@@ -9,7 +9,7 @@ from casts import engine
 from casts.clock import database_now
 from casts.conductor import settling
 from casts.conductor.lanes import Lanes
-from casts.engine import Report, Via
+from casts.engine import Report, Via, measuring
 from casts.metrics import counters
 from casts.models import BreakerState
 from generations.tools import registry
@@ -18,7 +18,7 @@ from tests.factories import ProviderFactory, ToolFactory
 
 from .factories import CallbackFactory, GateFactory, WaiterFactory
 from .providers import Provider, do_errands, job_of, register, send
-from .scenes import Hand, billed, cast, cost, refusal
+from .scenes import Hand, Unlimited, billed, cast, cost, refusal
 from .test_metrics import from_nothing, scrape, value
 
 __all__ = ["from_nothing"]
@@ -44,6 +44,29 @@ def lose(hand: Hand) -> None:
 def late(hand: Hand, news) -> Report:
     claim, generation = hand.claim, hand.generation("one")
     return Report(generation_id=generation.pk, claim=claim, via=Via.RUN, news=news)
+
+
+def test_what_cannot_be_told_of_one_end_keeps_no_other_from_being_told(monkeypatch, caplog):
+    real = measuring._tell_of_attempt
+
+    def tell(ended) -> None:
+        if ended.step == "one":
+            raise RuntimeError("no room left for this label")
+        real(ended)
+
+    monkeypatch.setattr(measuring, "_tell_of_attempt", tell)
+    paid = billed()
+    hand = Hand(cast({"key": "one", "tool": paid}, {"key": "two", "tool": paid}))
+    hand.look()
+    reports = [
+        Report(generation_id=hand.generation(key).pk, claim=hand.claim, via=Via.RUN, news=Result(output={}, cost=cost("0.5")))
+        for key in ("one", "two")
+    ]
+    engine.settle(reports=reports, slots=Unlimited())
+    assert set(hand.cast.generations.values_list("status", flat=True)) == {"succeeded"}
+    assert value("grimoire_steps_ended_total", tool=paid.slug, outcome="succeeded") == 1
+    assert value("grimoire_cost_usd_total", tool=paid.slug) == pytest.approx(1.0)
+    assert "no room left for this label" in caplog.text
 
 
 def test_a_job_that_ends_by_its_providers_callback_is_counted_with_its_time_and_its_cost(monkeypatch):

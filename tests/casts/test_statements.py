@@ -1,17 +1,17 @@
 """What is written by hand says the same as what the ORM would, on both databases; and a set takes as many statements as it takes."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db.models import Count, Exists, Max, OuterRef, Q
+from django.db.models import Count, Exists, Max, Model, OuterRef, Q
 from uuid_utils.compat import uuid7
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import ends, loading, sql
+from casts.engine import ends, loading, rows, sql
 from casts.engine.notices import END_KINDS, Notice, _subscribers
 from casts.engine.owners import gate_of
 from casts.engine.retrying import LostUpdateError
@@ -26,6 +26,8 @@ from spells.models import Provider, Tool
 from .scenes import Hand, billed, cast, cost, tool, user, version
 
 pytestmark = pytest.mark.django_db
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -235,3 +237,39 @@ def test_very_large_rows_are_inserted_by_several_statements(hand, monkeypatch, d
         sql.insert(events)
     kept = CastEvent.objects.filter(kind="paused").order_by("pk").values_list("data", flat=True)
     assert [len(data["text"]) for data in kept] == sizes
+
+
+NEW: dict[type[Model], dict[str, Any]] = {
+    Generation: {"cast_id": uuid4(), "version_id": 1, "step_id": 2, "tool_id": 3, "status": "running", "created_at": MOMENT},
+    CastEvent: {"cast_id": uuid4(), "kind": "paused", "at": MOMENT},
+    Wakeup: {"cast_id": uuid4(), "due_at": MOMENT, "epoch": 7},
+    Tool: {"slug": "one", "adapter": "two"},
+}
+
+
+@pytest.mark.parametrize("model", NEW, ids=lambda model: model.__name__)
+def test_a_new_object_is_what_the_constructor_makes(model):
+    one, other = rows.new(model, **NEW[model]), rows.new(model, **NEW[model])
+    made = model(**NEW[model])
+    own = {field.attname for field in model._meta.concrete_fields if field.default is uuid7}  # ids, another for each
+    assert {name: value for name, value in columns_of(one).items() if name not in own} == {
+        name: value for name, value in columns_of(made).items() if name not in own
+    }
+    assert one._state.adding
+    for name, value in columns_of(one).items():
+        if isinstance(value, dict | list) or name in own:
+            assert getattr(other, name) is not value
+    with pytest.raises(KeyError):
+        rows.new(model, **NEW[model], nobody=1)
+
+
+def test_what_is_null_or_empty_is_inserted_as_it_is(hand):
+    now = database_now()
+    notification = Notification(
+        recipient_id=user().pk, cast_id=hand.cast.pk, kind="cast.failed", channel=NotificationChannel.INBOX, target="t",
+        data={"none": None, "id": None, "list": [None, 0, "", False, {}]}, created_at=now, delivered_at=now,
+    )  # fmt: skip
+    Notification.objects.all().delete()
+    sql.insert([notification])
+    kept, told = columns_of(Notification.objects.get()), columns_of(notification)
+    assert {name: value for name, value in kept.items() if name != "id"} == {name: value for name, value in told.items() if name != "id"}

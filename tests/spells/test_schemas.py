@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spells.problems import MAX_PROBLEMS, Problem, join_path, shown, suggestion
-from spells.schemas import Unknown, check, check_json, check_schema, complete
+from spells.schemas import Checker, Unknown, check, check_json, check_schema, checker, complete
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -76,6 +76,51 @@ def test_a_value_that_fits_has_no_problem() -> None:
 )
 def test_problems_name_the_field_and_the_mend(change: dict[str, Any], message: str) -> None:
     assert told({"theme": "sea", "count": 1, **change}) == [message]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"theme": "sea", "count": 1},
+        {"theme": 5, "count": 1, "style": {"hue": "red"}},
+        {"style": {"hue": 1}, "x": 1},
+        [],
+        {"never": 1, "tags": [1, 1]},
+    ],
+)
+def test_what_has_checked_one_value_says_the_same_of_the_next(value: Any) -> None:
+    ready = Checker(SCHEMA)
+    for each in ({"theme": 5, "style": {}}, value, {"theme": "sea", "count": 3}, value):
+        assert ready.check(each, path="inputs") == check(each, SCHEMA, path="inputs")
+
+
+def test_each_check_may_do_as_much_work_as_any() -> None:
+    ready = Checker({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}})
+    large = [[1] * 1_000] * 150
+    assert [ready.check(large, path="x") for _ in range(3)] == [[], [], []]
+    (refused,) = ready.check([[1] * 1_000] * 500, path="x")
+    assert "too large" in refused.message
+    assert ready.check(large, path="x") == []
+
+
+def test_a_part_of_a_schema_that_refers_to_the_whole_is_kept_ready_with_it() -> None:
+    tree = {"type": "object", "properties": {"leaf": {"type": "integer"}, "inner": {"$ref": "#"}, "named": {"$ref": "#/$defs/name"}}, "$defs": {"name": {"type": "string"}}}  # fmt: skip
+    ready = Checker(tree)
+    deep = {"inner": {"inner": {"leaf": "x", "named": 1}}}
+    for _ in range(2):
+        told = {str(problem) for problem in ready.check(deep, path="v")}
+        assert told == {"v.inner.inner.leaf: 'x' is not an integer", "v.inner.inner.named: 1 is not text"}
+
+
+def test_a_schema_is_kept_ready_by_its_content_alone() -> None:
+    schema = {"type": "object", "properties": {"n": {"const": 1}}}
+    ready = checker(schema)
+    assert checker(copy.deepcopy(schema)) is ready
+    assert checker({"type": "object", "properties": {"n": {"const": True}}}) is not ready
+    schema["properties"] = {}  # what was made ready is a copy
+    assert ready.check({"n": 2}, path="x")
+    large = {"description": "x" * 100_000}
+    assert checker(large) is not checker(large)
 
 
 def test_what_is_missing_is_a_problem_of_its_own_place() -> None:
