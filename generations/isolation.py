@@ -268,7 +268,7 @@ def answer(order: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> 
             if isinstance(outcome, Result):
                 tell({"result": _written_cost(clean_cost(outcome.cost))})
             left = request.timeout_seconds - (time.monotonic() - begun)
-            told = _told(clean_answer(asyncio.run(keep(outcome, request=request, adapter=adapter, seconds=left))))
+            told = _told(asyncio.run(keep(outcome, request=request, adapter=adapter, seconds=left)))
     except (Exception, SystemExit) as raised:  # noqa: BLE001 - the child's last words are all that its parent can tell the initiator
         told = _told(clean_answer(raised if isinstance(raised, ToolError) else _crash(raised)))
     tracing.flush()

@@ -8,7 +8,7 @@ from typing import Any
 
 from spells.schemas import complete
 
-from .answers import Answer
+from .answers import Answer, clean_answer, clean_cost
 from .embedded import embedded_file
 from .large_values import shrink
 from .outputs import MAX_OUTPUT_BYTES, FilePlace, FileSearch, clean_output, clean_text
@@ -28,7 +28,7 @@ SMALL_BYTES = 8 * 1024
 
 
 async def keep(answer: Answer, *, request: Request, adapter: Adapter, seconds: float) -> Answer:
-    """Return an answer with all that it brought kept in our storage, and references in its place.
+    """Return an answer with all that it brought kept in our storage, and references in its place; clean, whatever it is (`clean_answer`).
 
     Remote files are fetched; `data:` URIs and base64 of a known type are decoded; values that are too large become
     artefacts with a preview. `seconds` is what is left of the call's time; there is a minute at least. Without all of
@@ -37,17 +37,17 @@ async def keep(answer: Answer, *, request: Request, adapter: Adapter, seconds: f
     """
     match answer:
         case Result():
-            return await _keep_result(answer, request=request, adapter=adapter, seconds=max(seconds, LEAST_SECONDS))
+            try:
+                return Result(output=clean_output(answer.output, max_bytes=SMALL_BYTES), cost=clean_cost(answer.cost))
+            except ToolError:
+                pass  # it is not small, not clean, or has files in it: what follows tells which
+            answer = await _keep_result(answer, request=request, adapter=adapter, seconds=max(seconds, LEAST_SECONDS))
         case Progress(preview=RemoteFile() as preview):
-            return replace(answer, preview=await _keep_preview(preview, request=request, adapter=adapter))
-    return answer
+            answer = replace(answer, preview=await _keep_preview(preview, request=request, adapter=adapter))
+    return clean_answer(answer)
 
 
 async def _keep_result(result: Result, *, request: Request, adapter: Adapter, seconds: float) -> Result | Unfetched | ToolError:
-    try:
-        return replace(result, output=clean_output(result.output, max_bytes=SMALL_BYTES))
-    except ToolError:
-        pass  # it is not small, not clean, or has files in it: what follows tells which
     try:
         search = FileSearch(swap=_Embedded(request))
         most = max(_largest(complete(request.config, adapter.config_schema)), MAX_OUTPUT_BYTES)

@@ -47,6 +47,11 @@ def is_installed() -> bool:
         return False
 
 
+def is_asked_for() -> bool:
+    """Tell whether a collector is named: without one there is no need to say what a span would be of."""
+    return bool(settings.TRACES_ENDPOINT)
+
+
 def is_on() -> bool:
     """Tell whether spans are made: a collector is named, and the packages are there."""
     return bool(settings.TRACES_ENDPOINT) and _tracer() is not None

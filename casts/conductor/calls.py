@@ -141,17 +141,21 @@ async def _answer(
 def _noted(what: str, adapter_key: str, request: Request) -> "Iterator[tracing.Noted]":
     """Have what is done in the block stand under the ids of its call in logs and traces."""
     ids = {"cast_id": str(request.cast_id), "generation_id": str(request.generation_id)}
-    about: tracing.Attributes = {
-        "grimoire.cast_id": ids["cast_id"],
-        "grimoire.generation_id": ids["generation_id"],
-        "grimoire.adapter": adapter_key,
-        "grimoire.attempt": request.attempt,
-    }
-    with (
-        structlog.contextvars.bound_contextvars(**ids),
-        tracing.span(f"{what} {request.tool}", kind="client", parent=request.traceparent, attributes=about) as noted,
-    ):
-        yield noted
+    bound = structlog.contextvars.bind_contextvars(**ids)
+    try:
+        if not tracing.is_asked_for():
+            yield tracing.Noted()
+            return
+        about: tracing.Attributes = {
+            "grimoire.cast_id": ids["cast_id"],
+            "grimoire.generation_id": ids["generation_id"],
+            "grimoire.adapter": adapter_key,
+            "grimoire.attempt": request.attempt,
+        }
+        with tracing.span(f"{what} {request.tool}", kind="client", parent=request.traceparent, attributes=about) as noted:
+            yield noted
+    finally:
+        structlog.contextvars.reset_contextvars(**bound)
 
 
 async def _asked(
@@ -181,7 +185,7 @@ async def _asked(
     if outcome is None:
         return None
     left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
-    return clean_answer(await keep(outcome, request=request, adapter=adapter, seconds=left))
+    return await keep(outcome, request=request, adapter=adapter, seconds=left)
 
 
 async def _invoke(ask: "partial[Any]", *, threads: Executor, place: Place, limit: asyncio.Timeout, seconds: float) -> Any:

@@ -111,6 +111,18 @@ def stored_files(folder) -> list[Any]:
 # Remote files
 
 
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_what_is_kept_is_clean_whatever_the_adapter_says_that_it_cost(size):
+    told = keep(Result(output={"text": "x" * size, "pair": (1, 2)}, cost=Cost(usd=Decimal("NaN"), basis={"a": 1})))
+    assert isinstance(told, Result)
+    assert told.cost is None
+    assert told.output["pair"] == [1, 2]
+    shown = keep(Progress(percent=math.inf, stage="half\0way"))
+    assert (shown.percent, shown.stage) == (None, "half\N{REPLACEMENT CHARACTER}way")
+    refused = keep(Result(output={"text": "x" * size, "bad": object()}, cost=Cost(usd=Decimal(-1))))
+    assert (refused.code, refused.cost) == ("bad_output", None)
+
+
 def test_files_anywhere_in_an_output_are_fetched_and_references_stand_in_their_places(site):
     first, second = site.put("/a.png", PNG), site.put("/deep/b.txt", b"hello", headers={"Content-Type": "text/plain; charset=utf-8"})
     request = request_with()
