@@ -68,7 +68,8 @@ def receive_all(*, reports: Sequence[Report]) -> list[bool]:
     taken = [take(report, turns.get(report.claim.cast_id)) for report in reports]
     changes.write(turns=turns.values(), now=now)
     measuring.note(turns=turns.values())
-    notices.tell(notices=notices.of_turns(turns.values(), now=now), now=now, is_watched=seen.has_subscribers)
+    told = notices.of_turns(turns.values(), now=now, is_watched=seen.has_subscribers)
+    notices.tell(notices=told, now=now, is_watched=seen.has_subscribers)
     gates.tell(gate_ids=gates.freed(turns.values()))
     for cast_id in turns:
         knock(cast_id=cast_id)

@@ -41,19 +41,23 @@ class Notice:
     generation_id: UUID | None = None
 
 
-def of_turns(turns: Iterable[Turn], *, now: datetime) -> list[Notice]:
-    """Return what these turns have to tell, once they are written."""
-    return [notice for turn in turns for notice in _of_turn(turn, now)]
+def of_turns(turns: Iterable[Turn], *, now: datetime, is_watched: bool = True) -> list[Notice]:
+    """Return what these turns have to tell, once they are written.
+
+    `is_watched` is false if it is known that nobody subscribed to any of these casts: what only subscribers are told is left out.
+    """
+    return [notice for turn in turns for notice in _of_turn(turn, now, is_watched=is_watched)]
 
 
-def _of_turn(turn: Turn, now: datetime) -> Iterator[Notice]:
+def _of_turn(turn: Turn, now: datetime, *, is_watched: bool) -> Iterator[Notice]:
     cast, state = turn.state.cast, turn.state
     for change in turn.changes.values():
-        ended = of_change(state=state, change=change, now=now)
-        yield from ended
-        if ended and change.status == GenerationStatus.UNKNOWN and turn.end is None:
-            yield _of_question(ended[0])
-    for made in turn.inserts:
+        if is_watched or change.status == GenerationStatus.UNKNOWN:
+            ended = of_change(state=state, change=change, now=now)
+            yield from ended
+            if ended and change.status == GenerationStatus.UNKNOWN and turn.end is None:
+                yield _of_question(ended[0])
+    for made in turn.inserts if is_watched else ():
         if made.status in ENDED:
             place = _place(state.step(made.step_id).key, made)
             yield _of_generation(cast=cast, id=made.pk, status=made.status, error=made.error, place=place, now=now)

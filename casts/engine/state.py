@@ -164,7 +164,8 @@ class CastState:
     def open_items(self, step: PlanStep) -> Iterator[tuple[int, Attempt | None]]:
         """Yield the items of an expanded step that were not done, in order, with the latest attempt at each, if any."""
         begun, count = self.begun.get(step.id, 0), self.counts[step.id]
-        yield from sorted((item, attempt) for item, attempt in self.latest.get(step.id, {}).items() if item < count)
+        if attempts := self.latest.get(step.id):
+            yield from sorted((item, attempt) for item, attempt in attempts.items() if item < count)
         for item in range(begun, count):
             yield item, None
 
