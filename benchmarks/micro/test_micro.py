@@ -1,15 +1,19 @@
 """What the parts of a step take by themselves. They hold nothing: they are for whoever changes one of them, before and after."""
 
+import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import Advanced, Claim, Report, Via
+from casts.engine import Advanced, Claim, Report, Via, rows, sql
+from generations.models import Generation
 from generations.tools.contract import Result
 from spells import plan
 from spells.expressions import compile_value
+from spells.schemas import checker
 from tests.casts.scenes import Unlimited, user, version
 
 SET = 50
@@ -44,6 +48,25 @@ def test_an_expression_is_evaluated(benchmark: Any) -> None:
     params = compile_value({"text": "{{ steps.one.text }}", "list": ["{{ inputs.number + 1 }}", 2]}, path="params")
     namespace = {"inputs": {"number": 1}, "steps": {"one": {"text": TEXT}}}
     assert benchmark(params.evaluate, namespace) == {"text": TEXT, "list": [2, 2]}
+
+
+def test_a_value_is_checked_by_its_schema(benchmark: Any) -> None:
+    properties = {"text": {"type": "string"}, "size": {"type": "object", "properties": {"width": {"type": "integer", "minimum": 1}}}}
+    ready = checker({"type": "object", "properties": properties, "required": ["text"], "additionalProperties": False})
+    assert benchmark(ready.check, {"text": TEXT, "size": {"width": 512}}, path="params") == []
+
+
+def test_rows_are_made_and_written(benchmark: Any) -> None:
+    now, ids = database_now(), [uuid4() for _ in range(SET)]
+
+    def write() -> str:
+        made = [
+            rows.new(Generation, cast_id=id_, version_id=1, step_id=2, tool_id=3, status="running", inputs={"text": TEXT}, created_at=now)
+            for id_ in ids
+        ]
+        return sql.rows_parameter([{"id": each.id, "cast_id": each.cast_id, "inputs": each.inputs, "at": each.created_at} for each in made])
+
+    assert len(json.loads(benchmark(write))) == SET
 
 
 def test_a_plan_is_made(benchmark: Any) -> None:
