@@ -57,22 +57,19 @@ def _claim(model: type[models.Model], *, limit: int, lease_seconds: float) -> li
 
 def due(kinds: Sequence[type[models.Model]], *, within_seconds: float = 0.0) -> list[type[models.Model]]:
     """Return those of these models of which an errand is due, or will be within so many seconds. One query that reads only."""
-    asked = (f"SELECT {number} WHERE EXISTS ({_due(each)})" for number, each in enumerate(kinds))
+    bound = f"due_at <= (SELECT {sql.now_plus('within')})"
+    asked = (f"SELECT {number} WHERE {sql.is_any(each._meta.db_table, bound, by='due_at')}" for number, each in enumerate(kinds))
     return [kinds[number] for (number,) in sql.fetch(" UNION ALL ".join(asked), {"within": within_seconds})] if kinds else []
 
 
 def is_due(kind: type[models.Model]) -> str:
     """Return SQL that tells whether an errand of this model is due, for whoever asks for more in the same query."""
-    return f"EXISTS (SELECT 1 FROM {kind._meta.db_table} WHERE due_at <= (SELECT grimoire_now()))"  # noqa: S608 - the table is our own model's
+    return sql.is_any(kind._meta.db_table, "due_at <= (SELECT grimoire_now())", by="due_at")
 
 
 def is_any_due(*kinds: type[models.Model], within_seconds: float = 0.0) -> bool:
     """Tell whether an errand, of these models or of any, is due or will be within so many seconds. Reads only."""
     return bool(due(kinds or MODELS, within_seconds=within_seconds))
-
-
-def _due(model: type[models.Model]) -> str:
-    return f"SELECT 1 FROM {model._meta.db_table} WHERE due_at <= (SELECT {sql.now_plus('within')})"  # noqa: S608 - as above
 
 
 def renew(model: type[models.Model], errands: Sequence[Errand], *, lease_seconds: float = LEASE_SECONDS) -> None:

@@ -78,9 +78,9 @@ def look(*, beside: Sequence[str] = ()) -> Due:
         SELECT {
             ", ".join(
                 (
-                    f"EXISTS (SELECT 1 FROM casts_wakeup WHERE {shares.DUE} AND NOT ({shares.SUSPICION}))",
-                    f"EXISTS (SELECT 1 FROM casts_wakeup WHERE {shares.DUE} AND {shares.SUSPICION})",
-                    "EXISTS (SELECT 1 FROM casts_gate WHERE ring_at <= (SELECT at FROM clock))",
+                    sql.is_any("casts_wakeup", f"{shares.DUE} AND NOT ({shares.SUSPICION})", by="due_at"),
+                    sql.is_any("casts_wakeup", f"{shares.DUE} AND {shares.SUSPICION}", by="due_at"),
+                    sql.is_any("casts_gate", "ring_at <= (SELECT at FROM clock)", by="ring_at"),
                     *beside,
                 )
             )
@@ -96,7 +96,7 @@ def is_any_due(*, within_seconds: float = 0.0) -> bool:
     statement = f"""
         SELECT 1 FROM casts_wakeup
         WHERE due_at <= (SELECT {sql.now_plus("within")}) AND (claimed_until IS NULL OR claimed_until <= (SELECT grimoire_now()))
-        LIMIT 1
+        ORDER BY due_at LIMIT 1
         """
     return bool(sql.fetch(statement, {"within": within_seconds}))
 

@@ -146,6 +146,15 @@ def _insertion(model: type[models.Model], _vendor: str, *, parameter: str = "new
     return _Columns(names, attrgetter(*(field.attname for field in fields))), statement
 
 
+def is_any(table: str, condition: str, *, by: str) -> str:
+    """Return SQL that tells whether a row meets a condition that bounds the column `by`, by its index and not by EXISTS.
+
+    How many rows are below a bound that is read in the same statement is unknown to PostgreSQL. It takes them for a third
+    of the table and EXISTS for done at the first one: if there is none, it has read the whole table.
+    """
+    return f"(SELECT 1 FROM {table} WHERE {condition} ORDER BY {by} LIMIT 1) IS NOT NULL"
+
+
 def words(values: Iterable[str]) -> str:
     """Return words of our own as a list for `IN`."""
     return ", ".join(f"'{value}'" for value in values)

@@ -1,14 +1,19 @@
 import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from casts import engine
+from casts import engine, errands
 from casts.clock import database_now
 from casts.engine import Release, shares
 from casts.models import Cast, Priority, Wakeup
+from generations.models import Callback
 
+from .factories import CallbackFactory
 from .scenes import user, version
 
 pytestmark = pytest.mark.django_db
@@ -106,7 +111,7 @@ def test_a_claim_takes_all_of_a_few_and_each_once():
     assert sorted(claimed) == sorted(each.pk for each in casts)
 
 
-def nodes(plan):
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
 
 
@@ -115,14 +120,58 @@ def nodes(plan):
 def test_a_claim_reads_no_backlog(suspects):
     backlog_of("ada", BACKLOG)
     started_by("bob")
-    with CaptureQueriesContext(connection) as queries:
-        engine.claim(limit=50, suspects=suspects)
-    (statement,) = [query["sql"] for query in queries if "casts_wakeup" in query["sql"]]
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
-        ((answer,),) = cursor.fetchall()
-    (plan,) = answer if isinstance(answer, list) else json.loads(answer)
-    read = [node for node in nodes(plan["Plan"]) if node.get("Relation Name") == "casts_wakeup"]
+    read = reads_of(lambda: engine.claim(limit=50, suspects=suspects), table="casts_wakeup")
     assert not [node for node in read if node["Node Type"] == "Seq Scan"]
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in read) < 2_000
     assert sum(node.get("Rows Removed by Filter", 0) for node in read) < 100
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("look", [engine.look, engine.is_any_due], ids=["look", "is_any_due"])
+def test_a_look_reads_none_of_the_casts_that_wait(look):
+    """However many do: the index tells that none is due."""
+    backlog_of("ada", BACKLOG)
+    Wakeup.objects.update(due_at=database_now() + timedelta(days=1))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE casts_wakeup")
+    assert_reads_next_to_nothing(look, table="casts_wakeup")
+    Wakeup.objects.filter(pk=Wakeup.objects.order_by("pk").values("pk")[:1]).update(due_at=database_now())
+    assert engine.look().casts
+
+
+@pytest.mark.postgresql
+def test_a_look_reads_none_of_the_errands_that_wait():
+    later = database_now() + timedelta(days=1)
+    like = CallbackFactory.create(due_at=later, delivery_id="0")
+    columns = [field.column for field in Callback._meta.concrete_fields if field.column not in {"id", "delivery_id"}]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO generations_callback (delivery_id, {', '.join(columns)}) "
+            f"SELECT n::text, {', '.join(columns)} FROM generations_callback, generate_series(1, {BACKLOG}) AS n"
+        )
+        cursor.execute("ANALYZE generations_callback")
+    for look in (lambda: engine.look(beside=[errands.is_due(Callback)]), errands.is_any_due):
+        assert_reads_next_to_nothing(look, table="generations_callback")
+    Callback.objects.filter(pk=like.pk).update(due_at=database_now())
+    assert errands.due([Callback]) == [Callback]
+
+
+def assert_reads_next_to_nothing(look: Callable[[], object], *, table: str) -> None:
+    read = reads_of(look, table=table)
+    assert read
+    assert not [node for node in read if node["Node Type"] == "Seq Scan"]
+    assert sum(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in read) == 0
+
+
+def reads_of(act: Callable[[], object], *, table: str) -> list[dict[str, Any]]:
+    """Return how PostgreSQL reads a table when something is done."""
+    with CaptureQueriesContext(connection) as queries:
+        act()
+    read = []
+    for statement in [query["sql"] for query in queries if table in query["sql"]]:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+            ((answer,),) = cursor.fetchall()
+        (plan,) = answer if isinstance(answer, list) else json.loads(answer)
+        read += [node for node in nodes(plan["Plan"]) if node.get("Relation Name") == table]
+    return read
