@@ -13,12 +13,12 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from casts.clock import database_now
 from casts.doorbell import knock
+from casts.engine import sql
 from casts.engine.retrying import in_one_transaction
 from casts.metrics.counters import CALLBACKS
 from generations.callback_payloads import BadPayloadError, read_payload
-from generations.models import Callback, Generation
+from generations.models import Generation
 from generations.models.callback import CallbackOutcome
 from generations.outputs import clean_text
 from generations.tools import registry
@@ -128,23 +128,33 @@ _OUTCOMES = {DeliveryRefusedError: "refused", UnverifiableError: "unverifiable",
 
 
 def _take_in(adapter_key: str, generation_id: UUID, headers: Mapping[str, str], body: bytes) -> bool:
-    generation = Generation.objects.select_related("step__tool").only("step__tool__slug", "step__tool__config").filter(pk=generation_id)
-    delivery_id = ""
-    for found in generation:
-        tool = found.step.tool
-        delivery_id = verify(adapter_key, Delivery(tool=tool.slug, config=tool.config, headers=headers, body=body))
+    cast_id, delivery_id = None, ""
+    for cast, tool, config in sql.fetch(_called(), {"id": sql.id_parameter(generation_id)}):  # one, or none
+        cast_id = sql.uuid_of(cast)
+        delivery_id = verify(adapter_key, Delivery(tool=tool, config=sql.json_of(config), headers=headers, body=body))
     payload = read_payload(body)
-    callback = Callback(
-        adapter=adapter_key,
-        addressed_to=generation_id,
-        delivery_id=_kept_id(delivery_id, body),
-        payload=payload or {},
-        is_complete=payload is not None,
-    )
+    callback = {
+        "adapter": adapter_key,
+        "addressed_to": generation_id,
+        "delivery_id": _kept_id(delivery_id, body),
+        "payload": payload or {},
+        "is_complete": payload is not None,
+    }
     try:
-        return _store(callback=callback)
+        return _store(callback=callback, cast_id=cast_id)
     except IntegrityError:
-        return _store(callback=callback)  # its generation went in this moment: an orphan, then
+        return _store(callback=callback, cast_id=None)  # its generation went in this moment: an orphan, then
+
+
+def _called() -> str:
+    """Return SQL for the cast of a generation, and the slug and the configuration of the tool that made it."""
+    return """
+        SELECT made.cast_id, tool.slug, tool.config
+        FROM generations_generation AS made
+        JOIN spells_step AS step ON step.id = made.step_id
+        JOIN spells_tool AS tool ON tool.id = step.tool_id
+        WHERE made.id = %(id)s
+        """
 
 
 def verify(adapter_key: str, delivery: Delivery) -> str:
@@ -181,19 +191,25 @@ def _kept_id(delivery_id: str, body: bytes) -> str:
 
 
 @in_one_transaction
-def _store(*, callback: Callback) -> bool:
-    """Write a callback that was not there, and knock once it is committed."""
-    now = database_now()
-    cast_id = Generation.objects.filter(pk=callback.addressed_to).values_list("cast_id", flat=True).first()
-    is_orphan = cast_id is None
-    state = (
-        {"outcome": CallbackOutcome.ORPHANED, "applied_at": now}
-        if is_orphan
-        else {"outcome": CallbackOutcome.RECEIVED, "due_at": now, "generation_id": callback.addressed_to}
-    )
-    told = {name: getattr(callback, name) for name in ("adapter", "payload", "is_complete")}
-    key = {"addressed_to": callback.addressed_to, "delivery_id": callback.delivery_id}
-    _, is_new = Callback.objects.get_or_create(**key, defaults={**told, **state, "received_at": now})
+def _store(*, callback: sql.Row, cast_id: UUID | None) -> bool:
+    """Write a callback that was not there, in one statement, and knock once it is committed. Without its generation it is an orphan."""
+    is_new = bool(sql.fetch(_storing(), {"rows": sql.rows_parameter([callback])}))
     if is_new and cast_id is not None:
         knock(cast_id=cast_id)
     return is_new
+
+
+def _storing() -> str:
+    """Return SQL that stores a callback, due at once, and returns a row unless it is a repeat."""
+    columns = {"adapter": "text", "addressed_to": "uuid", "delivery_id": "text", "payload": "jsonb", "is_complete": "boolean"}
+    told = ", ".join(f"told.{column}" for column in columns)
+    return f"""
+        WITH clock AS MATERIALIZED (SELECT grimoire_now() AS at)
+        INSERT INTO generations_callback ({", ".join(columns)}, generation_id, outcome, due_at, applied_at, received_at, attempts, said)
+        SELECT {told}, made.id,
+            CASE WHEN made.id IS NULL THEN '{CallbackOutcome.ORPHANED}' ELSE '{CallbackOutcome.RECEIVED}' END,
+            CASE WHEN made.id IS NULL THEN NULL ELSE clock.at END, CASE WHEN made.id IS NULL THEN clock.at END, clock.at, 0, ''
+        FROM {sql.recordset("told", columns)} CROSS JOIN clock
+        LEFT JOIN generations_generation AS made ON made.id = told.addressed_to
+        WHERE true ON CONFLICT (addressed_to, delivery_id) DO NOTHING RETURNING 1
+        """  # noqa: S608 - our own words; every value is a parameter

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from casts.clock import database_now, moment_of
 from casts.models import Cast, CastStatus, FanOut, Gate
-from generations.models import Generation
 from spells.models import Provider, Tool
 from spells.plan import plan_of
 
@@ -164,9 +163,17 @@ def load_outputs(wanted: Iterable[tuple[CastState, Collection[int]]]) -> None:
             steps.update(missing)
     if not casts:
         return
-    rows = Generation.objects.filter(cast_id__in=casts, step_id__in=steps, status__in=DONE)
-    for cast_id, step_id, item, output in rows.values_list("cast_id", "step_id", "item", "output"):
-        casts[cast_id].outputs.setdefault((step_id, item), output)
+    parameters = {"ids": sql.ids_parameter(list(casts)), "numbers": sql.numbers_parameter(steps)}
+    for cast_id, step_id, item, output in sql.fetch(_outputs(), parameters):
+        casts[sql.uuid_of(cast_id)].outputs.setdefault((step_id, item), sql.json_of(output))
+
+
+def _outputs() -> str:
+    """Return SQL for what the items of some steps made that are done, in some casts."""
+    return f"""
+        SELECT cast_id, step_id, item, output FROM generations_generation
+        WHERE {sql.ids_in("cast_id")} AND {sql.numbers_in("step_id")} AND status IN ({sql.words(DONE)})
+        """
 
 
 def load_items(wanted: Iterable[tuple[CastState, int]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.db.models import Count, Exists, Max, Model, OuterRef, Q
 from uuid_utils.compat import uuid7
 
-from casts import engine
+from casts import callbacks, engine
 from casts.clock import database_now
 from casts.engine import ends, loading, rows, sql
 from casts.engine.notices import END_KINDS, Notice, _subscribers
@@ -19,7 +19,7 @@ from casts.engine.start import disabled_tool
 from casts.engine.state import ATTEMPT_COLUMNS, DONE, Attempt
 from casts.engine.turns import End, Turn
 from casts.models import Cast, CastEvent, CastStatus, Gate, Notification, NotificationChannel, Subscription, Wakeup
-from generations.models import Generation
+from generations.models import Callback, Generation
 from generations.tools.contract import Progress, Result, Submitted, ToolError
 from spells.models import Provider, Tool
 
@@ -35,7 +35,7 @@ def hand() -> Hand:
     """A cast with items that are done, that failed and are due again, that a provider has, and that are not begun."""
     steps = (
         {"key": "one"},
-        {"key": "each", "tool": billed(max_attempts=3), "for_each": "{{ [1, 2, 3] }}"},
+        {"key": "each", "tool": billed(max_attempts=3), "for_each": "{{ [1, 2, 3] }}", "run_timeout_seconds": 7, "deadline_seconds": 700},
         {"key": "last", "params": {"a": "{{ steps.each }}", "b": "{{ steps.one.n }}"}},
     )
     hand = Hand(cast(*steps))
@@ -273,3 +273,36 @@ def test_what_is_null_or_empty_is_inserted_as_it_is(hand):
     sql.insert([notification])
     kept, told = columns_of(Notification.objects.get()), columns_of(notification)
     assert {name: value for name, value in kept.items() if name != "id"} == {name: value for name, value in told.items() if name != "id"}
+
+
+def test_a_callback_is_stored_as_the_orm_would_and_once(hand):
+    made = hand.generation("each", 1)
+    told = {"adapter": "their", "addressed_to": made.pk, "delivery_id": "7", "payload": {"ä": [1, 2.5, None, {}]}, "is_complete": True}
+    at = database_now()
+    assert callbacks._store(callback=told, cast_id=hand.cast.pk)
+    assert not callbacks._store(callback=told | {"payload": {}}, cast_id=hand.cast.pk)
+    (stored,) = Callback.objects.all()
+    received_at = stored.received_at
+    assert at <= received_at <= database_now()
+    expected = Callback(**told, pk=stored.pk, generation=made, outcome="received", received_at=received_at, due_at=received_at)
+    assert columns_of(stored) == columns_of(expected)
+
+
+def test_a_callback_of_a_generation_that_is_gone_is_stored_as_an_orphan():
+    gone = uuid4()
+    told = {"adapter": "their", "addressed_to": gone, "delivery_id": "7", "payload": {}, "is_complete": False}
+    assert callbacks._store(callback=told, cast_id=None)
+    (stored,) = Callback.objects.all()
+    expected = Callback(**told, pk=stored.pk, outcome="orphaned", received_at=stored.received_at, applied_at=stored.received_at)
+    assert columns_of(stored) == columns_of(expected)
+
+
+def test_the_outputs_that_are_loaded_are_those_of_the_orm(hand, django_assert_num_queries):
+    (state,) = loading.load(held={hand.cast.pk: hand.claim}).states.values()
+    steps = {step.id for step in state.plan.steps}
+    with django_assert_num_queries(1):
+        loading.load_outputs([(state, steps)])
+        loading.load_outputs([(state, steps)])
+    made = Generation.objects.filter(status__in=DONE).values_list("step_id", "item", "output")
+    assert len(made) == 2
+    assert state.outputs == {(step_id, item): output for step_id, item, output in made}
