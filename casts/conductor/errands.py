@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from django.db import models
@@ -64,6 +64,14 @@ class _Line:
         return min(BATCH, ROOM - len(self.at_work) - len(self.done))
 
 
+class Load(NamedTuple):
+    """Jobs that were taken, of one kind; if it `is_full` there may be more."""
+
+    line: _Line
+    jobs: Sequence[Job]
+    is_full: bool
+
+
 class Errands:
     """Takes errands when they are due, and sees them through. `wake` is called when one is done, `rang` with casts to look at."""
 
@@ -94,9 +102,15 @@ class Errands:
         self.look_at = time.monotonic() + self._pause
         return [line.kind.model for line in self._lines]
 
-    def see(self, due: Sequence[type[models.Model]]) -> None:
-        """Take in that errands of these models are due: somebody looked who asked for more."""
-        self._due = due
+    def take(self, due: Sequence[type[models.Model]]) -> Load | None:
+        """Take errands of the first of these models, on the database thread: whoever looked there may do so on the same way."""
+        return _take(self._line_of(due[0])) if due else None
+
+    def see(self, due: Sequence[type[models.Model]], load: Load | None) -> None:
+        """Take in that errands of these models are due, of which the first were taken: somebody looked who asked for more."""
+        self._due = due[1:] if load is not None else due
+        if load is not None:
+            self._start(load)
 
     @property
     def is_busy(self) -> bool:
@@ -114,7 +128,7 @@ class Errands:
         if may_begin and time.monotonic() >= self.look_at:
             due = await self._database.run(errands.due, self.begin_look())
         for model in due if may_begin else ():
-            await self._begin(next(line for line in self._lines if line.kind.model is model))
+            await self._begin(self._line_of(model))
 
     async def hand_back(self) -> None:
         """Let go of what is not done: others may take it now."""
@@ -124,15 +138,20 @@ class Errands:
             left = [errand for errand, task in line.at_work.values() if task.cancel()]
             await self._database.run(errands.put_off, line.kind.model, left, seconds=0.0)
 
+    def _line_of(self, model: type[models.Model]) -> _Line:
+        return next(line for line in self._lines if line.kind.model is model)
+
     async def _begin(self, line: _Line) -> None:
-        room = line.room
-        jobs, is_full = await self._database.run(_take, line.kind, room)
-        if is_full and room:
+        self._start(await self._database.run(_take, line))
+
+    def _start(self, load: Load) -> None:
+        line = load.line
+        if load.is_full:
             self.look_at = 0.0  # there may be more
-        for job in jobs:
+        for job in load.jobs:
             task = asyncio.create_task(self._do(line, job))
             line.at_work[job.errand.id] = job.errand, task
-        if jobs and line.renew_at == float("inf"):
+        if load.jobs and line.renew_at == float("inf"):
             line.renew_at = time.monotonic() + LEASE_SECONDS / 3
 
     async def _do(self, line: _Line, job: Job) -> None:
@@ -157,10 +176,11 @@ class Errands:
             self._wake()
 
 
-def _take(kind: Kind, limit: int) -> tuple[Sequence[Job], bool]:
-    """Claim due errands and load them. Returns the jobs, and whether there may be more."""
-    taken = errands.claim(kind.model, limit=limit)
-    return kind.load(taken) if taken else (), len(taken) == limit
+def _take(line: _Line) -> Load:
+    """Claim due errands of one kind, as many as there is room for, and load them."""
+    room = line.room
+    taken = errands.claim(line.kind.model, limit=room)
+    return Load(line=line, jobs=line.kind.load(taken) if taken else (), is_full=0 < room == len(taken))
 
 
 def _note(kind: Kind, done: Sequence[Any]) -> list[UUID]:

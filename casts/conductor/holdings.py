@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from uuid import UUID
 
 from casts.engine import CastState, Claim, Known, Report, Turn
@@ -105,10 +106,12 @@ class Holdings:
         for marked in (self.busy, self._rang, self._written):
             marked.difference_update(batch.cast_ids)
 
-    def take(self, claims: Iterable[Claim], *, asked_at: float) -> None:
+    def take(self, claims: Iterable[Claim], *, asked_at: float, known: Mapping[UUID, CastState] = MappingProxyType({})) -> None:
         """Take claims whose statement was sent at `asked_at`: their leases end no later than reckoned from there. Look at them now."""
         for claim in claims:
-            self.casts[claim.cast_id] = Holding(claim=claim, lease_ends=asked_at + self.lease_seconds, look_at=asked_at)
+            self.casts[claim.cast_id] = Holding(
+                claim=claim, lease_ends=asked_at + self.lease_seconds, look_at=asked_at, known=known.get(claim.cast_id)
+            )
 
     def drop(self, cast_id: UUID) -> None:
         """Let go of a cast. Calls of it that are at work run on: what they cost must be known."""

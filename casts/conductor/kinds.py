@@ -1,7 +1,7 @@
 """All errands that conductors do."""
 
 from .alert_mails import AlertMails
-from .callbacks import Callbacks
+from .callbacks import Callbacks, Taker
 from .cancellations import Cancellations
 from .cooks import Cooks
 from .errands import Kind
@@ -11,10 +11,10 @@ from .threads import Threads
 from .watch import Watch
 
 
-def errand_kinds(*, threads: Threads) -> list[Kind]:
-    """Return each kind of errand once. `threads` are for what blocks."""
+def errand_kinds(*, threads: Threads, taker: Taker | None = None) -> list[Kind]:
+    """Return each kind of errand once. `threads` are for what blocks, the `taker` looks at casts of which callbacks tell."""
     return [
-        Callbacks(threads=threads),
+        Callbacks(threads=threads, taker=taker),
         Cancellations(threads=threads),
         Cooks(),
         Exports(threads=threads.exports),

@@ -12,22 +12,24 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, models
 
 from casts import engine
 from casts.clock import database_now
-from casts.engine import Aborted, News, Report, Unasked, Via
+from casts.engine import Aborted, Claim, News, Report, Unasked, Via
 from casts.metrics import tallies
 from casts.models import ConductorProcess
 from casts.models.conductor import SILENCE_SECONDS, ConductorKind
 from generations.tools.contract import ToolError
 
 from . import calls, ears
+from .callbacks import Taken, Taker
 from .database import DatabaseThreads
 from .due import claim_due, hand_over, is_any_due
-from .errands import Errands
+from .errands import Errands, Load
 from .holdings import Batch, Holdings, Work
 from .keeper import Keeper, Renewal
 from .kinds import errand_kinds
@@ -76,11 +78,11 @@ class Conductor:
         self._wake = asyncio.Event()
         self._reporting = Reporting(database=self._database, wake=self._wake.set)
         self._errands = Errands(
-            kinds=errand_kinds(threads=self._threads),
+            kinds=errand_kinds(threads=self._threads, taker=Taker(room=self._room, take=self._take, lease_seconds=self.pace.lease)),
             database=self._database,
             pause_seconds=self.pace.poll,
             wake=self._wake.set,
-            rang=self._heard,
+            rang=self._rang,
         )
         self._stopping = False
         self._poll_at = 0.0
@@ -201,6 +203,21 @@ class Conductor:
         self._errands.ask()
         self._wake.set()
 
+    def _rang(self, cast_ids: Sequence[UUID]) -> None:
+        """Look at casts for which this conductor rang itself. Whatever else came of it has its own bell."""
+        for cast_id in cast_ids:
+            if not self._held.look_in(cast_id):
+                self._poll_at = 0.0
+        self._wake.set()
+
+    def _room(self) -> int:
+        """Return how many casts may be claimed beside those that are due."""
+        return 0 if self._is_over or time.monotonic() < self._crowded_until else min(BATCH, self._lanes.free())
+
+    def _take(self, taken: Taken) -> None:
+        """Hand casts that were claimed with their callbacks from the database thread to the loop."""
+        self._loop.call_soon_threadsafe(partial(self._held.take, taken.claims, asked_at=taken.asked_at, known=taken.left))
+
     def _tell(self, renewal: Renewal) -> None:
         """Hand a renewal from the keeper's thread to the loop."""
         self._loop.call_soon_threadsafe(self._renewed, renewal)
@@ -224,14 +241,19 @@ class Conductor:
         self._poll_at = now + self.pace.poll
         limit = min(BATCH, self._lanes.free())
         kinds = self._errands.begin_look()
-        claims, due = await self._database.run(claim_due, limit=limit, lease_seconds=self.pace.lease, kinds=kinds)
-        self._errands.see(due)
+        claims, due, load = await self._database.run(self._look, limit, kinds)
+        self._errands.see(due, load)
         if claims:
             if len(claims) == limit or claims[0].lost:
                 self._poll_at = 0.0  # there may be more
             self._held.take(claims, asked_at=now)
             await self._settle()
         return bool(claims)
+
+    def _look(self, limit: int, kinds: Sequence[type[models.Model]]) -> tuple[list[Claim], Sequence[type[models.Model]], Load | None]:
+        """Claim due casts, or if there are none take errands, on the database thread: each way there takes its time."""
+        claims, due = claim_due(limit=limit, lease_seconds=self.pace.lease, kinds=kinds)
+        return claims, due, None if claims else self._errands.take(due)
 
     def _claim_at(self) -> float:
         """Return when to claim next: not while others wait to be looked at, nor while they wait for room, unless they have done so for a while."""

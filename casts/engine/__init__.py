@@ -22,7 +22,7 @@ from .claims import (
     ring,
 )
 from .giveup import give_up
-from .late import receive, receive_all, take_late
+from .late import Received, receive, receive_all, take_late
 from .queues import ring as ring_gates
 from .queues import tend as tend_gates
 from .reaper import Reaped, reap
@@ -63,6 +63,7 @@ __all__ = [
     "NotPublishedError",
     "NotSkippableError",
     "Reaped",
+    "Received",
     "Release",
     "Report",
     "Reported",

@@ -144,17 +144,49 @@ def ring(*, cast_id: UUID) -> bool:
     return sql.count(f"{_rung()} WHERE cast_id = %(cast)s", {"cast": sql.id_parameter(cast_id)}) == 1
 
 
-def ring_all(*, cast_ids: Iterable[UUID]) -> set[UUID]:
+class Rung(NamedTuple):
+    """What came of ringing for casts: those that have no wakeup, since they ended, and those that were taken instead."""
+
+    missing: set[UUID]
+    claims: dict[UUID, Claim]
+
+
+def ring_all(*, cast_ids: Iterable[UUID], room: int = 0, lease_seconds: float = LEASE_SECONDS) -> Rung:
     """Ring for several casts. Their wakeups are locked in order first, so that two such rings cannot deadlock.
 
-    Returns those that have no wakeup: they ended.
+    Up to `room` of those that nobody holds are taken at once, as a claim would that came after the ring. While any cast is
+    due none is: what waits already has its turn first.
     """
     wanted = sorted(set(cast_ids))
-    ids = {"ids": sql.ids_parameter(wanted)}
-    locked = f"SELECT cast_id FROM casts_wakeup WHERE {sql.ids_in('cast_id')} ORDER BY cast_id"
-    found = sql.fetch(f"{locked} {sql.on_postgresql('FOR UPDATE')}", ids)
-    sql.count(f"{_rung()} WHERE {sql.ids_in('cast_id')}", ids)
-    return set(wanted) - {sql.uuid_of(cast_id) for (cast_id,) in found}
+    locked = sql.fetch(
+        f"""
+        WITH clock AS MATERIALIZED (SELECT grimoire_now() AS at)
+        SELECT cast_id, claimed_until IS NULL, {sql.is_any("casts_wakeup", shares.DUE, by="due_at") if room > 0 else "true"}
+        FROM casts_wakeup WHERE {sql.ids_in("cast_id")} ORDER BY cast_id {sql.on_postgresql("FOR UPDATE OF casts_wakeup")}
+        """,
+        {"ids": sql.ids_parameter(wanted)},
+    )
+    found = [sql.uuid_of(cast_id) for cast_id, *_ in locked]
+    taken = [sql.uuid_of(cast_id) for cast_id, is_free, others_wait in locked if is_free and not others_wait][: max(0, room)]
+    rung = [cast_id for cast_id in found if cast_id not in taken]
+    if rung:
+        sql.count(f"{_rung()} WHERE {sql.ids_in('cast_id')}", {"ids": sql.ids_parameter(rung)})
+    return Rung(missing=set(wanted) - set(found), claims=_take(taken, lease_seconds=lease_seconds) if taken else {})
+
+
+def _take(cast_ids: Sequence[UUID], *, lease_seconds: float) -> dict[UUID, Claim]:
+    """Claim casts whose wakeups are locked, and that nobody holds."""
+    rows = sql.fetch(
+        f"""
+        WITH clock AS MATERIALIZED (SELECT {sql.now_plus("lease")} AS lease_end)
+        UPDATE casts_wakeup SET epoch = epoch + 1, lost = 0, (claimed_until, due_at) = (SELECT lease_end, lease_end FROM clock)
+        WHERE {sql.ids_in("cast_id")}
+        RETURNING cast_id, epoch, bell
+        """,
+        {"lease": lease_seconds, "ids": sql.ids_parameter(cast_ids)},
+    )
+    claims = (Claim(cast_id=sql.uuid_of(id_), epoch=epoch, bell=bell) for id_, epoch, bell in rows)
+    return {claim.cast_id: claim for claim in claims}
 
 
 def have_missed_none(*, cast_ids: Collection[UUID]) -> None:

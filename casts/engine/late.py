@@ -1,6 +1,7 @@
 """News that comes from beside the claim: after it was lost, or from a provider's callback."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from . import changes, gates, measuring, notices
 from . import claims as leases
 from .claims import Claim
 from .loading import load
+from .remembering import remember
 from .reports import Report, Via
 from .retrying import in_one_transaction
 from .state import Attempt, CastState
@@ -46,23 +48,40 @@ def take_late(*, report: Report) -> bool:
     return explains
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What came of news: for each report whether it changed a generation; the casts that were taken, and how they stand now."""
+
+    settled: Sequence[bool]
+    claims: Sequence[Claim] = ()
+    left: Mapping[UUID, CastState] = field(default_factory=dict)
+
+
 def receive(*, report: Report) -> bool:
     """Settle a generation by what its provider told us. See `receive_all`."""
-    (settled,) = receive_all(reports=[report])
+    (settled,) = receive_all(reports=[report]).settled
     return settled
 
 
 @in_one_transaction
-def receive_all(*, reports: Sequence[Report]) -> list[bool]:
-    """Settle generations by what their providers told us, without claims. Returns for each report whether it changed one.
+def receive_all(
+    *,
+    reports: Sequence[Report],
+    room: int = 0,
+    lease_seconds: float = leases.LEASE_SECONDS,
+    note: Callable[[Sequence[bool], datetime], None] | None = None,
+) -> Received:
+    """Settle generations by what their providers told us, without claims. What is told of one is taken in the order given.
 
-    Rings first, so that whoever holds a cast looks at it again; the next step is left to a claimed advance. News for
-    which nobody waits is accounted for as late. What is told of one generation is taken in the order given.
+    Rings first, so that whoever holds a cast looks at it again; the next step is left to a claimed advance. A caller who
+    has `room` for it may get the claims of casts that nobody holds instead (`claims.ring_all`), with what is known of
+    them: a look of their own is due at once. News for which nobody waits is accounted for as late. `note` writes what else
+    belongs into the transaction: it is told what each report changed, and the time.
     """
     cast_ids = sorted({report.claim.cast_id for report in reports})
-    missed = leases.ring_all(cast_ids=cast_ids)
-    seen = load(held={cast_id: Claim(cast_id=cast_id, epoch=0, bell=0) for cast_id in cast_ids})
-    leases.have_missed_none(cast_ids=missed)
+    rung = leases.ring_all(cast_ids=cast_ids, room=room, lease_seconds=lease_seconds)
+    seen = load(held={cast_id: rung.claims.get(cast_id, Claim(cast_id=cast_id, epoch=0, bell=0)) for cast_id in cast_ids})
+    leases.have_missed_none(cast_ids=rung.missing)
     now = seen.now
     turns = {cast_id: Turn(state=state, now=now) for cast_id, state in seen.states.items()}
     taken = [take(report, turns.get(report.claim.cast_id)) for report in reports]
@@ -71,9 +90,13 @@ def receive_all(*, reports: Sequence[Report]) -> list[bool]:
     told = notices.of_turns(turns.values(), now=now, is_watched=seen.has_subscribers)
     notices.tell(notices=told, now=now, is_watched=seen.has_subscribers)
     gates.tell(gate_ids=gates.freed(turns.values()))
-    for cast_id in turns:
+    for cast_id in turns.keys() - rung.claims.keys():
         knock(cast_id=cast_id)
-    return [is_taken or take_late(report=report) for report, is_taken in zip(reports, taken, strict=True)]
+    settled = [is_taken or take_late(report=report) for report, is_taken in zip(reports, taken, strict=True)]
+    if note is not None:
+        note(settled, now)
+    left = {cast_id: state for cast_id in rung.claims if (state := remember(turns[cast_id], is_claimed=True)) is not None}
+    return Received(settled=settled, claims=list(rung.claims.values()), left=left)
 
 
 def _explains(report: Report, attempt: Attempt, state: CastState) -> bool:

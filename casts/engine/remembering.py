@@ -44,10 +44,13 @@ class Known:
         }
 
 
-def remember(turn: Turn) -> CastState | None:
-    """Return a cast as it stands after this turn, once that is committed; None where it is better read again."""
+def remember(turn: Turn, *, is_claimed: bool = False) -> CastState | None:
+    """Return a cast as it stands after this turn, once that is committed; None where it is better read again, or let go of.
+
+    One that `is_claimed` was taken in this very turn, which has started nothing: its claim is kept all the same.
+    """
     state = turn.state
-    if turn.end is not None or not turn.is_held or len(state.attempts) > MAX_ATTEMPTS:
+    if turn.end is not None or not (is_claimed or turn.is_held) or len(state.attempts) > MAX_ATTEMPTS:
         return None
     if not state.is_remembered and not _is_small(state.cast):
         return None

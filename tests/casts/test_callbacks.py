@@ -431,10 +431,10 @@ def test_one_callback_that_cannot_be_applied_holds_up_no_other(monkeypatch):
         send(hand.generation("one"), DONE)
     cast_id, whole = poison.cast.pk, engine.receive_all
 
-    def fails(*, reports):
+    def fails(*, reports, **options):
         if any(report.claim.cast_id == cast_id for report in reports):
             raise ZeroDivisionError
-        return whole(reports=reports)
+        return whole(reports=reports, **options)
 
     monkeypatch.setattr(engine, "receive_all", fails)
     do_errands()

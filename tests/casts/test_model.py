@@ -197,7 +197,9 @@ class CastsMachine(Laws, People):
     def webhook(self, pick: Pick) -> None:
         made = [call for call in self.world.ledger.calls.values() if call.is_made][-4:]
         call = pick(made)
-        self.world.receive(call, news=self.providers.tell(call, pick(WEBHOOKS)))
+        news = self.providers.tell(call, pick(WEBHOOKS))
+        taker = pick([None, *self.conductors])
+        self.world.receive(call, news=news, by=None if taker is None else taker.held)
 
     def go_and_come(self, _: Pick) -> None:
         self.providers.is_away = not self.providers.is_away

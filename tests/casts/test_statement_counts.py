@@ -1,5 +1,7 @@
 """What a set of casts costs the database, in statements and commits: as much as one cast. These numbers do not vary."""
 
+import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -7,15 +9,19 @@ from dataclasses import dataclass, field
 import pytest
 from django.db import connection
 
-from casts import engine
+from casts import callbacks, engine, errands
 from casts.clock import database_now
+from casts.conductor.callbacks import Callbacks, Taken, Taker
+from casts.conductor.threads import Threads
 from casts.engine import Advanced, Known, Report, Via
 from casts.models import Cast
-from generations.tools.contract import Result
+from generations.models import Generation
+from generations.tools.contract import Result, Submitted
 from spells.plan import plan_of
 from tests.databases import database_under_test
 
-from .scenes import Unlimited, user, version
+from .providers import Provider, register, sign
+from .scenes import Hand, Unlimited, billed, cast, user, version
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,3 +123,37 @@ def test_a_look_at_what_is_due_is_one_statement_and_no_transaction(counted):
     with counted() as told:
         assert engine.look().casts
     assert told.counts == (1, 0)
+
+
+def job_that_waits() -> Generation:
+    """Cast a step that its provider has taken as a job, and one that reads what comes of it."""
+    hand = Hand(cast({"key": "one", "tool": billed(Provider.key)}, {"key": "two", "params": {"n": "{{ steps.one.n }}"}}))
+    hand.look()
+    hand.answer("one", Submitted(job_id="job", poll_after=600.0))
+    return hand.generation("one")
+
+
+def test_a_callback_takes_four_commits_to_the_next_call_and_few_statements(counted, monkeypatch):
+    """It is stored, taken, applied, and its cast is looked at: that is known by then, and held."""
+    register(monkeypatch)
+    waiting = job_that_waits()
+    monkeypatch.setattr(callbacks, "knock", lambda **_: None)  # a NOTIFY on PostgreSQL, and another matter on SQLite
+    body = json.dumps({"status": "done", "output": {"n": 1}}).encode()
+    with counted() as storing:
+        headers = {"x-signature": sign(body)}
+        assert callbacks.take_in(adapter_key=Provider.key, generation_id=waiting.pk, headers=headers, body=body)
+    taken: list[Taken] = []
+    doing = Callbacks(threads=Threads(each=1), taker=Taker(room=lambda: 1, take=taken.append, lease_seconds=30.0))
+    with counted() as taking:
+        (job,) = doing.load(errands.claim(doing.model, limit=50))
+    read = asyncio.run(doing.do(job))
+    with counted() as applying:
+        doing.note([read])
+    (each,) = taken
+    with counted() as looking:
+        advanced = engine.advance(claimed=each.claims, slots=Unlimited(), known=Known(each.left))
+    assert [call.step.key for turn in advanced.turns for call in turn.calls] == ["two"]
+    assert storing.counts == (2, 1)  # whose it is; the callback
+    assert taking.counts == (2, 1)  # the claim of the errand; all that is to be known of it
+    assert applying.counts == (7, 1)  # wakeups are locked, and taken; casts, tools, attempts; the result, the callback
+    assert looking.counts == (READS + 2, 1)  # outputs that are read, intents

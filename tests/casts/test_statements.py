@@ -9,7 +9,7 @@ import pytest
 from django.db.models import Count, Exists, Max, Model, OuterRef, Q
 from uuid_utils.compat import uuid7
 
-from casts import callbacks, engine
+from casts import callbacks, engine, inbox
 from casts.clock import database_now
 from casts.engine import ends, loading, rows, sql
 from casts.engine.notices import END_KINDS, Notice, _subscribers
@@ -18,11 +18,13 @@ from casts.engine.retrying import LostUpdateError
 from casts.engine.start import disabled_tool
 from casts.engine.state import ATTEMPT_COLUMNS, DONE, Attempt
 from casts.engine.turns import End, Turn
+from casts.errands import Errand
 from casts.models import Cast, CastEvent, CastStatus, Gate, Notification, NotificationChannel, Subscription, Wakeup
 from generations.models import Callback, Generation
 from generations.tools.contract import Progress, Result, Submitted, ToolError
 from spells.models import Provider, Tool
 
+from .factories import CallbackFactory
 from .scenes import Hand, billed, cast, cost, tool, user, version
 
 pytestmark = pytest.mark.django_db
@@ -273,6 +275,43 @@ def test_what_is_null_or_empty_is_inserted_as_it_is(hand):
     sql.insert([notification])
     kept, told = columns_of(Notification.objects.get()), columns_of(notification)
     assert {name: value for name, value in kept.items() if name != "id"} == {name: value for name, value in told.items() if name != "id"}
+
+
+def test_callbacks_are_loaded_with_what_the_orm_finds_about_them(hand, django_assert_num_queries):
+    """Those of another step, of a generation that is gone, and that were not kept as a whole."""
+    made = hand.generation("each", 1)
+    Generation.objects.filter(pk=made.pk).update(job_handle={"at": "ä"})
+    other = hand.generation("one")
+    rows = [
+        CallbackFactory.create(generation=made, adapter="their", payload={"n": [1.5, None, "ä"]}),
+        CallbackFactory.create(generation=other, is_complete=False),
+    ]
+    orphan = CallbackFactory.create(generation=None, outcome="orphaned")
+    given = [Errand(id=row.pk, attempts=3) for row in (rows[1], orphan, rows[0])]
+    with django_assert_num_queries(1):
+        letters = inbox.load(given)
+    for letter, row in zip(letters, rows, strict=True):
+        found = Callback.objects.select_related("generation__step__tool", "generation__cast").get(pk=row.pk)
+        generation = found.generation
+        assert generation is not None
+        step, tool, request = generation.step, generation.step.tool, letter.request
+        assert letter.errand == Errand(id=row.pk, attempts=3)
+        assert (letter.adapter_key, letter.job_id, letter.payload) == (
+            found.adapter,
+            generation.job_id,
+            found.payload if found.is_complete else None,
+        )
+        assert letter.is_awaited == (generation.status == "submitted")
+        assert letter.cost_is_known == (generation.cost_booked_at is not None)
+        assert (request.tool, request.config, request.pricing) == (tool.slug, tool.config, tool.pricing)
+        assert (request.generation_id, request.cast_id, request.attempt) == (generation.pk, generation.cast_id, generation.attempt)
+        assert (request.idempotency_key, request.inputs, request.job_handle) == (
+            generation.idempotency_key,
+            generation.inputs,
+            generation.job_handle,
+        )
+        assert request.timeout_seconds == min(inbox.READ_SECONDS, step.run_timeout_seconds or tool.run_timeout_seconds)
+        assert request.deadline_seconds == (step.deadline_seconds or tool.deadline_seconds)
 
 
 def test_a_callback_is_stored_as_the_orm_would_and_once(hand):

@@ -12,6 +12,7 @@ from django.db import connection
 
 from casts import engine
 from casts.clock import database_now
+from casts.conductor.holdings import Holdings
 from casts.engine import Advanced, Claim, News, Report, Turn, Via
 from casts.engine.start import DEADLINE
 from casts.models import Cast
@@ -82,13 +83,21 @@ class World:
         assert is_slow or sending.cast_id not in self.cancelled, "a call starts after its cast was cancelled"
         sending.is_made = True
 
-    def receive(self, call: ProviderCall, *, news: News) -> None:
-        """Have a webhook come: to the address that the first sending under this key named."""
+    def receive(self, call: ProviderCall, *, news: News, by: Holdings | None = None) -> None:
+        """Have a webhook come: to the address that the first sending under this key named.
+
+        Whoever takes it in may have room to take its cast as well: its claim, and what is known of it, are put `by`.
+        """
         key = call.sendings[0].key
         first = next(each for each in self.ledger.places[call.place] if each.key == key)
         claim = Claim(cast_id=first.cast_id, epoch=0, bell=0)
         self.ledger.tell(call.sendings[0].generation_id, Via.CALLBACK, news)
-        engine.receive(report=Report(generation_id=first.generation_id, claim=claim, via=Via.CALLBACK, news=news))
+        asked_at = self.clock.monotonic()
+        report = Report(generation_id=first.generation_id, claim=claim, via=Via.CALLBACK, news=news)
+        received = engine.receive_all(reports=[report], room=0 if by is None else 1)
+        self.claimed(received.claims, by=by)
+        if by is not None:
+            by.take(received.claims, asked_at=asked_at, known=received.left)
         self.ledger.settle(first.generation_id, Via.CALLBACK, news, is_late=False)
         self.after_commit()
 
