@@ -135,7 +135,7 @@ def test_whoever_held_it_before_is_fenced():
     hand = submitted()
     zombie = Claim(cast_id=hand.cast.pk, epoch=Wakeup.objects.get().epoch, bell=0)
     take_over(hand, engine.receive_all(reports=[told_of(hand)], room=1))
-    assert engine.advance(claimed=[zombie], slots=Unlimited()).fenced == {hand.cast.pk}
+    assert engine.advance(claimed=[zombie], slots=Unlimited()).fenced == [zombie]
     assert engine.hand_back(claims=[zombie]) == 0
     hand.look()
     assert hand.called() == [("two", 0)]
