@@ -106,11 +106,15 @@ def database() -> dict[str, Any]:
             init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         )
         return database
+    # Django's own backend asks before each use whether a connection still stands.
+    if database["ENGINE"] == "django.db.backends.postgresql":
+        database["ENGINE"] = "config.postgresql"
     # Bound on the server and prepared from the second use on: 1.6 times faster, measured, together only.
     database["OPTIONS"] = options = {"server_side_binding": True, "prepare_threshold": 2, **options}
     if pooled:
         options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 10}
-        database["CONN_MAX_AGE"] = 0
+        # Every use of a pooled connection is a new one for Django, and a check by the pool itself would be a statement.
+        database.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False)
     return database
 
 

@@ -34,7 +34,7 @@ def test_an_old_sqlite_is_refused_where_it_is_used(settings: Settings, monkeypat
 
 @pytest.mark.parametrize(("command", "found"), [("qcluster", {"grimoire.E002"}), ("check", set())])
 def test_a_pool_is_refused_in_the_cluster(settings: Settings, monkeypatch: pytest.MonkeyPatch, command: str, found: set[str]):
-    monkeypatch.setitem(settings.DATABASES, "default", {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": {"max_size": 4}}})
+    monkeypatch.setitem(settings.DATABASES, "default", {"ENGINE": "config.postgresql", "OPTIONS": {"pool": {"max_size": 4}}})
     monkeypatch.setattr(sys, "argv", ["manage.py", command])
     assert {str(message.id) for message in checks.check_cluster_has_no_pool()} == found
 

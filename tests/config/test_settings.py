@@ -165,6 +165,7 @@ def test_postgresql_has_persistent_connections_and_prepared_statements(tmp_path:
     [databases] = values(tmp_path, "DATABASES", DATABASE_URL="postgresql://user:p%40ss@db:5433/grimoire?sslmode=require")
     database = databases["default"]
     assert (database["USER"], database["PASSWORD"], database["HOST"], database["PORT"]) == ("user", "p@ss", "db", 5433)
+    assert database["ENGINE"] == "config.postgresql"
     assert (database["CONN_MAX_AGE"], database["CONN_HEALTH_CHECKS"]) == (None, True)
     assert database["OPTIONS"] == {"sslmode": "require", "server_side_binding": True, "prepare_threshold": 2}
 
@@ -176,7 +177,7 @@ def test_only_the_web_process_pools_its_connections(tmp_path: Path):
     [told_otherwise] = values(tmp_path, "DATABASES", first="import config.asgi", GRIMOIRE_DATABASE_POOL="false", **url)
     assert "pool" not in elsewhere["default"]["OPTIONS"]
     assert web["default"]["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 10, "timeout": 10}
-    assert web["default"]["CONN_MAX_AGE"] == 0
+    assert (web["default"]["CONN_MAX_AGE"], web["default"]["CONN_HEALTH_CHECKS"]) == (0, False)
     assert "pool" not in told_otherwise["default"]["OPTIONS"]
 
 
