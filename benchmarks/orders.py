@@ -50,7 +50,7 @@ def start(casts: int) -> None:
     """Start so many casts, each with its own number."""
     user = User.objects.get(username=USER)
     for number in range(casts):
-        place(order=Order(spell=SPELL, inputs={"number": number}), user=user, now=database_now())
+        place(order=Order(spell=SPELL, inputs={"number": number}), user=user)
 
 
 def prepare_clocks(*, waits: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from casts import engine
-from casts.engine import InvalidInputsError, NotPublishedError, Started, ToolDisabledError, rows, sql
+from casts.clock import database_now, moment_of
+from casts.engine import InvalidInputsError, NotPublishedError, ToolDisabledError, rows, sql
 from casts.metrics.counters import CASTS_STARTED
 from casts.models import Cast
 from casts.notifications.subscriptions import Callback, call_back
@@ -30,6 +31,25 @@ _SPELL = re.compile(r"(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)*)(?:@(?P<number>[1-9][0-9
 
 class UnknownSpellError(ProblemsError):
     """No such spell or version is visible to whoever asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Castable:
+    """A version that somebody may cast, as it was found `now`. `disabled` is the slug of a tool of it that is, if one is."""
+
+    version: SpellVersion
+    steps: int
+    disabled: str | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A cast of so many steps, and whether it is new. What the same order made before is not looked into: it has 0."""
+
+    cast: Cast
+    created: bool
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +75,7 @@ class Order:
 REFUSALS = (ProblemsError, Tool.DoesNotExist, InvalidInputsError, NotPublishedError, ToolDisabledError, IdempotencyKeyReusedError)
 
 
-def place(*, order: Order, user: User, now: datetime, idempotency_key: str | None = None) -> Started:
+def place(*, order: Order, user: User, idempotency_key: str | None = None) -> Placed:
     """Start the cast that `user` ordered, or return the one that the same order started before under the same key.
 
     A repeat is answered whatever has become of the spell since. Nothing is written when the order is refused.
@@ -65,51 +85,71 @@ def place(*, order: Order, user: User, now: datetime, idempotency_key: str | Non
         InvalidInputsError, NotPublishedError, ToolDisabledError, IdempotencyKeyReusedError: as `engine.start` does.
     """
     try:
-        started = _place(order=order, user=user, now=now, idempotency_key=idempotency_key)
+        placed = _place(order=order, user=user, idempotency_key=idempotency_key)
     except Exception as error:
         CASTS_STARTED.labels("refused" if isinstance(error, REFUSALS) else "failed").inc()
         raise
-    CASTS_STARTED.labels("created" if started.created else "repeated").inc()
-    return started
+    CASTS_STARTED.labels("created" if placed.created else "repeated").inc()
+    return placed
 
 
-def _place(*, order: Order, user: User, now: datetime, idempotency_key: str | None) -> Started:
-    digest = order.digest()
-    earlier = made_before(Cast.objects.filter(initiator=user.pk), key=idempotency_key, digest=digest)
-    if earlier is not None:
-        return Started(cast=earlier, created=False)
+def _place(*, order: Order, user: User, idempotency_key: str | None) -> Placed:
+    digest = ""  # which nothing is compared with
+    if idempotency_key is not None:
+        digest = order.digest()
+        earlier = made_before(Cast.objects.filter(initiator=user.pk), key=idempotency_key, digest=digest)
+        if earlier is not None:
+            return Placed(cast=earlier, created=False)
     if order.callback is not None:
         order.callback.check()
-    with transaction.atomic():
-        version = version_of_tool(order.tool, now) if order.tool else version_of_spell(order.spell, user)
-        check_references(order.inputs, user, now)
+    with transaction.atomic() if _writes_more_than_the_cast(order) else nullcontext():
+        found = _of_tool(order.tool) if order.tool else _of_spell(order.spell, user)
+        check_references(order.inputs, user, found.now)
+        engine.refuse_uncastable(found.version, disabled=found.disabled)
         started = engine.start(
-            version=version,
+            version=found.version,
             initiator_id=user.pk,
             inputs=order.inputs,
-            now=now,
+            now=found.now,
             idempotency_key=idempotency_key,
             request_digest=digest,
             max_cost_usd=order.max_cost_usd,
+            is_castable=True,
         )
         if started.created and order.callback is not None:
-            call_back(cast=started.cast, callback=order.callback, now=now)
-    return started
+            call_back(cast=started.cast, callback=order.callback, now=found.now)
+    return Placed(cast=started.cast, created=started.created, steps=found.steps)
+
+
+def _writes_more_than_the_cast(order: Order) -> bool:
+    """Tell whether an order writes more than `engine.start` does, which is whole by itself: a version, a callback, a use of artefacts."""
+    return bool(order.tool) or order.callback is not None or next(references(order.inputs, path="inputs"), None) is not None
+
+
+def _of_tool(slug: str) -> Castable:
+    now = database_now()
+    version = version_of_tool(slug, now)
+    return Castable(version=version, steps=1, disabled=engine.disabled_tool(version), now=now)
 
 
 def version_of_spell(named: str, user: User) -> SpellVersion:
+    """Return the version of that name. Raises UnknownSpellError, NotPublishedError."""
+    return _of_spell(named, user).version
+
+
+def _of_spell(named: str, user: User) -> Castable:
     match = _SPELL.match(named)
     if match is None:
         raise UnknownSpellError([Problem("spell", f"{shown(named)} is no name of a spell, like illustrated-story or illustrated-story@3")])
     number = None if match["number"] is None else int(match["number"])
-    version = _version_to_cast(slug=match["slug"], number=number, user=user)
-    if version is None or not (version.is_published or _is_owned(version.spell, user)):
+    found = _version_to_cast(slug=match["slug"], number=number, user=user)
+    if found is None or not (found.version.is_published or _is_owned(found.version.spell, user)):
         raise _no_version(slug=match["slug"], number=number, user=user)
-    return version
+    return found
 
 
-def _version_to_cast(*, slug: str, number: int | None, user: User) -> SpellVersion | None:
-    """Return a version of a spell that `user` sees, without a number the latest that is published, with its spell.
+def _version_to_cast(*, slug: str, number: int | None, user: User) -> Castable | None:
+    """Return a version of a spell that `user` sees, without a number the latest that is published, with its spell. One query.
 
     As the ORM would by `visible_to`, `published` and `select_related`, which took a fifth of the time of a request.
     """
@@ -117,20 +157,23 @@ def _version_to_cast(*, slug: str, number: int | None, user: User) -> SpellVersi
     wanted = "version.published_at IS NOT NULL" if number is None else "version.number = %(number)s"
     found = sql.fetch(
         f"""
-        SELECT {rows.columns(SpellVersion, "version")}, {rows.columns(Spell, "spell")}
+        SELECT {rows.columns(SpellVersion, "version")}, {rows.columns(Spell, "spell")},
+            (SELECT COUNT(*) FROM spells_step AS counted WHERE counted.version_id = version.id),
+            ({engine.disabled_tool_of("version.id")}),
+            grimoire_now()
         FROM spells_spell AS spell JOIN spells_spellversion AS version ON version.spell_id = spell.id
         WHERE spell.slug = %(slug)s AND {seen} AND {wanted}
         ORDER BY version.number DESC LIMIT 1
         """,  # noqa: S608 - our own words; every value is a parameter
         {"slug": slug, "user": user.pk, "number": number},
     )
-    for row in found:
+    for *row, steps, disabled, now in found:
         of_version, of_spell = rows.split(row, SpellVersion, Spell)
         version, spell = rows.read(SpellVersion, of_version), rows.read(Spell, of_spell)
         assert version is not None, "its key is not null"
         assert spell is not None, "its key is not null"
         version.spell = spell
-        return version
+        return Castable(version=version, steps=steps, disabled=disabled, now=moment_of(now))
     return None
 
 

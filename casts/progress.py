@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
 
-from casts.engine import sql
 from casts.models import Cast, CastStatus, FanOut
 from generations.models import Generation, GenerationStatus
 from generations.progress import read_progress
@@ -81,11 +80,10 @@ def progress_of(casts: Iterable[Cast]) -> dict[UUID, Progress]:
     return told
 
 
-def as_started(cast: Cast) -> Progress:
-    """Mark a cast as one that was started just now is shown, and return its progress: nothing of it can have been done. One query."""
+def as_started(cast: Cast, *, steps: int) -> Progress:
+    """Mark a cast of so many steps as one that was started just now is shown, and return its progress: nothing of it can have been done."""
     cast.shown_status = ShownStatus.QUEUED  # type: ignore[attr-defined] # as `with_shown_status` does
-    [(total,)] = sql.fetch("SELECT COUNT(*) FROM spells_step WHERE version_id = %(version)s", {"version": cast.version_id})
-    return Progress(done=0, total=total, percent=0 if total else 100)
+    return Progress(done=0, total=steps, percent=0 if steps else 100)
 
 
 def _share(done: int, begun: Fraction, count: int) -> Fraction:

@@ -17,7 +17,7 @@ from casts.notifications.subscriptions import Callback
 from casts.progress import ShownStatus, progress_of
 from casts.providers import WaitingFor, waiting_for
 from generations.serializers import OBJECT, OBJECT_OR_NULL, ErrorField, MoneyField, OptionalMoneyField
-from spells.fields import choice_field, json_field
+from spells.fields import AnswerSerializer, choice_field, json_field
 from spells.plan import MAX_ITEMS
 from spells.requests import checked
 
@@ -171,7 +171,7 @@ CALLBACK = {
 }
 
 
-class CastSerializer(serializers.ModelSerializer[Cast]):
+class CastSerializer(AnswerSerializer[Cast]):
     """One run of one version of a spell. Needs casts with their shown status."""
 
     spell = serializers.CharField(source="version.spell.slug")

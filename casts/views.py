@@ -19,7 +19,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from casts import api_examples as examples
 from casts import engine
-from casts.casting import Order, place
+from casts.casting import Order, Placed, place
 from casts.clock import database_now
 from casts.filters import CastFilter
 from casts.headers import IDEMPOTENCY_KEY, MAX_WAIT_SECONDS, idempotency_key_of, preferred_wait
@@ -88,7 +88,7 @@ class CastsView(GenericViewSet[Cast]):
         """Place an order, wait as the client prefers, and answer with the cast."""
         key, wait = idempotency_key_of(request), preferred_wait(request)
         try:
-            started = place(order=order, user=user_of(request), now=database_now(), idempotency_key=key)
+            started = place(order=order, user=user_of(request), idempotency_key=key)
         finally:
             tallies.hand_in_when_due()
         url = reverse("api:cast", kwargs={"pk": started.cast.pk}, request=request)
@@ -96,16 +96,17 @@ class CastsView(GenericViewSet[Cast]):
         if wait is not None and wait_for_end(cast_id=started.cast.pk, seconds=wait):
             headers["Preference-Applied"] = f"wait={wait}"
         if started.created and wait is None:
-            return Response(self.represent_as_started(started.cast, user_of(request)), status=201, headers=headers)
+            return Response(self.represent_as_started(started, user_of(request)), status=201, headers=headers)
         return Response(self.represent(started.cast.pk), status=201 if started.created else 200, headers=headers)
 
-    def represent_as_started(self, cast: Cast, user: User) -> Any:
+    def represent_as_started(self, placed: Placed, user: User) -> Any:
         """Return a new cast as clients see it, as it was written: nothing of what may have become of it since is read."""
+        cast = placed.cast
         cast.initiator = user
         callback = Cast._meta.get_field("callback")
         if not callback.is_cached(cast):  # a callback that was ordered is known to its cast
             callback.set_cached_value(cast, None)
-        known = {"progress": {cast.pk: as_started(cast)}, "waiting_for": {}}
+        known = {"progress": {cast.pk: as_started(cast, steps=placed.steps)}, "waiting_for": {}}
         return CastSerializer(cast, context={**self.get_serializer_context(), **known}).data
 
     def represent(self, cast_id: UUID) -> Any:

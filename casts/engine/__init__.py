@@ -38,6 +38,9 @@ from .start import (
     ToolDisabledError,
     check_castable,
     complete_inputs,
+    disabled_tool,
+    disabled_tool_of,
+    refuse_uncastable,
     start,
 )
 from .starts import Slots
@@ -81,6 +84,8 @@ __all__ = [
     "claim",
     "close_breaker",
     "complete_inputs",
+    "disabled_tool",
+    "disabled_tool_of",
     "give_up",
     "hand_back",
     "is_any_due",
@@ -93,6 +98,7 @@ __all__ = [
     "reap",
     "receive",
     "receive_all",
+    "refuse_uncastable",
     "release",
     "renew",
     "resolve",

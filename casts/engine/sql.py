@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 Row = dict[str, Any]
 
@@ -84,13 +84,14 @@ def count_and_insert(statement: str, parameters: Mapping[str, Any], *, rows: Seq
 
 
 def insert_together(*rows: models.Model) -> None:
-    """Insert new rows, each of another model, of which later ones may name earlier ones.
+    """Insert new rows, each of another model, of which later ones may name earlier ones: all of them or none.
 
-    On PostgreSQL it is one statement: foreign keys are checked at its end.
+    On PostgreSQL it is one statement: foreign keys are checked at its end, and it needs no transaction around it.
     """
     if not is_postgresql():
-        for row in rows:
-            insert([row])
+        with transaction.atomic(savepoint=False):
+            for row in rows:
+                insert([row])
         return
     parameters = {}
     for number, row in enumerate(rows):

@@ -1,12 +1,13 @@
-"""The start of a cast: its row and its wakeup, in the transaction of whoever asked for it."""
+"""The start of a cast: its row, its wakeup and its event, all of them or none; in the transaction of whoever has one."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from casts.doorbell import knock
 from casts.models import Cast, CastEvent, EventKind, Priority, Wakeup
@@ -57,17 +58,20 @@ def start(
     max_cost_usd: Decimal | None = None,
     deadline: timedelta = DEADLINE,
     priority: Priority = Priority.INTERACTIVE,
+    is_castable: bool = False,
 ) -> Started:
     """Start a cast of a published version, or return the one that the same request started before.
 
     `inputs` are checked against the version's schema and filled with its defaults. `request_digest` tells a repeat
-    from another request under the same `idempotency_key`. `priority` says whom conductors take first.
+    from another request under the same `idempotency_key`. `priority` says whom conductors take first. `is_castable`: whoever
+    asks has called `refuse_uncastable` with what it read beside the version.
 
     Raises:
         NotPublishedError, ToolDisabledError, InvalidInputsError: nothing was written.
         IdempotencyKeyReusedError: the key belongs to another request.
     """
-    check_castable(version)
+    if not is_castable:
+        check_castable(version)
     cast = Cast(
         version=version,
         initiator_id=initiator_id,
@@ -93,26 +97,33 @@ def start(
 
 def check_castable(version: SpellVersion) -> None:
     """Raise NotPublishedError or ToolDisabledError when the version cannot be cast at present."""
+    refuse_uncastable(version, disabled=disabled_tool(version))
+
+
+def refuse_uncastable(version: SpellVersion, *, disabled: str | None) -> None:
+    """Raise as `check_castable` does, by the slug of a `disabled` tool of the version that was read before. Asks nothing."""
     if not version.is_published:
         raise NotPublishedError(f"Version {version.number} of {version.spell.slug} is not published.")
-    if disabled := disabled_tool(version):
+    if disabled:
         raise ToolDisabledError(f"The tool {disabled} is disabled.")
 
 
 def disabled_tool(version: SpellVersion) -> str | None:
     """Return the slug of a tool of a version that is disabled, by itself or with its provider; None when there is none."""
-    found = sql.fetch(
-        """
+    found = sql.fetch(disabled_tool_of("%(version)s"), {"version": version.pk})
+    return found[0][0] if found else None
+
+
+def disabled_tool_of(version: str) -> str:
+    """Return SQL that does so, for whoever asks for more in the same statement; `version` is SQL for the version's id."""
+    return f"""
         SELECT tool.slug
         FROM spells_step AS step
             JOIN spells_tool AS tool ON tool.id = step.tool_id
             LEFT JOIN spells_provider AS provider ON provider.id = tool.provider_id
-        WHERE step.version_id = %(version)s AND (NOT tool.enabled OR NOT provider.enabled)
+        WHERE step.version_id = {version} AND (NOT tool.enabled OR NOT provider.enabled)
         ORDER BY tool.id LIMIT 1
-        """,
-        {"version": version.pk},
-    )
-    return found[0][0] if found else None
+        """
 
 
 def complete_inputs(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,8 +139,9 @@ def complete_inputs(*, version: SpellVersion, inputs: Mapping[str, Any]) -> dict
 
 
 def _insert(*, cast: Cast, now: datetime) -> None:
-    # only a repeat is refused by the database and gone on after
-    with transaction.atomic(savepoint=cast.idempotency_key is not None):
+    # only a repeat is refused by the database and gone on after: whoever has a transaction needs it sound then
+    needs_savepoint = cast.idempotency_key is not None and connection.in_atomic_block
+    with transaction.atomic() if needs_savepoint else nullcontext():
         sql.insert_together(
             cast,
             Wakeup(cast=cast, initiator_id=cast.initiator_id, due_at=now, priority=cast.priority),

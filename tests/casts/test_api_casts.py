@@ -5,10 +5,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
 from casts.casting import _version_to_cast
+from casts.clock import database_now
 from casts.engine import sql
 from casts.metrics import tallies
 from casts.models import Cast, CastEvent, Wakeup
@@ -17,6 +18,7 @@ from generations.uploads import upload
 from spells.documents import from_data, save_draft
 from spells.models import Spell, SpellVersion, Tool
 from tests.api import assert_problem, client_of, get, post, raw
+from tests.casts.factories import ConductorProcessFactory
 from tests.databases import database_under_test
 from tests.factories import SpellFactory, ToolFactory, UserFactory, published
 
@@ -90,12 +92,15 @@ def test_a_new_cast_is_told_as_it_is_when_it_is_asked_for(more):
         assert (told["initiator"], told["progress"]["total"]) == (ada.username, 1)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_cast_takes_few_statements(django_assert_num_queries):
+    """Who asks, what to cast and the clock, the rows of the cast, the doorbell; on PostgreSQL without a transaction around the rows."""
+    ConductorProcessFactory.create(started_at=database_now(), alive_until=database_now().replace(year=2100))
     ada = UserFactory.create()
     story(ada)
     client, body = client_of(ada), {"spell": "story", "inputs": {"theme": "sea"}}
     tallies.hand_in()
-    with django_assert_num_queries(8 if database_under_test() == "postgresql" else 10):  # two of them for the transaction
+    with django_assert_num_queries(4 if database_under_test() == "postgresql" else 7):
         assert post(client, "/casts/", body).status_code == 201
 
 
@@ -151,17 +156,32 @@ def test_a_wrong_order_is_refused_with_the_place_and_nothing_is_written(body, pa
     assert_nothing_written()
 
 
-def test_a_cast_that_cannot_be_written_whole_is_refused_and_leaves_nothing(monkeypatch):
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_cast_that_cannot_be_written_whole_leaves_nothing(monkeypatch, key):
+    ada = UserFactory.create()
+    story(ada)
+    insert = sql.insert_together
+
+    def insert_a_bad_event(cast, wakeup, event):
+        event.at = None
+        insert(cast, wakeup, event)
+
+    monkeypatch.setattr(sql, "insert_together", insert_a_bad_event)
+    headers = {} if key is None else {"Idempotency_Key": key}
+    with pytest.raises(IntegrityError):
+        post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "sea"}}, **headers)
+    assert_nothing_written()
+
+
+def test_a_database_that_goes_away_while_a_cast_is_written_is_told_of(monkeypatch):
     ada = UserFactory.create()
     story(ada)
 
-    insert = sql.insert_together
-
-    def insert_and_fail(*rows):
-        insert(*rows)
+    def fail(*_):
         raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr(sql, "insert_together", insert_and_fail)
+    monkeypatch.setattr(sql, "insert_together", fail)
     assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "sea"}}), 503, name="unavailable")
     assert_nothing_written()
 
@@ -179,9 +199,14 @@ def test_the_version_to_cast_is_that_of_the_orm(number, visibility):
         wanted = SpellVersion.objects.published() if number is None else SpellVersion.objects.filter(number=number)
         seen = Spell.objects.visible_to(user).filter(slug="story")
         expected = wanted.filter(spell__in=seen).select_related("spell").order_by("-number").first()
+        before = database_now()
         found = _version_to_cast(slug="story", number=number, user=user)
-        assert values_of(found) == values_of(expected)
-        assert found is None or values_of(found.spell) == values_of(expected.spell)
+        assert (found is None) == (expected is None)
+        if found is not None:
+            assert values_of(found.version) == values_of(expected)
+            assert values_of(found.version.spell) == values_of(expected.spell)
+            assert (found.steps, found.disabled) == (expected.steps.count(), None)
+            assert before <= found.now <= database_now()
 
 
 def values_of(row):

@@ -80,7 +80,7 @@ def test_without_keys_the_examples_with_providers_fail_and_say_which_is_missing(
         monkeypatch.delenv(name, raising=False)
     admin = prepare().admin
     spells = ("picture-book", "product-photo", "prompt-comparison", "translated-summary")
-    casts = [place(order=Order(spell=spell, inputs={}), user=admin, now=database_now()).cast for spell in spells]
+    casts = [place(order=Order(spell=spell, inputs={}), user=admin).cast for spell in spells]
     with conducting():
         wait_for(lambda: all(ended(cast) for cast in casts), what="the casts end")
     for cast in casts:

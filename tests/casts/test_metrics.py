@@ -93,7 +93,7 @@ def test_a_request_that_we_could_not_serve_is_counted_as_failed(monkeypatch):
     monkeypatch.setattr(engine, "start", broken)
     order = casting.Order(spell=published.spell.slug, inputs={})
     with pytest.raises(ConnectionError):
-        casting.place(order=order, user=user(), now=database_now())
+        casting.place(order=order, user=user())
     assert value("grimoire_casts_started_total", outcome="failed") == 1
 
 

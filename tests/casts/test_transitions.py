@@ -54,7 +54,7 @@ REFUSED = (engine.TransitionRefusedError, engine.NotSkippableError)
 # Functions of the engine that change no status, or are a part of another one here.
 ASIDE = {"bells", "is_any_due", "latest_claims", "shown_progress"} | {
     *("close_breaker", "learn_from_asking", "open_breaker", "ring_gates", "tend_gates"),  # they know gates alone
-    *("check_castable", "complete_inputs", "look"),  # they read alone
+    *("check_castable", "complete_inputs", "disabled_tool", "disabled_tool_of", "look", "refuse_uncastable"),  # they read alone
     *("settle_in_time", "take_late", "receive_all"),  # the halves of `settle`, and what `receive` is
 }
 

@@ -1,5 +1,7 @@
 """How requests reach Django under ASGI."""
 
+import asyncio
+import json
 import threading
 
 import pytest
@@ -18,11 +20,14 @@ class Threads(APIView):
     def get(self, request, **_):
         if "broken" in request.query_params:
             raise RuntimeError("broken")
+        if "meet" in request.query_params:
+            meeting[0].wait()
         return Response({"thread": threading.get_ident(), "name": request.query_params.get("name", "")})
 
 
 urlpatterns = [path("threads/", Threads.as_view())]
 seen: list[int] = []
+meeting: list[threading.Barrier] = []
 
 
 def remember_thread(get_response):
@@ -69,3 +74,34 @@ async def test_what_a_view_raises_is_answered_with_500_and_told(application):
     finally:
         got_request_exception.disconnect(dispatch_uid="test_handler")
     assert (status, told) == (500, ["told"])
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_requests_one_after_the_other_have_the_same_thread_and_those_at_once_their_own(application):
+    first = json.loads((await asked(application))[1])["thread"]
+    assert json.loads((await asked(application))[1])["thread"] == first
+    seen.clear()
+    meeting.append(threading.Barrier(3, timeout=10))
+    try:
+        await asyncio.gather(*(asked(application, query=b"meet=1") for _ in range(3)))
+    finally:
+        meeting.clear()
+    assert len(set(seen)) == 3
+    assert first in seen
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_no_more_threads_are_kept_than_are_of_use(application, monkeypatch):
+    monkeypatch.setattr(handler, "MOST_IDLE", 2)
+    meeting.append(threading.Barrier(4, timeout=10))
+    try:
+        await asyncio.gather(*(asked(application, query=b"meet=1") for _ in range(4)))
+    finally:
+        meeting.clear()
+    before = set(seen)
+    assert len(before) == 4
+    ended = [thread for thread in threading.enumerate() if thread.ident in before]
+    for thread in ended:
+        thread.join(0.5)
+    assert sum(thread.is_alive() for thread in ended) == 2
+    assert (await asked(application))[0] == 200

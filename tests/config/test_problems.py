@@ -154,10 +154,10 @@ def test_a_body_at_the_limit_is_read(settings):
 
 @pytest.mark.django_db
 def test_what_nobody_foresaw_is_told_without_a_word_of_it(monkeypatch, caplog):
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr(views, "database_now", fail)
+    monkeypatch.setattr(views, "place", fail)
     published(slug="story", visibility="public")
     client = client_of(UserFactory.create(), raise_request_exception=False)
     response = post(client, "/casts/", {"spell": "story"}, X_Request_ID="edge-7")
@@ -171,10 +171,10 @@ def test_what_nobody_foresaw_is_told_without_a_word_of_it(monkeypatch, caplog):
 
 @pytest.mark.django_db
 def test_a_database_that_cannot_be_reached_is_told_with_when_to_come_back(monkeypatch, caplog):
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise OperationalError('connection to server at "db.internal" failed')
 
-    monkeypatch.setattr(views, "database_now", fail)
+    monkeypatch.setattr(views, "place", fail)
     published(slug="story", visibility="public")
     response = post(client_of(UserFactory.create()), "/casts/", {"spell": "story"})
     assert "db.internal" not in json.dumps(assert_problem(response, 503, name="unavailable"))

@@ -13,7 +13,6 @@ from django.db import DatabaseError, InterfaceError
 from rich.console import Console
 
 from casts.casting import Order, place
-from casts.clock import database_now
 from casts.engine import InvalidInputsError, NotPublishedError, ToolDisabledError
 from casts.management import display
 from casts.management.inputs import read_inputs
@@ -77,7 +76,7 @@ examples:
             read = read_inputs(given=given, file=inputs, schema=schema)
             told = callback_of(callback, callback_secret)
             order = Order(spell=spell, inputs=read, max_cost_usd=max_cost, callback=told)
-            cast = place(order=order, user=caster(username), now=database_now()).cast
+            cast = place(order=order, user=caster(username)).cast
             if told is not None and callback_secret is None:
                 say(f"Its webhooks are signed by {told.secret}")
             say(f"Cast {cast.pk} of {spell} started.")
