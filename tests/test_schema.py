@@ -103,6 +103,9 @@ PARTIAL_INDEXES = {
     "cancellation_due": PartialIndex("generations_cancellation", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
     "callback_due": PartialIndex("generations_callback", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
     "notification_due": PartialIndex("casts_notification", ("due_at",), unique=False, words=frozenset({"due_at", "IS NOT NULL"})),
+    "notification_of_subscription": PartialIndex(
+        "casts_notification", ("subscription_id",), unique=False, words=frozenset({"IS NOT NULL"})
+    ),
     "notification_unread": PartialIndex(
         "casts_notification", ("recipient_id",), unique=False, words=frozenset({"channel", "inbox", "read_at", "IS NULL"})
     ),

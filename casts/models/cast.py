@@ -60,14 +60,14 @@ class Cast(models.Model):
     """One run. Its version never changes; its status changes only by the engine's guarded updates.
 
     `cost_usd` is the sum of the booked costs of its generations. `priority` is what its wakeups have, in each of its rounds. `request_digest` tells a repeated request from
-    another one under the same `idempotency_key`. `round` counts retries after an end. `last_epoch` is where
+    another one under the same `idempotency_key`, and is empty where there is no key. `round` counts retries after an end. `last_epoch` is where
     the epochs of its present or last wakeup began. `traceparent` is where in which trace it was started, if it is traced.
     `error` is `{"code", "message", "step", "item", "attempt", "provider"}`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     version = models.ForeignKey(SpellVersion, on_delete=models.PROTECT, related_name="casts")
-    initiator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="casts")
+    initiator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="casts", db_index=False)
     status = models.CharField(max_length=10, choices=CastStatus, default=CastStatus.QUEUED)
     inputs = models.JSONField(default=dict)
     outputs = models.JSONField(null=True, blank=True)
@@ -91,7 +91,8 @@ class Cast(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(name="cast_list_of_initiator", fields=["initiator", "-id"]),
+            # read backwards for a list: new entries come last, in pages that are filled and left
+            models.Index(name="cast_of_initiator", fields=["initiator", "id"]),
             models.Index(name="cast_live", fields=["status"], condition=Q(status__in=LIVE)),
             models.Index(name="cast_ended", fields=["finished_at", "id"], condition=Q(finished_at__isnull=False)),  # what may be pruned
         ]

@@ -104,7 +104,9 @@ class Notification(models.Model):
     kind = models.CharField(max_length=30, choices=NotificationKind)
     channel = models.CharField(max_length=20, choices=NotificationChannel)
     target = models.CharField(max_length=255, blank=True)
-    subscription = models.ForeignKey(Subscription, on_delete=models.RESTRICT, related_name="notifications", null=True, blank=True)
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.RESTRICT, related_name="notifications", null=True, blank=True, db_index=False
+    )
     message_id = models.UUIDField(null=True, blank=True, unique=True)
     data = models.JSONField(default=dict, blank=True)
     attempts = models.PositiveIntegerField(default=0)
@@ -121,7 +123,8 @@ class Notification(models.Model):
     class Meta:
         indexes = [
             models.Index(name="notification_due", fields=["due_at"], condition=Q(due_at__isnull=False)),
-            models.Index(name="notification_of_recipient", fields=["recipient", "-id"]),
+            models.Index(name="notification_to_recipient", fields=["recipient", "id"]),  # read backwards, as that of casts
+            models.Index(name="notification_of_subscription", fields=["subscription"], condition=Q(subscription__isnull=False)),
             models.Index(
                 name="notification_unread", fields=["recipient"], condition=Q(channel=NotificationChannel.INBOX, read_at__isnull=True)
             ),

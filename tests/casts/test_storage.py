@@ -10,6 +10,7 @@ from casts.models import Cast
 from generations.models import Generation
 from generations.tools.contract import Result
 
+from .factories import CastFactory, NotificationFactory
 from .scenes import Hand, billed, cast, cost
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
@@ -39,6 +40,41 @@ def test_booking_a_cost_writes_no_index():
     before = in_place(Cast._meta.db_table)
     hand.answer("one", Result(output={}, cost=cost("0.1")))
     assert in_place(Cast._meta.db_table) == before + 1
+
+
+def planned(query: str) -> str:
+    """Return how a query is answered where no whole table may be read or sorted, by a plan that knows no parameter."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off; "
+            "SET LOCAL plan_cache_mode = force_generic_plan"
+        )
+        cursor.execute(f"PREPARE asked(bigint) AS {query}")
+        cursor.execute("EXPLAIN EXECUTE asked(1)")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("DEALLOCATE asked")
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT * FROM casts_cast WHERE initiator_id = $1 ORDER BY id DESC LIMIT 50", "Backward using cast_of_initiator"),
+        ("SELECT 1 FROM casts_cast WHERE initiator_id = $1 FOR KEY SHARE", "using cast_of_initiator"),
+        ("SELECT * FROM casts_notification WHERE recipient_id = $1 ORDER BY id DESC LIMIT 50", "Backward using notification_to_recipient"),
+        ("SELECT 1 FROM casts_notification WHERE recipient_id = $1 FOR KEY SHARE", "using notification_to_recipient"),
+        ("SELECT 1 FROM casts_notification WHERE subscription_id = $1 FOR KEY SHARE", "using notification_of_subscription"),
+    ],
+)
+def test_lists_and_foreign_keys_are_served_by_the_indexes_that_are_there(query: str, index: str):
+    """Those with `FOR KEY SHARE` are what PostgreSQL itself asks before the row goes to which they refer."""
+    CastFactory.create_batch(30)
+    NotificationFactory.create_batch(30)
+    NotificationFactory.create_batch(30, channel="webhook")
+    for table in ("casts_cast", "casts_notification"):
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {table}")
+    assert index in planned(query)
 
 
 def test_the_generations_of_a_cast_are_found_by_the_index_of_its_attempts():
