@@ -16,6 +16,7 @@ from pytest_django import DjangoDbBlocker, Settings
 from casts.clock import database_now
 from config.sqlite import base as sqlite
 from tests.databases import FOLDER, database_under_test
+from tests.emptied import emptied_after_tests
 from tests.template import file_of, template_once
 
 pytest.register_assert_rewrite("tests.api", "tests.constraints")
@@ -63,8 +64,14 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest, template: str) 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """End the sessions that would keep the database from being dropped: threads that outlive a test keep their connections."""
-    yield
+    """Empty the database after each test that commits.
+
+    At last, end the sessions that would keep it from being dropped: threads that outlive a test keep their connections.
+    """
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            stack.enter_context(emptied_after_tests())
+        yield
     if connection.vendor == "postgresql":
         with django_db_blocker.unblock(), connection.cursor() as cursor:
             cursor.execute(
