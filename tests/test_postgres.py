@@ -41,7 +41,14 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("server_encoding", "UTF8"), ("lc_collate", "C.UTF-8"), ("listen_addresses", ""), ("fsync", "off"), ("synchronous_commit", "on")],
+    [
+        ("server_encoding", "UTF8"),
+        ("lc_collate", "C.UTF-8"),
+        ("listen_addresses", ""),
+        ("fsync", "off"),
+        ("autovacuum", "off"),
+        ("synchronous_commit", "on"),
+    ],
 )
 def test_the_server_is_set_up_for_tests(server: PostgresServer, setting: str, value: str):
     shown = ask(server, "SELECT datcollate FROM pg_database WHERE datname = 'postgres'" if setting == "lc_collate" else f"SHOW {setting}")
