@@ -2,9 +2,13 @@
 
 A run starts one pytest per database of `--db` with the same arguments, and sums up. Such a child knows its database
 from GRIMOIRE_TEST_DB. Settings come from here alone: neither `.env` nor the shell reaches a test.
+
+Where the number of workers is ours to choose, the children work side by side: while one waits, the other computes. What the second
+says is shown once the first has ended.
 """
 
 import atexit
+import gc
 import json
 import os
 import shlex
@@ -12,10 +16,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -24,6 +29,7 @@ from tests.postgres import CLUSTER, PostgresServer, temporary_folder
 
 DATABASE = "GRIMOIRE_TEST_DB"  # `sqlite` or `postgresql`, in the children
 FOLDER = "GRIMOIRE_TEST_FOLDER"  # of the run: data, settings, reports
+RUNS = "GRIMOIRE_TEST_RUNS"  # how many children work side by side
 POSTGRES_SCHEMES = ("postgres://", "postgresql://", "pgsql://")
 DATABASES = ("sqlite", "postgresql")
 PROCESS_FOLDERS = {"functional", "faults"}
@@ -31,6 +37,9 @@ PROCESS_FOLDERS = {"functional", "faults"}
 WORKERS_PER_CORE = 2
 ENOUGH_WORKERS = 8
 WORKER_BYTES = 1 << 30  # with the processes that its test drives
+WE_CHOOSE = pytest.StashKey[bool]()  # how many workers there are
+SHOWN_EACH_SECONDS = 0.2
+FOREVER = 3600.0
 DATABASE_FIXTURES = {
     "db",
     "transactional_db",
@@ -83,27 +92,29 @@ def database_under_test() -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grimoire")
-    group.addoption(
-        "--db", choices=[*DATABASES, "both"], default="both", help="The database to run the tests on (default: both, one after the other)."
-    )
+    group.addoption("--db", choices=[*DATABASES, "both"], default="both", help="The database to run the tests on (default: both).")
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_auto_num_workers() -> int | None:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Take more workers than cores, as long as memory lasts. PYTEST_XDIST_AUTO_NUM_WORKERS goes before that, and so does `-n NUMBER`.
 
     First, since xdist itself answers with one for each core.
     """
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
+    config.stash[WE_CHOOSE] = True
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return workers(cores=len(os.sched_getaffinity(0)), memory_bytes=memory)
+    return workers(cores=len(os.sched_getaffinity(0)), memory_bytes=memory, runs=int(os.environ.get(RUNS, "1")))
 
 
-def workers(*, cores: int, memory_bytes: int) -> int:
-    """Return how many workers a machine is given: two for each core until there are enough, then one, and none without its memory."""
+def workers(*, cores: int, memory_bytes: int, runs: int = 1) -> int:
+    """Return how many workers each of the runs on a machine is given.
+
+    Together they have two for each core until there are enough, then one, and none without its memory.
+    """
     wanted = max(cores, min(WORKERS_PER_CORE * cores, ENOUGH_WORKERS))
-    return max(1, min(wanted, memory_bytes // WORKER_BYTES))
+    return max(1, min(wanted, memory_bytes // WORKER_BYTES) // runs)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -113,6 +124,7 @@ def pytest_configure(config: pytest.Config) -> None:
         ("both_databases", "runs on both, although the other tests of its module are for one"),
         ("each_database", "asks for no database fixture, but reaches the database all the same: runs on both"),
         ("faults", "injects faults into real processes"),
+        ("lasting", "lasts for a minute or so, however fast the machine: begins before all others"),
     ):
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
@@ -123,13 +135,15 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     asked = config.option
     if DATABASE in os.environ or asked.help or asked.version or asked.markers or asked.showfixtures or asked.show_fixtures_per_test:
         return None
-    outcomes: list[Outcome] = []
-    for database in DATABASES if asked.db == "both" else (asked.db,):
-        outcomes.append(run(database, config))
-        if outcomes[-1].exit_code == pytest.ExitCode.INTERRUPTED or (asked.maxfail and outcomes[-1].failed):
-            break
+    wanted = DATABASES if asked.db == "both" else (asked.db,)
+    outcomes = run_side_by_side(wanted, config) if len(wanted) > 1 and may_share(config) else run_in_turn(wanted, config)
     print(f"\n{sum(outcome.passed for outcome in outcomes)} passed, {sum(outcome.failed for outcome in outcomes)} failed")
     return worst(outcomes)
+
+
+def may_share(config: pytest.Config) -> bool:
+    """Whether two runs may divide the machine's workers: nobody told their number, and neither a debugger nor a failure stops the first."""
+    return config.stash.get(WE_CHOOSE, False) and not config.option.maxfail and not config.option.usepdb
 
 
 def worst(outcomes: list[Outcome]) -> int:
@@ -140,21 +154,70 @@ def worst(outcomes: list[Outcome]) -> int:
     return max(codes)
 
 
-def run(database: str, config: pytest.Config) -> Outcome:
-    """Run the same pytest on one database, in sight of the terminal."""
+def run_in_turn(wanted: Sequence[str], config: pytest.Config) -> list[Outcome]:
+    """Run the same pytest on one database after the other, in sight of the terminal."""
+    outcomes: list[Outcome] = []
+    for database in wanted:
+        announce(database, config)
+        with started(database, config) as child:
+            outcomes.append(outcome_of(database, exit_code=wait(child)))
+        if outcomes[-1].exit_code == pytest.ExitCode.INTERRUPTED or (config.option.maxfail and outcomes[-1].failed):
+            break
+    return outcomes
+
+
+def run_side_by_side(wanted: Sequence[str], config: pytest.Config) -> list[Outcome]:
+    """Run the same pytest on all databases at once. The terminal shows one after the other."""
+    os.environ[RUNS] = str(len(wanted))
+    with ExitStack() as stack:
+        said = {database: Path(os.environ[FOLDER], f"{database}.log") for database in wanted[1:]}
+        children = {wanted[0]: stack.enter_context(started(wanted[0], config))}
+        for database, path in said.items():
+            children[database] = stack.enter_context(started(database, config, output=stack.enter_context(path.open("wb"))))
+        outcomes = []
+        for database, child in children.items():
+            announce(database, config)
+            if database in said:
+                show(said[database], child)
+            outcomes.append(outcome_of(database, exit_code=wait(child)))
+    return outcomes
+
+
+def announce(database: str, config: pytest.Config) -> None:
+    print(f"\n{database}: {shlex.join(['pytest', *config.invocation_params.args])}", flush=True)
+
+
+@contextmanager
+def started(database: str, config: pytest.Config, *, output: IO[bytes] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield a pytest on one database. What it says goes to the terminal, or to `output`."""
     arguments = [*config.invocation_params.args]
-    print(f"\n{database}: {shlex.join(['pytest', *arguments])}", flush=True)
     if config.pluginmanager.hasplugin("cacheprovider"):
         arguments += ["-o", f"cache_dir={config.rootpath / '.pytest_cache' / database}"]  # --last-failed, for each database
     with database_url(database) as url:
-        child = subprocess.Popen(
+        yield subprocess.Popen(
             [sys.executable, "-m", "pytest", *arguments],
             cwd=config.invocation_params.dir,
             env={**os.environ, DATABASE: database, "DATABASE_URL": url},
+            stdout=output,
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - all it calls was looked up before the fork
         )
-        exit_code = wait(child)
-    return outcome_of(database, exit_code=exit_code if exit_code >= 0 else 128 - exit_code)
+
+
+def show(path: Path, child: "subprocess.Popen[bytes]") -> None:
+    """Print what a child has said, and goes on to say until it ends."""
+    with path.open(errors="replace") as said:
+        while True:
+            has_ended = ended_within(child, seconds=SHOWN_EACH_SECONDS)
+            print(said.read(), end="", flush=True)
+            if has_ended:
+                return
+
+
+def ended_within(child: "subprocess.Popen[bytes]", *, seconds: float) -> bool:
+    """Wait for the child's end for so long. Ctrl-C reaches it by itself; it is given the time to clean up."""
+    with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        child.wait(seconds)
+    return child.poll() is not None
 
 
 def outcome_of(database: str, *, exit_code: int) -> Outcome:
@@ -169,12 +232,10 @@ def outcome_of(database: str, *, exit_code: int) -> Outcome:
 
 
 def wait(child: "subprocess.Popen[bytes]") -> int:
-    """Return the child's exit code. Ctrl-C reaches it by itself; it is given the time to clean up."""
-    while True:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:
-            continue
+    """Return the child's exit code, or what a shell would tell of the signal that ended it."""
+    while not ended_within(child, seconds=FOREVER):
+        pass
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 @contextmanager
@@ -198,6 +259,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         (Path(os.environ[FOLDER]) / f"{os.environ[DATABASE]}.json").write_text(json.dumps(report))
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage while tests are found, and never again among what was loaded for them: a tenth of what a worker computes."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is for the other database, and on PostgreSQL what needs none and ran before. Begin with what takes longest."""
@@ -210,7 +282,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item not in here])
         items[:] = kept
     # They wait for processes: one worker does that while the others work, and at the end no worker is left alone with them.
-    items.sort(key=lambda item: PROCESS_FOLDERS.isdisjoint(item.path.parts))
+    items.sort(key=lambda item: (item.get_closest_marker("lasting") is None, PROCESS_FOLDERS.isdisjoint(item.path.parts)))
 
 
 def is_left_out(item: pytest.Item, other: str) -> bool:

@@ -147,6 +147,40 @@ def test_the_first_failure_ends_the_run_when_asked_to(suite: Suite):
     assert not [line for line in lines if line.startswith("postgresql:")]
 
 
+MEETING = """
+import os, time
+from pathlib import Path
+import pytest
+
+@pytest.fixture
+def db():
+    yield
+
+def test_both_are_at_work(db):
+    Path(os.environ["GRIMOIRE_TEST_DB"]).touch()
+    give_up_at = time.monotonic() + 20
+    while not (Path("sqlite").exists() and Path("postgresql").exists()):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+"""
+
+
+def test_both_databases_are_tested_side_by_side_and_told_of_in_turn(suite: Suite):
+    suite.write(MEETING)
+    code, lines = suite.run("-p", "xdist", "-n", "logical", DATABASE_URL=SERVER)
+    assert (code, lines[-1]) == (0, "2 passed, 0 failed"), lines
+    told = [line.partition(" in ")[0].strip("= ") for line in lines if line.startswith(("sqlite:", "postgresql:")) or " passed in " in line]
+    command = "pytest -p tests.databases -p xdist -n logical"
+    assert told == [f"sqlite: {command}", "1 passed", f"postgresql: {command}", "1 passed"]
+
+
+@pytest.mark.parametrize(("how", "last"), [(("-n", "1"), "1 passed, 1 failed"), (("-n", "logical", "-x"), "0 passed, 1 failed")])
+def test_one_database_is_tested_after_the_other_when_somebody_has_chosen_how(suite: Suite, how: tuple[str, ...], last: str):
+    suite.write(MEETING.replace("+ 20", "+ 0.2"))
+    _, lines = suite.run("-p", "xdist", *how, DATABASE_URL=SERVER)
+    assert lines[-1] == last, lines
+
+
 @pytest.mark.parametrize(("chosen", "code", "last"), [("plain", 0, "1 passed, 0 failed"), ("nonesuch", 5, "0 passed, 0 failed")])
 def test_nothing_to_do_on_one_database_is_no_failure(suite: Suite, chosen: str, code: int, last: str):
     ended, lines = suite.run("-k", chosen, DATABASE_URL=SERVER)
@@ -168,7 +202,9 @@ def test_questions_are_answered_without_a_run(suite: Suite):
 
 @pytest.mark.parametrize(("cores", "gigabytes", "workers"), [(1, 8, 2), (2, 8, 4), (2, 3, 3), (2, 0.5, 1), (6, 32, 8), (32, 128, 32)])
 def test_tests_that_wait_share_cores_as_far_as_memory_lasts(cores: int, gigabytes: float, workers: int):
-    assert databases.workers(cores=cores, memory_bytes=int(gigabytes * (1 << 30))) == workers
+    memory = int(gigabytes * (1 << 30))
+    assert databases.workers(cores=cores, memory_bytes=memory) == workers
+    assert databases.workers(cores=cores, memory_bytes=memory, runs=2) == max(1, workers // 2)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
