@@ -15,8 +15,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-# Threads that are kept while no request needs them.
-MOST_IDLE = 32
+# Threads that are kept while no request needs them. As many requests as there may be at once, one that ends is followed by the next.
+MOST_IDLE = 4
 
 
 class OneThreadHandler(ASGIHandler):
