@@ -11,26 +11,32 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.test import TransactionTestCase
+from django.test import TestCase, TransactionTestCase
 
 Rows = list[tuple[Any, ...]]
-# PostgreSQL keeps the room of rows that are gone, also of a transaction that was rolled back. So much of it is given back.
+# PostgreSQL keeps the room of rows that are gone, also of those that were rolled back. Of so many bytes it is given back.
 MANY_BYTES = 1 << 20
 
 
 @contextmanager
 def emptied_after_tests() -> Iterator[None]:
     """Have tests that commit be followed by this instead of a flush. The database is as it was migrated."""
-    flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+    flush, roll_back = TransactionTestCase._fixture_teardown, TestCase._fixture_teardown  # type: ignore[attr-defined]
     database = Database()
 
     def follow(case: TransactionTestCase) -> None:
         if not database.empty():
             flush(case)
             database.remember()
+        database.give_room_back()
+
+    def follow_rolled_back(case: TestCase) -> None:
+        roll_back(case)
+        database.give_room_back()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", follow)
+        patch.setattr(TestCase, "_fixture_teardown", follow_rolled_back)
         yield
 
 
@@ -59,11 +65,21 @@ class Database:
                 if any(_rows(cursor, table) != rows for table, rows in self._kept.items()):
                     return False
                 _delete(cursor, [table for table in self._with_rows(cursor) if table not in self._kept])
-            self._give_room_back()
             return True
         finally:
             if connection.vendor == "sqlite":
                 connection.enable_constraint_checking()
+
+    def give_room_back(self) -> None:
+        """Have PostgreSQL forget rows that are gone, where they are many: each look at their tables would pass over them."""
+        if connection.vendor != "postgresql":
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relname FROM pg_class WHERE oid = ANY (%s::regclass[]) AND pg_relation_size(oid) > %s", [self._tables, MANY_BYTES]
+            )
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"VACUUM {connection.ops.quote_name(table)}")
 
     def _with_rows(self, cursor: CursorWrapper) -> list[str]:
         looks = (f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {connection.ops.quote_name(table)})" for table in self._tables)
@@ -78,16 +94,6 @@ class Database:
         cursor.execute(f"LOCK TABLE {', '.join(map(connection.ops.quote_name, self._tables))} IN EXCLUSIVE MODE")
         cursor.execute("SET LOCAL session_replication_role = replica")
         return True
-
-    def _give_room_back(self) -> None:
-        if connection.vendor != "postgresql":
-            return
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT relname FROM pg_class WHERE oid = ANY (%s::regclass[]) AND pg_relation_size(oid) > %s", [self._tables, MANY_BYTES]
-            )
-            for (table,) in cursor.fetchall():
-                cursor.execute(f"VACUUM {connection.ops.quote_name(table)}")
 
 
 def _rows(cursor: CursorWrapper, table: str) -> Rows:
