@@ -124,7 +124,7 @@ def pytest_configure(config: pytest.Config) -> None:
         ("both_databases", "runs on both, although the other tests of its module are for one"),
         ("each_database", "asks for no database fixture, but reaches the database all the same: runs on both"),
         ("faults", "injects faults into real processes"),
-        ("lasting", "lasts for a minute or so, however fast the machine: begins before all others"),
+        ("lasting", "lasts for half a minute or longer, on any machine: begins before all others"),
     ):
         config.addinivalue_line("markers", f"{name}: {meaning}")
 

@@ -72,6 +72,7 @@ def _attempts(stage: Stage) -> list[dict[str, object]]:
     return stage.books.ask("SELECT id FROM generations_generation")
 
 
+@pytest.mark.lasting
 def test_casts_go_on_when_queue_and_schedules_were_deleted_and_the_reaper_heals_without_them(stage: Stage):
     casts = [stage.play({"key": "one", "tool": stage.step_tool(), "params": {"name": "one"}}, slug=f"one-{number}") for number in range(3)]
     assert stage.books.ask("SELECT id FROM django_q_ormq"), "nobody was asked to come"

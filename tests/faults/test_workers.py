@@ -172,6 +172,7 @@ def test_a_zombie_that_wakes_after_its_lease_writes_nothing_that_another_has_set
     stage.stop(zombie, other)
 
 
+@pytest.mark.lasting
 def test_a_step_that_kills_its_worker_each_time_fails_in_the_end_and_takes_no_neighbour_along(stage: Stage):
     tool = stage.step_tool()
     neighbours = [stage.play({"key": "well", "tool": tool, "params": {"name": "well"}}, slug=f"well-{n}") for n in range(3)]

@@ -19,6 +19,7 @@ def pictures_of(said: str) -> list[Path]:
     return [Path(found) for found in PICTURE.findall(said)]
 
 
+@pytest.mark.lasting
 @pytest.mark.sqlite
 def test_demo_shows_a_cast_and_serves_until_ctrl_c_which_can_also_come_in_the_middle_of_another(empty_site: Site):
     showing = empty_site.start("demo", "--port", "0")

@@ -146,6 +146,7 @@ def test_casts_go_on_with_the_cluster_alone(site: Site, provider: Provider):
     assert cluster.end() == 0
 
 
+@pytest.mark.lasting
 @pytest.mark.sqlite
 def test_the_cluster_ends_although_a_call_does_not_and_a_conductor_takes_over(site: Site, provider: Provider):
     cluster = site.start("qcluster")
