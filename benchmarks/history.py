@@ -53,7 +53,7 @@ class Seen:
         return f"{told}, {self.ratio:.2f} times what it takes beside none{room}"
 
 
-def run(built: House, *, casts: Sequence[int], prune: int, claims: int = CLAIMS, limit: float = LIMIT) -> Outcome:
+def run(built: House, *, casts: Sequence[int], prune: int, claims: int = CLAIMS, turns: int = TURNS, limit: float = LIMIT) -> Outcome:
     """Measure beside each of these histories, print the figures, and return them. Prunes so many casts at the end."""
     built.order("prepare_chain", steps=STEPS, payload=PAYLOAD)
     outcome, seen = Outcome(), []
@@ -65,9 +65,9 @@ def run(built: House, *, casts: Sequence[int], prune: int, claims: int = CLAIMS,
             history.grow(number)
             built.order("time_claims", 50)  # reads again what was cleaned
             times, times_beside_none = list[float](), list[float]()
-            for _ in range(TURNS):
-                times += built.order("time_claims", claims // TURNS)
-                times_beside_none += twin.order("time_claims", claims // TURNS)
+            for _ in range(turns):
+                times += built.order("time_claims", claims // turns)
+                times_beside_none += twin.order("time_claims", claims // turns)
             seen.append(Seen(casts=number, times=times, times_beside_none=times_beside_none, size=history.size()))
             told({f"{number:,} ended casts": seen[-1].line()})
         if prune:

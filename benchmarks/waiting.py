@@ -41,7 +41,7 @@ class Processor:
         return processor_seconds(self._built.site.processes()), processor_seconds(servers)
 
 
-def run(built: House, *, casts: Sequence[int], seconds: float, requests: int, most: float = MOST_PERCENT) -> Outcome:
+def run(built: House, *, casts: Sequence[int], seconds: float, requests: int, turns: int = TURNS, most: float = MOST_PERCENT) -> Outcome:
     """Have so many casts wait, ask for others meanwhile, print the figures, and return them."""
     built.offer_clocks()
     key = built.order("prepare_clocks", waits=True)
@@ -57,7 +57,7 @@ def run(built: House, *, casts: Sequence[int], seconds: float, requests: int, mo
             copies = Copies(connection, cast_id=cast_id)
             for number in sorted(casts):
                 copies.grow(number)
-                _look(built, asker, twin=twin, casts=number, requests=requests, outcome=outcome)
+                _look(built, asker, twin=twin, casts=number, requests=requests, turns=turns, outcome=outcome)
     time.sleep(SETTLING_SECONDS)
     processor = Processor(built)
     time.sleep(seconds)
@@ -77,7 +77,7 @@ def run(built: House, *, casts: Sequence[int], seconds: float, requests: int, mo
     return outcome
 
 
-def _look(built: House, asker: Asker, *, twin: House, casts: int, requests: int, outcome: Outcome) -> None:
+def _look(built: House, asker: Asker, *, twin: House, casts: int, requests: int, turns: int, outcome: Outcome) -> None:
     """Ask beside so many casts that wait, and note how long that took. Claims are timed in turns with those of a twin where none wait."""
     times = {
         "start_ms": asyncio.run(asker.starts(requests)),
@@ -85,11 +85,11 @@ def _look(built: House, asker: Asker, *, twin: House, casts: int, requests: int,
         "claim_ms": [],
         "claim_ms_none": [],
     }
-    for _ in range(TURNS):
+    for _ in range(turns):
         # nobody else claims meanwhile; not for long, or the conductor would be taken for dead
         with asleep([*built.site.leaders("conduct"), *built.site.leaders("qcluster")]):
-            times["claim_ms"] += built.order("time_claims", CLAIMS // TURNS)
-        times["claim_ms_none"] += twin.order("time_claims", CLAIMS // TURNS)
+            times["claim_ms"] += built.order("time_claims", CLAIMS // turns)
+        times["claim_ms_none"] += twin.order("time_claims", CLAIMS // turns)
     for name, some in times.items():
         outcome.series.setdefault(name, []).append((casts, 1000 * share_below(some, 0.5)))
     told({f"{casts:,} casts wait": ", ".join(f"{name} {points[-1][1]:.1f}" for name, points in outcome.series.items())})

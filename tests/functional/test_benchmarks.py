@@ -34,7 +34,7 @@ def test_jobs_whose_webhooks_get_lost_all_end_and_are_billed_once(built: House):
 
 
 def test_claims_are_measured_beside_a_history_which_is_pruned(built: House):
-    outcome = history.run(built, casts=[0, 300], prune=100, claims=20, limit=1_000.0)
+    outcome = history.run(built, casts=[0, 300], prune=100, claims=20, turns=1, limit=1_000.0)
     assert outcome.problems == []
     assert [casts for casts, _ in outcome.series["claim_ms"]] == [0, 300]
     assert outcome.figures["bytes_per_step"] > 500
@@ -53,7 +53,7 @@ def test_waits_are_measured_from_a_request_and_from_a_callback(built: House):
 
 
 def test_waits_are_measured_beside_casts_that_wait(built: House):
-    outcome = waiting.run(built, casts=[5, 40], requests=3, seconds=1.0, most=1_000.0)
+    outcome = waiting.run(built, casts=[5, 40], requests=3, seconds=1.0, turns=1, most=1_000.0)
     assert outcome.problems == []
     assert [casts for casts, _ in outcome.series["callback_ms"]] == [5, 40]
     [(waits,)] = built.ask("SELECT count(*) FROM casts_wakeup WHERE due_at > now() + interval '1 hour'")
