@@ -122,8 +122,14 @@ def _place(*, order: Order, user: User, idempotency_key: str | None) -> Placed:
 
 
 def _writes_more_than_the_cast(order: Order) -> bool:
-    """Tell whether an order writes more than `engine.start` does, which is whole by itself: a version, a callback, a use of artefacts."""
-    return bool(order.tool) or order.callback is not None or next(references(order.inputs, path="inputs"), None) is not None
+    """Tell whether an order writes more than `engine.start` does, which is whole by itself: a version, a callback, a use of artefacts.
+
+    Inputs beyond the bounds name none: they are refused before anything is written.
+    """
+    if order.tool or order.callback is not None:
+        return True
+    is_bounded = not schemas.check_json(order.inputs, path="inputs")
+    return is_bounded and next(references(order.inputs, path="inputs"), None) is not None
 
 
 def _of_tool(slug: str) -> Castable:
@@ -216,13 +222,25 @@ def check_references(inputs: Mapping[str, Any], user: User, now: datetime) -> No
 
 def references(value: Any, *, path: str) -> Iterator[tuple[str, UUID]]:
     """Yield each artefact that stands by reference in a JSON value, with its place below `path`."""
-    stack: list[tuple[str, Any]] = [(path, value)]
+    stack: list[tuple[_Place, Any]] = [(None, value)]
     while stack:
-        path, current = stack.pop()
-        if isinstance(current, Mapping):
-            if isinstance(current.get(REFERENCE_KEY), str):
-                with suppress(ValueError):  # no id, so no reference: the spell's own schema judges it
-                    yield path, UUID(current[REFERENCE_KEY])
-            stack.extend((join_path(path, name), value) for name, value in current.items())
-        elif isinstance(current, list):
-            stack.extend((join_path(path, place), value) for place, value in enumerate(current))
+        place, current = stack.pop()
+        if isinstance(current, Mapping) and isinstance(current.get(REFERENCE_KEY), str):
+            with suppress(ValueError):  # no id, so no reference: the spell's own schema judges it
+                yield join_path(path, *_names(place)), UUID(current[REFERENCE_KEY])
+        inside = current.items() if isinstance(current, Mapping) else enumerate(current) if isinstance(current, list) else ()
+        stack.extend(((place, name), inner) for name, inner in inside if isinstance(inner, Mapping | list))
+
+
+# Where something stands in a JSON value: the place of what holds it, and its name or number there. One for each member would
+# otherwise be as long as the value is deep.
+_Place = tuple["_Place", str | int] | None
+
+
+def _names(place: "_Place") -> list[str | int]:
+    """Return the names on the way to a place, the outermost first."""
+    names = []
+    while place is not None:
+        place, name = place
+        names.append(name)
+    return names[::-1]

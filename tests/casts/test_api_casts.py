@@ -1,16 +1,19 @@
 """Casting over the API: what is asked for, what is refused, and what is told of it."""
 
 import json
+import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from casts.casting import _version_to_cast
+from casts.casting import Order, _version_to_cast, place, references
 from casts.clock import database_now
-from casts.engine import sql
+from casts.engine import InvalidInputsError, sql
 from casts.metrics import tallies
 from casts.models import Cast, CastEvent, Wakeup
 from generations.models import Artifact
@@ -251,6 +254,26 @@ def test_inputs_above_the_limit_are_refused():
     told = assert_problem(post(client_of(ada), "/casts/", {"spell": "story", "inputs": {"theme": "x" * 300_000}}), 422, "inputs")
     assert "262,144 bytes" in told["detail"]
     assert_nothing_written()
+
+
+def test_inputs_above_the_limit_are_refused_before_they_are_searched_for_artefacts():
+    """Deep and with many members: the places of all members together would be a thousand times as large as the body."""
+    deep: Any = [1] * 300_000
+    for _ in range(60):
+        deep = {"k" * 64: deep}
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInputsError):
+            place(order=Order(spell="story", inputs=deep), user=story().spell.owner)
+        assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_references_are_found_wherever_they_stand():
+    one, two = uuid4(), uuid4()
+    value = {"a": [1, {"artifact": str(one)}, {"b": {"artifact": str(two), "c": [{"artifact": "no id"}]}}], "artifact": 7}
+    assert dict(references(value, path="inputs")) == {"inputs.a[1]": one, "inputs.a[2].b": two}
 
 
 def test_a_spell_without_a_published_version_is_refused_to_its_owner_with_409():
