@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
+import attrs
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
 from .patterns import PatternError, matches
@@ -220,5 +221,13 @@ BoundedValidator: Any = validators.extend(  # type: ignore[no-untyped-call]  # j
     {name: _paid(name, keyword) for name, keyword in {**Draft202012Validator.VALIDATORS, **_REPLACED}.items()},
     format_checker=FormatChecker(FORMATS),
 )
+
+
+def _evolve(validator: Any, **changes: Any) -> Any:
+    """Return the validator of a part of the schema, of the same kind: jsonschema's own would be of the kind that a `$schema` names there."""
+    return attrs.evolve(validator, **changes)
+
+
+BoundedValidator.evolve = _evolve
 
 __all__ = ["BoundedValidator", "PatternError", "TooMuchWorkError", "Unknown", "UnsupportedError", "parts", "purse"]

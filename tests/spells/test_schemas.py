@@ -235,6 +235,26 @@ def test_nothing_is_fetched(socket_disabled: None) -> None:
     assert told(1, {"$ref": "#/$defs/lost"}) == ["inputs: cannot be checked: its schema has no '/$defs/lost'"]
 
 
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"pattern": "^(a+)+$", "type": "string"}, "does not match the pattern"),
+        ({"unevaluatedProperties": False}, "which is not supported"),
+    ],
+)
+def test_a_part_that_names_its_own_dialect_is_checked_by_the_same_bounded_rules(part: dict[str, Any], message: str) -> None:
+    """jsonschema's own classes would be taken otherwise, whose patterns need not end."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema", **part}
+    schemas = (
+        {"properties": {"a": dialect}},
+        {"$schema": dialect["$schema"], "$defs": {"x": dialect}, "properties": {"a": {"$ref": "#/$defs/x"}}},
+    )
+    for schema in schemas:
+        for root in (None, schema):
+            (problem,) = check({"a": "a" * 60 + "!"}, schema, path="inputs", root=root)
+            assert message in problem.message
+
+
 def test_what_is_not_supported_is_said_not_ignored() -> None:
     assert told({}, {"unevaluatedProperties": False}) == [
         "inputs: cannot be checked: its schema uses unevaluatedProperties, which is not supported"
