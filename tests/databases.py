@@ -142,8 +142,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def may_share(config: pytest.Config) -> bool:
-    """Whether two runs may divide the machine's workers: nobody told their number, and neither a debugger nor a failure stops the first."""
-    return config.stash.get(WE_CHOOSE, False) and not config.option.maxfail and not config.option.usepdb
+    """Whether two runs may divide the machine's workers: nobody told their number, neither a debugger nor a failure stops the first, and
+    no folder is theirs both.
+    """
+    options = config.option
+    return config.stash.get(WE_CHOOSE, False) and not (options.maxfail or options.usepdb or options.basetemp)
 
 
 def worst(outcomes: list[Outcome]) -> int:
@@ -171,15 +174,17 @@ def run_side_by_side(wanted: Sequence[str], config: pytest.Config) -> list[Outco
     os.environ[RUNS] = str(len(wanted))
     with ExitStack() as stack:
         said = {database: Path(os.environ[FOLDER], f"{database}.log") for database in wanted[1:]}
-        children = {wanted[0]: stack.enter_context(started(wanted[0], config))}
-        for database, path in said.items():
-            children[database] = stack.enter_context(started(database, config, output=stack.enter_context(path.open("wb"))))
+        children = {
+            database: stack.enter_context(started(database, config, output=stack.enter_context(path.open("wb"))))
+            for database, path in said.items()
+        }
+        children[wanted[0]] = stack.enter_context(started(wanted[0], config))  # last: a server that does not start stops no other
         outcomes = []
-        for database, child in children.items():
+        for database in wanted:
             announce(database, config)
             if database in said:
-                show(said[database], child)
-            outcomes.append(outcome_of(database, exit_code=wait(child)))
+                show(said[database], children[database])
+            outcomes.append(outcome_of(database, exit_code=wait(children[database])))
     return outcomes
 
 

@@ -3,12 +3,15 @@
 import random
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 READY = b"Z\x00\x00\x00\x05I"
+# What writes a cast commits by itself where nothing else has to be written with it.
+STARTS = b"INSERT INTO casts_cast"
 CHUNK = 65_536
 
 
@@ -23,7 +26,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self.lost = 0
+        self.lost: Counter[str] = Counter()
 
     def serve(self) -> None:
         """Take connections until the listener is closed, and return when the last of them has ended."""
@@ -49,11 +52,11 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def loses(self) -> bool:
+    def loses(self, kind: str) -> bool:
         """Draw whether the answer to a commit is lost."""
         with self._lock:
             is_lost = self._random.random() < self._share
-            self.lost += is_lost
+            self.lost[kind] += is_lost
         return is_lost
 
 
@@ -66,6 +69,8 @@ class _Passage(threading.Thread):
         self._client = client
         self._server = server
         self._loses = False
+        self._is_at_rest = False
+        self._starting: dict[bytes, bool] = {}  # statements by their names
 
     def run(self) -> None:
         back = threading.Thread(target=self._until_closed, args=(self._back,), name="passage back")
@@ -88,14 +93,36 @@ class _Passage(threading.Thread):
     def _there(self) -> None:
         while data := self._client.recv(CHUNK):
             if data.endswith(COMMIT):
-                self._loses = self._proxy.loses()
+                self._loses = self._proxy.loses("commit")
+            elif self._starts_a_cast(data) and self._is_at_rest:
+                self._loses = self._proxy.loses("start")
             self._server.sendall(data)
+
+    def _starts_a_cast(self, data: bytes) -> bool:
+        """Tell whether a cast is written: by a statement that is parsed now, or that was prepared."""
+        starts = False
+        for kind, body in _messages(data):
+            if kind == b"P":
+                name, query, *_ = body.split(b"\0", 2)
+                self._starting[name] = STARTS in query
+            elif kind == b"B":
+                _, name, *_ = body.split(b"\0", 2)
+                starts |= self._starting.get(name, False)
+        return starts
 
     def _back(self) -> None:
         while data := self._server.recv(CHUNK):
             if self._loses and READY in data:
                 return  # it is committed, and nobody will say so
+            self._is_at_rest = data.endswith(READY)
             self._client.sendall(data)
+
+
+def _messages(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind and the body of each message that is here as a whole, each as its length says."""
+    while len(data) > 4 and len(data) > (length := int.from_bytes(data[1:5])) >= 4:
+        yield data[:1], data[5 : length + 1]
+        data = data[length + 1 :]
 
 
 @contextmanager
