@@ -74,13 +74,13 @@ class Holdings:
     _rang: set[UUID] = field(default_factory=set)
     _written: set[UUID] = field(default_factory=set)
 
-    def begin(self, *, most: int, least: int = 1) -> Batch | None:
+    def begin(self, *, most: int, least: int = 1, alone: UUID | None = None) -> Batch | None:
         """Return what to look at next: at most so many reports, and so many casts that are due; None if there are fewer than `least` of both.
 
-        These casts are busy until `end`.
+        These casts are busy until `end`. One that is to be looked at `alone` is looked at with what came back for it.
         """
-        reports = list(islice((report for report in self.reports if report.claim.cast_id not in self.busy), most))
-        due = self.to_look_at()[:most]
+        reports = list(islice((each for each in self.reports if self._may_begin(each.claim.cast_id, alone)), most))
+        due = [claim for claim in self.to_look_at() if self._may_begin(claim.cast_id, alone)][:most]
         if max(len(reports), len(due)) < least:
             return None
         claimed = list({claim.cast_id: claim for claim in (*due, *self.claims_for(reports))}.values())
@@ -94,17 +94,25 @@ class Holdings:
         self.busy |= batch.cast_ids
         return batch
 
+    def _may_begin(self, cast_id: UUID, alone: UUID | None) -> bool:
+        return cast_id not in self.busy and alone in (None, cast_id)
+
     def has_any(self) -> bool:
         """Tell whether there is something to begin."""
         return bool(self.to_look_at()) or any(report.claim.cast_id not in self.busy for report in self.reports)
 
-    def end(self, batch: Batch, *, is_settled: bool) -> None:
-        """Let go of a batch. If it is not settled, its reports are still to be settled, and its casts to be looked at."""
+    def end(self, batch: Batch, *, is_settled: bool) -> bool:
+        """Let go of a batch. If it is not settled, its reports are still to be settled, and its casts to be looked at.
+
+        Returns whether a cast of it rang that is not held any more: it is due, for anybody.
+        """
         if is_settled:
             settled = {id(report) for report in batch.reports}
             self.reports[:] = [report for report in self.reports if id(report) not in settled]
+        rang = self._rang & batch.cast_ids
         for marked in (self.busy, self._rang, self._written):
             marked.difference_update(batch.cast_ids)
+        return not rang <= self.casts.keys()
 
     def take(self, claims: Iterable[Claim], *, asked_at: float, known: Mapping[UUID, CastState] = MappingProxyType({})) -> None:
         """Take claims whose statement was sent at `asked_at`: their leases end no later than reckoned from there. Look at them now."""
@@ -190,11 +198,10 @@ class Holdings:
         looked_at = {claim.cast_id for claim in beside}
         return sum(holding.waits and cast_id not in looked_at for cast_id, holding in self.casts.items())
 
-    def look_at_starved(self, *, most: int) -> None:
-        """Ask for another look at those casts that have waited longest for room."""
+    def look_at_starved(self, *, most: int) -> int:
+        """Ask for another look at those casts that have waited longest for room. Returns how many there were to ask for."""
         starved = (cast_id for cast_id, holding in self.casts.items() if holding.starved and cast_id not in self.busy)
-        for cast_id in islice(starved, most):
-            self.look_in(cast_id)
+        return sum(self.look_in(cast_id) for cast_id in islice(starved, most))
 
     def rang(self, bells: dict[UUID, int]) -> bool:
         """Ask for another look at each cast that rang since its turn. Returns whether any did."""
@@ -203,7 +210,9 @@ class Holdings:
             self.look_in(cast_id)
         return bool(changed)
 
-    def has_margin(self, cast_id: UUID) -> bool:
-        """Tell whether a call may start: the lease is ours and has a third left, by our own clock."""
-        holding = self.casts.get(cast_id)
-        return holding is not None and holding.lease_ends - time.monotonic() > self.lease_seconds / 3
+    def has_margin(self, claim: Claim) -> bool:
+        """Tell whether a call may start under a claim: it still stands, and its lease has a third left, by our own clock."""
+        holding = self.casts.get(claim.cast_id)
+        if holding is None or holding.claim.epoch != claim.epoch:
+            return False
+        return holding.lease_ends - time.monotonic() > self.lease_seconds / 3

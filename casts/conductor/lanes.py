@@ -210,6 +210,10 @@ class RoomForPart:
         self._longest = longest
         self._leave_for = 0.0
 
+    def begin(self) -> None:
+        self.taken.clear()
+        self.seats, self._leave_for = 0, 0.0
+
     def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         if seconds > self._longest:
             self._leave_for = TOO_LONG_SECONDS

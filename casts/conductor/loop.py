@@ -75,6 +75,7 @@ class Conductor:
         self._database = DatabaseThreads(BATCHES if connection.vendor == "postgresql" else 1)
         self._connections = 0
         self._settling: dict[asyncio.Task[None], float] = {}  # since when, monotonic
+        self._suspect: UUID | None = None  # which is to be looked at alone
         self._wake = asyncio.Event()
         self._reporting = Reporting(database=self._database, wake=self._wake.set)
         self._errands = Errands(
@@ -149,7 +150,8 @@ class Conductor:
             if self._is_over:
                 await self._drain()
                 drain_until = min(drain_until, time.monotonic() + (self.pace.grace if self._stopping else self.pace.overtime))
-                if time.monotonic() > drain_until or not (self._held.work or self._held.reports or self._errands.is_busy):
+                is_busy = self._settling or self._held.work or self._held.reports or self._errands.is_busy
+                if time.monotonic() > drain_until or not is_busy:
                     return
             await self._wait(until=drain_until)
 
@@ -189,8 +191,9 @@ class Conductor:
 
     def _look_beside(self) -> float:
         """Return when to begin another batch beside those that are being settled; infinity where their end is to be waited for."""
-        may_begin = len(self._settling) < self._database.most and self._held.has_any()
-        return max(self._settling.values()) + PATIENCE_SECONDS if may_begin else float("inf")
+        if len(self._settling) >= self._database.most or self._suspect is not None:
+            return float("inf")
+        return max(self._settling.values()) + PATIENCE_SECONDS if self._held.has_any() else self._held.next_look()
 
     # What comes in
 
@@ -212,7 +215,14 @@ class Conductor:
 
     def _room(self) -> int:
         """Return how many casts may be claimed beside those that are due."""
-        return 0 if self._is_over or time.monotonic() < self._crowded_until else min(BATCH, self._lanes.free())
+        if self._is_over or self._must_wait or time.monotonic() < self._crowded_until:
+            return 0
+        return min(BATCH, self._lanes.free())
+
+    @property
+    def _must_wait(self) -> bool:
+        """Tell whether no cast may be claimed: a suspect is looked at, or the database keeps us waiting until renewals are at stake."""
+        return self._suspect is not None or time.monotonic() - self._database.busy_since > self.pace.lease / 3
 
     def _take(self, taken: Taken) -> None:
         """Hand casts that were claimed with their callbacks from the database thread to the loop."""
@@ -247,17 +257,22 @@ class Conductor:
             if len(claims) == limit or claims[0].lost:
                 self._poll_at = 0.0  # there may be more
             self._held.take(claims, asked_at=now)
+            self._suspect = claims[0].cast_id if claims[0].lost else None
             await self._settle()
         return bool(claims)
 
     def _look(self, limit: int, kinds: Sequence[type[models.Model]]) -> tuple[list[Claim], Sequence[type[models.Model]], Load | None]:
         """Claim due casts, or if there are none take errands, on the database thread: each way there takes its time."""
         claims, due = claim_due(limit=limit, lease_seconds=self.pace.lease, kinds=kinds)
-        return claims, due, None if claims else self._errands.take(due)
+        try:
+            return claims, due, None if claims else self._errands.take(due)
+        except DatabaseError:
+            logger.warning("Errands are due that cannot be taken with casts; they are taken by themselves.", exc_info=True)
+            return claims, due, None
 
     def _claim_at(self) -> float:
         """Return when to claim next: not while others wait to be looked at, nor while they wait for room, unless they have done so for a while."""
-        if self._settling and self._held.to_look_at():
+        if self._must_wait or (self._settling and self._held.to_look_at()):
             return float("inf")
         return max(self._poll_at, self._crowded_until) if self._held.waiting() else self._poll_at
 
@@ -271,16 +286,24 @@ class Conductor:
         if self._held.casts and time.monotonic() >= self._bells_at:
             self._bells_at = time.monotonic() + self.pace.bells
             self._held.rang(await self._database.run(engine.bells, cast_ids=list(self._held.casts)))
-        self._held.look_at_starved(most=self._lanes.freed)
-        self._lanes.freed = 0
+        asked = self._held.look_at_starved(most=self._lanes.freed)
+        # what is left is for those of whom it is heard only when their batches end that they found no room
+        self._lanes.freed = min(self._lanes.freed - asked, len(self._held.busy))
         while len(self._settling) < self._database.most:
             self._forget_after_reconnection()
-            now = time.monotonic()
-            is_patient = self._settling and now < max(self._settling.values()) + PATIENCE_SECONDS
-            batch = self._held.begin(most=BATCH, least=BATCH if is_patient else 1)
+            batch = self._begin()
             if batch is None:
                 return
-            self._settling[asyncio.create_task(self._settle_batch(batch))] = now
+            self._settling[asyncio.create_task(self._settle_batch(batch))] = time.monotonic()
+
+    def _begin(self) -> Batch | None:
+        """Return the next batch, if it may begin now: a suspect alone, with nothing beside it that it could take along."""
+        if self._suspect is not None and self._suspect not in self._held.casts:
+            self._suspect = None
+        if self._suspect is not None:
+            return None if self._settling else self._held.begin(most=1, alone=self._suspect)
+        is_patient = self._settling and time.monotonic() < max(self._settling.values()) + PATIENCE_SECONDS
+        return self._held.begin(most=BATCH, least=BATCH if is_patient else 1)
 
     async def _settle_batch(self, batch: Batch) -> None:
         is_settled = False
@@ -298,7 +321,10 @@ class Conductor:
             self._forget_after_reconnection()
             self._take_in(settled)
         finally:
-            self._held.end(batch, is_settled=is_settled)
+            if is_settled and self._suspect in batch.cast_ids:
+                self._suspect = None
+            if self._held.end(batch, is_settled=is_settled):
+                self._poll_at = 0.0
             self._wake.set()
 
     async def _settle_all(self) -> None:
@@ -343,7 +369,7 @@ class Conductor:
     def _start(self, order: Order) -> None:
         """Start a call or a poll."""
         request, cast_id = order.request, order.request.cast_id
-        if not self._held.has_margin(cast_id):
+        if not self._held.has_margin(order.turn.state.claim):
             self._held.look_in(cast_id, seconds=0.2)  # the lease may end first: another look finds the call unmade
             return
         tool = next(tool for tool in order.turn.state.tools.values() if tool.slug == request.tool)
@@ -397,6 +423,7 @@ class Conductor:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
         await asyncio.to_thread(keeper.stop)
+        self._lanes.close()
         try:
             await self._settle_all()
             await self._errands.hand_back()

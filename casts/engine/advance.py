@@ -85,6 +85,7 @@ def settle_in_time(
 def _settle_in_time(
     *, reports: Sequence[Report], wanted: Mapping[UUID, Claim], slots: Slots, in_flight: Collection[UUID], known: Known | None
 ) -> tuple[list[Turn], list[Report]]:
+    slots.begin()
     seen = load(held=leases.lock(claims=wanted.values()), known=known)
     turns = {cast_id: Turn(state=state, now=seen.now, in_flight=in_flight) for cast_id, state in seen.states.items()}
     late = _take_all(reports, turns)

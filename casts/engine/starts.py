@@ -32,6 +32,9 @@ WINDOW = 50
 class Slots(Protocol):
     """Where a conductor has room for calls. A generation is inserted only with a slot in hand."""
 
+    def begin(self) -> None:
+        """Begin a transaction, maybe anew: what an earlier try of it took is free again."""
+
     def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         """Tell whether a call of `tool` that may take so long could start now, in a process of its own if it must be `apart`."""
 

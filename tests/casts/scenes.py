@@ -58,6 +58,9 @@ def cast(*steps: dict[str, Any], given: dict[str, Any] | None = None, **options:
 class Unlimited:
     """Slots without end."""
 
+    def begin(self) -> None:
+        pass
+
     def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         return True
 
@@ -81,6 +84,9 @@ class Limited:
     left: int
     seats: int = 0
     polls: int = 100
+
+    def begin(self) -> None:
+        pass
 
     def has_room(self, tool: Tool, *, apart: bool, seconds: float) -> bool:
         return self.left > 0

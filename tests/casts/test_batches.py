@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -12,15 +13,16 @@ from django.db import OperationalError, connection, transaction
 from casts import engine
 from casts.conductor import loop, settling
 from casts.conductor.database import DatabaseThreads
+from casts.conductor.errands import Errands
 from casts.conductor.holdings import Holdings
 from casts.conductor.lanes import Lane, Lanes
 from casts.engine import Claim, Report, Via
-from casts.models import Cast
+from casts.models import Cast, ConductorProcess, Wakeup
 from generations.models import Generation
 from generations.tools.contract import Result
 
 from . import adapters
-from .scenes import Hand, Unlimited, cast, tool
+from .scenes import Hand, Unlimited, cast, statuses, tool
 from .test_conductor import conduct, conducting, ended, gate, using, wait_for
 
 __all__ = ["gate"]
@@ -136,6 +138,37 @@ def test_what_came_of_an_older_claim_changes_nothing_for_the_newer_one(looked_at
     assert held.to_look_at() == [newer]
 
 
+def test_a_call_does_not_start_under_a_claim_that_was_lost_and_taken_again():
+    held = Holdings(lease_seconds=30)
+    (one,) = hold(held, casts=1)
+    held.casts[one.cast_id].lease_ends = float("inf")
+    assert held.has_margin(one)
+    newer = Claim(cast_id=one.cast_id, epoch=one.epoch + 2, bell=one.bell)
+    held.take([newer], asked_at=time.monotonic())
+    assert not held.has_margin(one)
+    assert held.has_margin(newer)
+
+
+def test_one_that_is_to_be_looked_at_alone_is_begun_with_its_own_reports_only():
+    held = Holdings(lease_seconds=30)
+    one, two, three = hold(held, casts=3)
+    held.reports += [report(one), report(two), report(three)]
+    batch = held.begin(most=5, alone=two.cast_id)
+    assert (batch.claimed, [each.claim for each in batch.reports]) == ([two], [two])
+
+
+def test_a_ring_for_a_cast_that_was_let_go_of_meanwhile_is_told_of():
+    """It is due, and nobody holds it."""
+    held = Holdings(lease_seconds=30)
+    for rings in (True, False):
+        (one,) = hold(held, casts=1)
+        batch = held.begin(most=5)
+        if rings:
+            held.look_in(one.cast_id)
+        held.drop(one.cast_id)
+        assert held.end(batch, is_settled=True) is rings
+
+
 # Room
 
 
@@ -181,6 +214,18 @@ def test_the_next_part_of_a_set_has_the_room_that_a_failed_one_had(db):
     assert last.has_room(pure_tool, apart=False, seconds=1)
     last.take(pure_tool, apart=False)
     assert not last.has_room(pure_tool, apart=False, seconds=1)
+
+
+def test_a_transaction_that_begins_anew_has_the_room_of_its_earlier_try(db):
+    pure_tool = tool(adapters.AsyncEcho.key)
+    reservation = Lanes(coroutines=1, threads=1, processes=1).reserve()
+    part = reservation.slots()
+    for _ in range(3):
+        part.begin()
+        assert part.has_room(pure_tool, apart=False, seconds=1)
+        part.take(pure_tool, apart=False)
+    reservation.keep(part)
+    assert not reservation.slots().has_room(pure_tool, apart=False, seconds=1)
 
 
 def test_seats_are_shared_with_those_who_wait_and_with_the_other_batch(db):
@@ -267,6 +312,78 @@ def test_a_batch_that_waits_for_the_database_holds_up_no_other(monkeypatch):
             wait_for(lambda: ended(stuck), what="the first batch is settled")
         locking.result(60)
     assert set(Cast.objects.values_list("status", flat=True)) == {"succeeded"}
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+def test_a_conductor_that_stops_waits_for_the_batch_that_is_being_settled_and_for_its_calls():
+    held_up = cast(using(adapters.AsyncEcho, key="one", params={"n": 1}))
+    is_locked, may_end = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with transaction.atomic():
+            Cast.objects.select_for_update().get(pk=held_up.pk)
+            is_locked.set()
+            assert may_end.wait(100)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        locking = threads.submit(lock)
+        assert is_locked.wait(60)
+        with conducting() as conductor:
+            wait_for(lambda: conductor._settling, what="a batch is being settled")
+            conductor._loop.call_soon_threadsafe(conductor.stop)
+            wait_for(lambda: ConductorProcess.objects.filter(draining=True).exists(), what="it claims no more")
+            may_end.set()
+            wait_for(lambda: not ConductorProcess.objects.exists(), what="it has left")
+        locking.result(60)
+    assert statuses(held_up) == {"one": ["succeeded"]}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+def test_a_suspect_is_looked_at_alone_and_with_nothing_beside_it(monkeypatch):
+    monkeypatch.setattr(loop, "BATCH", 2)
+    step = using(adapters.AsyncEcho, key="one", params={"n": 1})
+    started = [cast(step, slug=f"spell-{number}") for number in range(8)]
+    suspects = {each.pk for each in started[2:4]}
+    Wakeup.objects.filter(pk__in=suspects).update(lost=2)
+    settle, at_work, seen = loop.settle, set(), []
+    lock = threading.Lock()
+
+    def watched(**given):
+        ids = frozenset(claim.cast_id for claim in given["claimed"])
+        with lock:
+            at_work.add(ids)
+            seen.append(set(at_work))
+        try:
+            return settle(**given)
+        finally:
+            with lock:
+                at_work.discard(ids)
+
+    monkeypatch.setattr(loop, "settle", watched)
+    conduct()
+    assert set(Cast.objects.values_list("status", flat=True)) == {"succeeded"}
+    first = {suspect: next(batches for batches in seen if any(suspect in ids for ids in batches)) for suspect in suspects}
+    assert first == {suspect: {frozenset({suspect})} for suspect in suspects}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+def test_errands_that_cannot_be_taken_keep_no_cast_from_being_conducted(monkeypatch):
+    taken = []
+
+    def refuse(_self, due):
+        taken.append(list(due))
+        raise OperationalError("this table is locked")
+
+    monkeypatch.setattr(Errands, "take", refuse)
+    held = cast(using(adapters.AsyncEcho, key="one", params={"n": 1}))
+    conduct()
+    assert ended(held)
+    assert taken
 
 
 @pytest.mark.django_db(transaction=True)

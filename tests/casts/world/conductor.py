@@ -154,7 +154,7 @@ class Conductor:
     def _start(self, turn: Turn, generation_ids: Iterable[UUID], asked: dict[UUID, Asked] | None = None, *, is_slow: bool = False) -> None:
         claim = turn.state.claim
         for generation_id in generation_ids:
-            if not self.held.has_margin(claim.cast_id):
+            if not self.held.has_margin(claim):
                 self.held.look_in(claim.cast_id, seconds=0.2)
                 continue
             sending = self.world.ledger.sendings[generation_id]
