@@ -349,7 +349,7 @@ def test_a_suspect_is_looked_at_alone_and_with_nothing_beside_it(monkeypatch):
     started = [cast(step, slug=f"spell-{number}") for number in range(8)]
     suspects = {each.pk for each in started[2:4]}
     Wakeup.objects.filter(pk__in=suspects).update(lost=2)
-    settle, at_work, seen = loop.settle, set(), []
+    settle, at_work, seen = settling.settle, set(), []
     lock = threading.Lock()
 
     def watched(**given):
