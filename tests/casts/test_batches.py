@@ -5,12 +5,14 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection, transaction
 
 from casts import engine
+from casts.clock import database_now
 from casts.conductor import loop, settling
 from casts.conductor.database import DatabaseThreads
 from casts.conductor.errands import Errands
@@ -20,6 +22,7 @@ from casts.engine import Claim, Report, Via
 from casts.models import Cast, ConductorProcess, Wakeup
 from generations.models import Generation
 from generations.tools.contract import Result
+from spells.models import Step
 
 from . import adapters
 from .scenes import Hand, Unlimited, cast, statuses, tool
@@ -322,8 +325,9 @@ def test_a_conductor_that_stops_waits_for_the_batch_that_is_being_settled_and_fo
     is_locked, may_end = threading.Event(), threading.Event()
 
     def lock() -> None:
+        """Hold up the commit: it sees whether the step stands that a generation names."""
         with transaction.atomic():
-            Cast.objects.select_for_update().get(pk=held_up.pk)
+            Step.objects.select_for_update().get(version=held_up.version_id)
             is_locked.set()
             assert may_end.wait(100)
         connection.close()
@@ -348,7 +352,8 @@ def test_a_suspect_is_looked_at_alone_and_with_nothing_beside_it(monkeypatch):
     step = using(adapters.AsyncEcho, key="one", params={"n": 1})
     started = [cast(step, slug=f"spell-{number}") for number in range(8)]
     suspects = {each.pk for each in started[2:4]}
-    Wakeup.objects.filter(pk__in=suspects).update(lost=2)
+    ago = database_now() - timedelta(seconds=1)
+    Wakeup.objects.filter(pk__in=suspects).update(lost=1, epoch=2, claimed_until=ago, due_at=ago)
     settle, at_work, seen = settling.settle, set(), []
     lock = threading.Lock()
 

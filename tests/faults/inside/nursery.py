@@ -18,7 +18,6 @@ from typing import Any
 LOADED = [
     "asyncio",
     "concurrent.futures",
-    "croniter",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "django.contrib.admin",
     "django.core.management",
