@@ -114,12 +114,12 @@ class Unsigned(Adapter):
         return news_of(payload)
 
 
-ALL = (Provider, AsyncVerifier, Unsigned)
+ALL: tuple[type[Adapter], ...] = (Provider, AsyncVerifier, Unsigned)
 
 
-def register(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offer these adapters, with nothing said yet."""
-    for each in ALL:
+def register(monkeypatch: pytest.MonkeyPatch, *others: type[Adapter]) -> None:
+    """Offer these adapters, with nothing said yet, and others beside them."""
+    for each in (*ALL, *others):
         monkeypatch.setitem(registry.BUILT_IN, each.key, f"{each.__module__}:{each.__name__}")
     for name in ("answers", "asked", "cancelled"):
         getattr(Provider, name).clear()

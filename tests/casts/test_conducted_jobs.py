@@ -25,10 +25,7 @@ DONE = {"status": "done", "output": {"n": 1}, "cost": "0.25"}
 
 @pytest.fixture(autouse=True)
 def provider(monkeypatch):
-    register(monkeypatch)
-    for each in adapters.ALL:
-        monkeypatch.setitem(registry.BUILT_IN, each.key, f"{each.__module__}:{each.__name__}")
-    registry.forget()
+    register(monkeypatch, *adapters.ALL)
     yield
     registry.forget()
 
