@@ -4,16 +4,12 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection, transaction
-from django.db.models import QuerySet
+from django.db import OperationalError
 
 from casts import engine
 from casts.clock import database_now
@@ -29,6 +25,7 @@ from generations.tools.contract import Result
 from spells.models import Step
 
 from . import adapters
+from .locks import open_transaction, wait_until_blocked
 from .scenes import Hand, Unlimited, cast, statuses, tool
 from .test_conductor import conduct, conducting, ended, gate, using, wait_for
 
@@ -292,25 +289,6 @@ def test_another_thread_is_used_only_while_the_first_is_busy():
 # Conducted
 
 
-@contextmanager
-def held_up(rows: QuerySet[Any]) -> Iterator[threading.Event]:
-    """Keep rows locked from a connection of its own until the event is set, which must be within the block."""
-    is_locked, may_end = threading.Event(), threading.Event()
-
-    def lock() -> None:
-        with transaction.atomic():
-            rows.select_for_update().get()
-            is_locked.set()
-            assert may_end.wait(100)
-        connection.close()
-
-    with ThreadPoolExecutor(1) as threads:
-        locking = threads.submit(lock)
-        assert is_locked.wait(60)
-        yield may_end
-        locking.result(120)
-
-
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(120)
@@ -318,7 +296,7 @@ def test_a_batch_that_waits_for_the_database_holds_up_no_other(monkeypatch):
     monkeypatch.setattr(loop, "BATCH", 2)
     step = using(adapters.AsyncEcho, key="one", params={"n": 1})
     stuck, *others = [cast(step, slug=f"spell-{number}") for number in range(9)]
-    with held_up(Cast.objects.filter(pk=stuck.pk)) as may_end, conducting():
+    with open_transaction(lambda: Cast.objects.select_for_update().get(pk=stuck.pk)) as may_end, conducting():
         # one may be in its batch
         wait_for(lambda: sum(ended(each) for each in others) >= len(others) - 1, what="the other batches are settled")
         assert not ended(stuck)
@@ -333,8 +311,9 @@ def test_a_batch_that_waits_for_the_database_holds_up_no_other(monkeypatch):
 def test_a_conductor_that_stops_waits_for_the_batch_that_is_being_settled_and_for_its_calls():
     """Its commit is held up, which sees whether the step stands that a generation names."""
     started = cast(using(adapters.AsyncEcho, key="one", params={"n": 1}))
-    with held_up(Step.objects.filter(version=started.version_id)) as may_end, conducting() as conductor:
-        wait_for(lambda: conductor._settling, what="a batch is being settled")
+    steps = Step.objects.filter(version=started.version_id)
+    with open_transaction(lambda: steps.select_for_update().get()) as may_end, conducting() as conductor:
+        wait_until_blocked()
         conductor._loop.call_soon_threadsafe(conductor.stop)
         wait_for(lambda: ConductorProcess.objects.filter(draining=True).exists(), what="it claims no more")
         may_end.set()

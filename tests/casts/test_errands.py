@@ -19,9 +19,9 @@ from generations.models.callback import CallbackOutcome
 from generations.tools import registry
 
 from .factories import CallbackFactory, GenerationFactory
+from .locks import open_transaction
 from .providers import Provider, register
 from .test_api_parallel import at_once
-from .test_protocol import open_transaction
 
 pytestmark = pytest.mark.django_db
 

@@ -1,12 +1,12 @@
 """The engine's protocol: each test here provokes a variant that is broken, and sees that ours is not that one."""
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from casts import engine
@@ -22,6 +22,7 @@ from generations.models import Generation
 from generations.tools.contract import Progress, Result, Submitted
 from spells.models import Recovery
 
+from .locks import open_transaction, wait_until_blocked
 from .scenes import Hand, Unlimited, billed, cast, cost, refusal, statuses, user
 
 LONG_AGO = {"hours": -1}
@@ -625,36 +626,6 @@ def test_two_workers_that_race_for_one_wakeup_have_one_winner_each_time():
     assert Wakeup.objects.get().epoch == len(epochs) >= 50
 
 
-def _hold(entered: threading.Event, leave: threading.Event, work) -> None:
-    with transaction.atomic():
-        work()
-        entered.set()
-        assert leave.wait(30)
-    connection.close()
-
-
-@contextmanager
-def open_transaction(work):
-    """Run `work` in a transaction on another connection, open until the block ends; then it commits."""
-    entered, leave = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        future: Future[None] = pool.submit(_hold, entered, leave, work)
-        assert entered.wait(30) or future.exception()
-        yield leave
-        leave.set()
-        future.result()
-
-
-def _wait_until_blocked() -> None:
-    """Wait until some backend of this database waits for a lock."""
-    with connection.cursor() as cursor:
-        for _ in range(30_000):
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-    raise AssertionError("Nobody waited for a lock.")
-
-
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_an_advance_that_waited_for_a_pause_starts_no_call_after_it():
@@ -665,7 +636,7 @@ def test_an_advance_that_waited_for_a_pause_starts_no_call_after_it():
         open_transaction(lambda: engine.pause(cast_id=started.pk, actor_id=user().pk, now=database_now())) as commit,
     ):
         advancing = other.submit(engine.advance, claimed=[claim], slots=Unlimited())
-        _wait_until_blocked()
+        wait_until_blocked()
         commit.set()
         advancing.result()
     assert Cast.objects.get().status == "paused"
@@ -683,7 +654,7 @@ def test_a_settle_that_waited_for_a_callback_sees_what_it_wrote():
     )
     with another_connection() as other, open_transaction(lambda: engine.receive(report=callback)) as commit:
         settling = other.submit(engine.settle, reports=[report], slots=Unlimited())
-        _wait_until_blocked()
+        wait_until_blocked()
         commit.set()
         settling.result()
     hand.cast.refresh_from_db()
