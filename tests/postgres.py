@@ -245,7 +245,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.postgres", description="Run a throw-away PostgreSQL server until Ctrl-C.")
     parser.add_argument("--fsync", action="store_true", help="write as durably as in production, for benchmarks")
     fsync = parser.parse_args().fsync
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for each in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background has the first ignored
+        signal.signal(each, signal.default_int_handler)
     with PostgresServer(fsync=fsync) as server:
         print(f"DATABASE_URL={server.url()}", flush=True)
         try:

@@ -209,13 +209,21 @@ def test_the_errand_outlives_its_cast_and_its_conductor(clock):
 def test_a_cancel_that_races_the_end_of_the_job_leaves_one_end_and_one_charge(round_, clock):
     hand = submitted()
     send(hand.generation("one"), {"status": "done", "cost": "0.10"})
-    ways = (do_errands, lambda: cancel(hand, clock), lambda: Hand(hand.cast).look())
+    refused = []
+
+    def try_to_cancel() -> None:
+        try:
+            cancel(hand, clock)
+        except engine.TransitionRefusedError as error:
+            refused.append(error.status)
+
+    ways = (do_errands, try_to_cancel, lambda: Hand(hand.cast).look())
     at_once(lambda n: ways[n](), crowd=3)
     clock.advance(seconds=61)
     for _ in range(3):
         ask_providers()
         Hand(hand.cast).look()
         hand.cast.refresh_from_db()
-    assert hand.cast.status in ("cancelled", "succeeded")
+    assert hand.cast.status in (refused or ("cancelled", "succeeded"))
     assert hand.cast.cost_usd == Decimal("0.10")
     assert statuses(hand.cast) == {"one": ["succeeded"]}
