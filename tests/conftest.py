@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
@@ -87,14 +88,16 @@ def database_url(transactional_db: None) -> str:
 
 
 @pytest.fixture(autouse=True)
-def artifact_folder(settings: Settings, tmp_path: Path) -> Path:
-    """Keep what a test stores in a folder of its own."""
-    folder = tmp_path / "artifacts"
+def artifact_folder(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep what a test stores in a folder of its own. It is not made before something is stored: most tests store nothing."""
+    folder = tmp_path_factory.getbasetemp() / f"artifacts-{uuid4().hex}"
     settings.STORAGES = {
         **settings.STORAGES,
         "artifacts": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}},
     }
-    return folder
+    yield folder
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

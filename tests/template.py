@@ -1,5 +1,6 @@
 """A database with its tables, of which workers and tests get copies: all migrations take seconds, a copy takes none."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,7 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from config.sqlite import base as sqlite
-from tests.functional.site import drop_database, make_database
+from tests.functional.site import drop_database, make_database, own_database
 from tests.shared import shared
 
 FILE = "grimoire.sqlite3"
@@ -39,6 +40,17 @@ def template_once(folder: Path, *, server_url: str | None) -> Iterator[str]:
 
     with shared(folder, make=make, take_away=take_away) as made:
         yield made["url"]
+
+
+@contextmanager
+def copied(template: str, *, folder: Path) -> Iterator[str]:
+    """Yield the DATABASE_URL of a copy of the template, on SQLite a file in the folder."""
+    if template.startswith("sqlite:"):
+        shutil.copy(file_of(template), folder / FILE)
+        yield f"sqlite:///{folder}/{FILE}"
+    else:
+        with own_database(template, name=f"copy_{uuid4().hex}", template=template.rpartition("/")[2]) as url:
+            yield url
 
 
 def take_away(made: dict[str, str]) -> None:

@@ -1,12 +1,9 @@
 """Fixtures of the faults. Each test has a Grimoire of its own; the fake provider serves all tests of a process."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from uuid import uuid4
 
 import httpx2
 import pytest
@@ -16,10 +13,10 @@ from generations.fakeprovider.settings import Settings
 from generations.tools import registry
 from tests.databases import database_under_test
 from tests.fakes import Serving
-from tests.functional.site import Site, own_database
+from tests.functional.site import Site
 from tests.postgres import installed
 from tests.processes import wait_for
-from tests.template import FILE, acting_at, file_of
+from tests.template import acting_at, copied, file_of
 
 from .inside import adapters
 from .nursery import Nursery
@@ -52,16 +49,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             is_long = item.get_closest_marker("long") is not None
             if is_long != bool(wants_long):
                 item.add_marker(pytest.mark.skip(reason="--long runs the long form alone" if wants_long else "runs with --long"))
-
-
-@contextmanager
-def database_at(folder: Path, *, name: str, template: str) -> Iterator[str]:
-    if database_under_test() == "sqlite":
-        with nullcontext(f"sqlite:///{folder}/{FILE}") as url:
-            yield url
-        return
-    with own_database(os.environ["DATABASE_URL"], name=name, template=template) as url:
-        yield url
 
 
 def copy_of(template: str, url: str) -> None:
@@ -130,10 +117,7 @@ def stage(
     """A Grimoire in which nothing runs yet."""
     folder = tmp_path / "stage"
     folder.mkdir()
-    if database_under_test() == "sqlite":
-        shutil.copy(file_of(template), folder)
-    name = template.rpartition("/")[2]
-    with database_at(folder, name=f"stage_{uuid4().hex}", template=name) as url, django_db_blocker.unblock(), acting_at(url):
+    with copied(template, folder=folder) as url, django_db_blocker.unblock(), acting_at(url):
         stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1], nursery=nursery)
         yield stage
         stage.close()

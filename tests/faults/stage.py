@@ -100,11 +100,6 @@ class Stage(Site):
         self._started.append(running)
         return running
 
-    def processes(self) -> list[int]:
-        """Return all processes of this Grimoire that are alive."""
-        ours = [running.process.pid for running in self._started if running.process.poll() is None]
-        return sorted({*super().processes(), *ours})
-
     def stop(self, *all_of_them: Running) -> None:
         """End processes in order, and see that they did."""
         for running in all_of_them:

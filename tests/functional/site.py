@@ -105,8 +105,10 @@ class Site:
         """Return the name of its database."""
         return self.environment["DATABASE_URL"].rpartition("/")[2]
 
-    def start(self, *arguments: str, program: tuple[str, ...] = ("manage.py",)) -> Running:
-        running = Running(*program, *arguments, environment=self.environment, log=self.folder / f"output-{len(self._started)}.log")
+    def start(self, *arguments: str, program: tuple[str, ...] = ("manage.py",), by_fork: bool = True) -> Running:
+        """Start a command; without a fork where the start itself is looked at."""
+        log = self.folder / f"output-{len(self._started)}.log"
+        running = Running(*program, *arguments, environment=self.environment, log=log, by_fork=by_fork)
         self._started.append(running)
         return running
 
@@ -116,15 +118,16 @@ class Site:
         assert running.end() == code, running.said()
         return running.said()
 
-    def serve(self, *arguments: str) -> Running:
+    def serve(self, *arguments: str, by_fork: bool = True) -> Running:
         """Serve on a free port, and return when it is ready."""
-        running = self.start("serve", "--port", "0", *arguments)
+        running = self.start("serve", "--port", "0", *arguments, by_fork=by_fork)
         self.url = running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]
         return running
 
     def processes(self) -> list[int]:
-        """Return all processes of this Grimoire."""
-        return alive(marked=f"GRIMOIRE_DATA_DIR={self.folder}\0")
+        """Return all processes of this Grimoire. Those that were forked still show the environment of where they come from."""
+        ours = [running.process.pid for running in self._started if running.process.poll() is None]
+        return sorted({*alive(marked=f"GRIMOIRE_DATA_DIR={self.folder}\0"), *ours})
 
     def leaders(self, command: str) -> list[int]:
         """Return those among them that lead a session and have this word in their command: one for each program."""

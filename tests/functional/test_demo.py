@@ -22,7 +22,7 @@ def pictures_of(said: str) -> list[Path]:
 @pytest.mark.lasting
 @pytest.mark.sqlite
 def test_demo_shows_a_cast_and_serves_until_ctrl_c_which_can_also_come_in_the_middle_of_another(empty_site: Site):
-    showing = empty_site.start("demo", "--port", "0")
+    showing = empty_site.start("demo", "--port", "0", by_fork=False)
     password = showing.says(r"sign in as +admin with the password (\S+)")
     said = showing.said()
     assert "The cast succeeded" in said

@@ -27,7 +27,7 @@ def test_serve_casts_starts_again_what_was_killed_and_ends_by_sigterm_with_all_i
     site.sql("DELETE FROM django_migrations WHERE app = 'sessions'")
     site.environment["DJANGO_ALLOWED_HOSTS"] = ".example.org,grimoire.example.org"
     site.host = "grimoire.example.org"
-    serving = site.serve("--migrate")
+    serving = site.serve("--migrate", by_fork=False)
     assert site.sql("SELECT * FROM django_session") == []
     assert len(site.processes()) >= 8  # serve, web, a conductor, and at least five of a cluster
     cast_id = site.cast("errands", files=provider.urls(free=3, held=0))
