@@ -34,6 +34,21 @@ class Migration(migrations.Migration):
                 ('owner', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='collections', to=settings.AUTH_USER_MODEL)),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='collections', to='spells.spellversion')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['owner', '-id'], name='collection_list_of_owner'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('id', 'version'), name='collection_is_unique_with_its_version'),
+                    models.UniqueConstraint(fields=('id', 'owner'), name='collection_is_unique_with_its_owner'),
+                    models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('owner', 'idempotency_key'), name='collection_idempotency_key_is_unique_per_owner'),
+                    models.CheckConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), name='collection_idempotency_key_is_not_empty'),
+                    models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='collection_has_a_name'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('items__isnull', True), ('trait_tree__isnull', False)), models.Q(('items__isnull', False), ('trait_tree__isnull', True)), _connector='OR'), name='collection_has_a_tree_or_items'),
+                    models.CheckConstraint(condition=models.Q(('seed__gte', 0)), name='collection_seed_is_not_negative'),
+                    models.CheckConstraint(condition=models.Q(('target_supply__gte', 1)), name='collection_supplies_at_least_one'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Cook',
@@ -59,6 +74,31 @@ class Migration(migrations.Migration):
                 ('initiator', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='cooks', to=settings.AUTH_USER_MODEL)),
                 ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='spells.spellversion')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['initiator', '-id'], name='cook_list_of_initiator'),
+                    models.Index(fields=['collection', '-id'], name='cook_list_of_collection'),
+                    models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='cook_due'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('id', 'version'), name='cook_is_unique_with_its_version'),
+                    spells.constraints.CompositeForeignKey(fields=('collection', 'version'), name='cook_is_of_its_collections_version', to_fields=('id', 'version')),
+                    spells.constraints.CompositeForeignKey(fields=('collection', 'initiator'), name='cook_is_of_its_collections_owner', to_fields=('id', 'owner')),
+                    models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('initiator', 'idempotency_key'), name='cook_idempotency_key_is_unique_per_initiator'),
+                    models.CheckConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), name='cook_idempotency_key_is_not_empty'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['running', 'paused', 'stopping', 'stopped', 'finished'])), name='cook_status_is_known'),
+                    models.CheckConstraint(condition=models.Q(('on_failure__in', ['replace', 'skip', 'stop'])), name='cook_on_failure_is_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status__in', ('running', 'stopping')), _negated=True), ('due_at__isnull', False), _connector='OR'), name='cook_is_due_while_it_goes_on'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ('stopped', 'finished'))), models.Q(models.Q(('status__in', ('stopped', 'finished')), _negated=True), ('finished_at__isnull', True)), _connector='OR'), name='cook_finished_iff_ended'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['running', 'finished']), models.Q(('reason', ''), _negated=True), _connector='OR'), name='cook_that_does_not_go_on_has_a_reason'),
+                    models.CheckConstraint(condition=models.Q(('wanted__gte', 1)), name='cook_wants_at_least_one'),
+                    models.CheckConstraint(condition=models.Q(('max_parallel__gte', 1), ('max_parallel__lte', 100)), name='cook_parallel_is_bounded'),
+                    models.CheckConstraint(condition=models.Q(('max_attempts__gte', 1), ('max_attempts__lte', 10)), name='cook_attempts_are_bounded'),
+                    models.CheckConstraint(condition=models.Q(('failures_to_stop__gte', 1)), name='cook_stops_after_at_least_one_failure'),
+                    models.CheckConstraint(condition=models.Q(('budget_usd__isnull', True), ('budget_usd__gte', 0), _connector='OR'), name='cook_budget_is_not_negative'),
+                    models.CheckConstraint(condition=models.Q(('quote_usd__isnull', True), ('quote_usd__gte', 0), _connector='OR'), name='cook_quote_is_not_negative'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Piece',
@@ -76,6 +116,21 @@ class Migration(migrations.Migration):
                 ('settled_at', models.DateTimeField(blank=True, null=True)),
                 ('cook', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='pieces', to='casts.cook')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['cook', 'status', 'failures', 'index'], name='piece_in_turn'),
+                    models.Index(condition=models.Q(('settled_at__isnull', False)), fields=['cook', 'settled_at'], name='piece_settled'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('id', 'cook'), name='piece_is_unique_with_its_cook'),
+                    models.UniqueConstraint(fields=('cook', 'index'), name='piece_index_is_unique_per_cook'),
+                    models.UniqueConstraint(condition=models.Q(('trait_hash', ''), _negated=True), fields=('cook', 'trait_hash'), name='piece_traits_are_unique_per_cook'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'cooking', 'made', 'failed'])), name='piece_status_is_known'),
+                    models.CheckConstraint(condition=models.Q(('trait_hash', ''), django.db.models.lookups.Exact(django.db.models.functions.text.Length('trait_hash'), 64), _connector='OR'), name='piece_trait_hash_is_whole'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('settled_at__isnull', False), ('status__in', ('made', 'failed'))), models.Q(models.Q(('status__in', ('made', 'failed')), _negated=True), ('settled_at__isnull', True)), _connector='OR'), name='piece_settled_iff_made_or_failed'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('error__isnull', False), ('status', 'failed')), models.Q(models.Q(('status', 'failed'), _negated=True), ('error__isnull', True)), _connector='OR'), name='piece_error_iff_failed'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='PieceAttempt',
@@ -91,189 +146,20 @@ class Migration(migrations.Migration):
                 ('piece', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='attempts', to='casts.piece')),
                 ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='spells.spellversion')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='collection',
-            index=models.Index(fields=['owner', '-id'], name='collection_list_of_owner'),
-        ),
-        migrations.AddConstraint(
-            model_name='collection',
-            constraint=models.UniqueConstraint(fields=('id', 'version'), name='collection_is_unique_with_its_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='collection',
-            constraint=models.UniqueConstraint(fields=('id', 'owner'), name='collection_is_unique_with_its_owner'),
-        ),
-        migrations.AddConstraint(
-            model_name='collection',
-            constraint=models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('owner', 'idempotency_key'), name='collection_idempotency_key_is_unique_per_owner'),
-        ),
-        migrations.AddConstraint(
-            model_name='collection',
-            constraint=models.CheckConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), name='collection_idempotency_key_is_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='collection',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='collection_has_a_name'),
-        ),
-        migrations.AddConstraint(
-            model_name='collection',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('items__isnull', True), ('trait_tree__isnull', False)), models.Q(('items__isnull', False), ('trait_tree__isnull', True)), _connector='OR'), name='collection_has_a_tree_or_items'),
-        ),
-        migrations.AddConstraint(
-            model_name='collection',
-            constraint=models.CheckConstraint(condition=models.Q(('seed__gte', 0)), name='collection_seed_is_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='collection',
-            constraint=models.CheckConstraint(condition=models.Q(('target_supply__gte', 1)), name='collection_supplies_at_least_one'),
-        ),
-        migrations.AddIndex(
-            model_name='cook',
-            index=models.Index(fields=['initiator', '-id'], name='cook_list_of_initiator'),
-        ),
-        migrations.AddIndex(
-            model_name='cook',
-            index=models.Index(fields=['collection', '-id'], name='cook_list_of_collection'),
-        ),
-        migrations.AddIndex(
-            model_name='cook',
-            index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='cook_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.UniqueConstraint(fields=('id', 'version'), name='cook_is_unique_with_its_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=spells.constraints.CompositeForeignKey(fields=('collection', 'version'), name='cook_is_of_its_collections_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=spells.constraints.CompositeForeignKey(fields=('collection', 'initiator'), name='cook_is_of_its_collections_owner', to_fields=('id', 'owner')),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('initiator', 'idempotency_key'), name='cook_idempotency_key_is_unique_per_initiator'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), name='cook_idempotency_key_is_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['running', 'paused', 'stopping', 'stopped', 'finished'])), name='cook_status_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('on_failure__in', ['replace', 'skip', 'stop'])), name='cook_on_failure_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ('running', 'stopping')), _negated=True), ('due_at__isnull', False), _connector='OR'), name='cook_is_due_while_it_goes_on'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ('stopped', 'finished'))), models.Q(models.Q(('status__in', ('stopped', 'finished')), _negated=True), ('finished_at__isnull', True)), _connector='OR'), name='cook_finished_iff_ended'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['running', 'finished']), models.Q(('reason', ''), _negated=True), _connector='OR'), name='cook_that_does_not_go_on_has_a_reason'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('wanted__gte', 1)), name='cook_wants_at_least_one'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('max_parallel__gte', 1), ('max_parallel__lte', 100)), name='cook_parallel_is_bounded'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('max_attempts__gte', 1), ('max_attempts__lte', 10)), name='cook_attempts_are_bounded'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('failures_to_stop__gte', 1)), name='cook_stops_after_at_least_one_failure'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('budget_usd__isnull', True), ('budget_usd__gte', 0), _connector='OR'), name='cook_budget_is_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='cook',
-            constraint=models.CheckConstraint(condition=models.Q(('quote_usd__isnull', True), ('quote_usd__gte', 0), _connector='OR'), name='cook_quote_is_not_negative'),
-        ),
-        migrations.AddIndex(
-            model_name='piece',
-            index=models.Index(fields=['cook', 'status', 'failures', 'index'], name='piece_in_turn'),
-        ),
-        migrations.AddIndex(
-            model_name='piece',
-            index=models.Index(condition=models.Q(('settled_at__isnull', False)), fields=['cook', 'settled_at'], name='piece_settled'),
-        ),
-        migrations.AddConstraint(
-            model_name='piece',
-            constraint=models.UniqueConstraint(fields=('id', 'cook'), name='piece_is_unique_with_its_cook'),
-        ),
-        migrations.AddConstraint(
-            model_name='piece',
-            constraint=models.UniqueConstraint(fields=('cook', 'index'), name='piece_index_is_unique_per_cook'),
-        ),
-        migrations.AddConstraint(
-            model_name='piece',
-            constraint=models.UniqueConstraint(condition=models.Q(('trait_hash', ''), _negated=True), fields=('cook', 'trait_hash'), name='piece_traits_are_unique_per_cook'),
-        ),
-        migrations.AddConstraint(
-            model_name='piece',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'cooking', 'made', 'failed'])), name='piece_status_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='piece',
-            constraint=models.CheckConstraint(condition=models.Q(('trait_hash', ''), django.db.models.lookups.Exact(django.db.models.functions.text.Length('trait_hash'), 64), _connector='OR'), name='piece_trait_hash_is_whole'),
-        ),
-        migrations.AddConstraint(
-            model_name='piece',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('settled_at__isnull', False), ('status__in', ('made', 'failed'))), models.Q(models.Q(('status__in', ('made', 'failed')), _negated=True), ('settled_at__isnull', True)), _connector='OR'), name='piece_settled_iff_made_or_failed'),
-        ),
-        migrations.AddConstraint(
-            model_name='piece',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('error__isnull', False), ('status', 'failed')), models.Q(models.Q(('status', 'failed'), _negated=True), ('error__isnull', True)), _connector='OR'), name='piece_error_iff_failed'),
-        ),
-        migrations.AddIndex(
-            model_name='pieceattempt',
-            index=models.Index(condition=models.Q(('status', 'live')), fields=['cook'], name='pieceattempt_live'),
-        ),
-        migrations.AddConstraint(
-            model_name='pieceattempt',
-            constraint=spells.constraints.CompositeForeignKey(fields=('piece', 'cook'), name='pieceattempt_is_of_its_pieces_cook', to_fields=('id', 'cook')),
-        ),
-        migrations.AddConstraint(
-            model_name='pieceattempt',
-            constraint=spells.constraints.CompositeForeignKey(fields=('cook', 'version'), name='pieceattempt_is_of_its_cooks_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='pieceattempt',
-            constraint=spells.constraints.CompositeForeignKey(fields=('cast', 'version'), name='pieceattempt_is_of_its_casts_version', to_fields=('id', 'version')),
-        ),
-        migrations.AddConstraint(
-            model_name='pieceattempt',
-            constraint=models.UniqueConstraint(fields=('piece', 'number'), name='pieceattempt_number_is_unique_per_piece'),
-        ),
-        migrations.AddConstraint(
-            model_name='pieceattempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ('live', 'made'))), fields=('piece',), name='pieceattempt_one_standing_per_piece'),
-        ),
-        migrations.AddConstraint(
-            model_name='pieceattempt',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['live', 'made', 'failed', 'superseded'])), name='pieceattempt_status_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='pieceattempt',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='pieceattempt_numbers_begin_at_one'),
-        ),
-        migrations.AddConstraint(
-            model_name='pieceattempt',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('status', 'live')), models.Q(models.Q(('status', 'live'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='pieceattempt_ended_unless_live'),
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('status', 'live')), fields=['cook'], name='pieceattempt_live'),
+                ],
+                'constraints': [
+                    spells.constraints.CompositeForeignKey(fields=('piece', 'cook'), name='pieceattempt_is_of_its_pieces_cook', to_fields=('id', 'cook')),
+                    spells.constraints.CompositeForeignKey(fields=('cook', 'version'), name='pieceattempt_is_of_its_cooks_version', to_fields=('id', 'version')),
+                    spells.constraints.CompositeForeignKey(fields=('cast', 'version'), name='pieceattempt_is_of_its_casts_version', to_fields=('id', 'version')),
+                    models.UniqueConstraint(fields=('piece', 'number'), name='pieceattempt_number_is_unique_per_piece'),
+                    models.UniqueConstraint(condition=models.Q(('status__in', ('live', 'made'))), fields=('piece',), name='pieceattempt_one_standing_per_piece'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['live', 'made', 'failed', 'superseded'])), name='pieceattempt_status_is_known'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='pieceattempt_numbers_begin_at_one'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('status', 'live')), models.Q(models.Q(('status', 'live'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='pieceattempt_ended_unless_live'),
+                ],
+            },
         ),
     ]

@@ -35,6 +35,21 @@ class Migration(migrations.Migration):
                 ('cook', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='exports', to='casts.cook')),
                 ('requested_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['cook', '-id'], name='export_list_of_cook'),
+                    models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='export_due'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('published_at__isnull', False)), fields=('cook',), name='export_one_published_per_cook'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['preparing', 'ready', 'failed'])), name='export_status_is_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('due_at__isnull', False), ('finished_at__isnull', True), ('status', 'preparing')), models.Q(models.Q(('status', 'preparing'), _negated=True), ('due_at__isnull', True), ('finished_at__isnull', False)), _connector='OR'), name='export_is_due_iff_preparing'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status', 'ready'), models.Q(('provenance_hash', ''), _negated=True), ('prepared', models.F('total'))), models.Q(models.Q(('status', 'ready'), _negated=True), ('provenance_hash', '')), _connector='OR'), name='export_ready_iff_it_has_a_hash'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status', 'failed'), models.Q(('error', ''), _negated=True)), models.Q(models.Q(('status', 'failed'), _negated=True), ('error', '')), _connector='OR'), name='export_error_iff_failed'),
+                    models.CheckConstraint(condition=models.Q(('published_at__isnull', True), ('status', 'ready'), _connector='OR'), name='export_published_when_ready'),
+                    models.CheckConstraint(condition=models.Q(('total__gte', 1)), name='export_has_pieces'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ExportItem',
@@ -49,57 +64,13 @@ class Migration(migrations.Migration):
                 ('attempt', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='casts.pieceattempt')),
                 ('export', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='casts.export')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='export',
-            index=models.Index(fields=['cook', '-id'], name='export_list_of_cook'),
-        ),
-        migrations.AddIndex(
-            model_name='export',
-            index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='export_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='export',
-            constraint=models.UniqueConstraint(condition=models.Q(('published_at__isnull', False)), fields=('cook',), name='export_one_published_per_cook'),
-        ),
-        migrations.AddConstraint(
-            model_name='export',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['preparing', 'ready', 'failed'])), name='export_status_is_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='export',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('due_at__isnull', False), ('finished_at__isnull', True), ('status', 'preparing')), models.Q(models.Q(('status', 'preparing'), _negated=True), ('due_at__isnull', True), ('finished_at__isnull', False)), _connector='OR'), name='export_is_due_iff_preparing'),
-        ),
-        migrations.AddConstraint(
-            model_name='export',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'ready'), models.Q(('provenance_hash', ''), _negated=True), ('prepared', models.F('total'))), models.Q(models.Q(('status', 'ready'), _negated=True), ('provenance_hash', '')), _connector='OR'), name='export_ready_iff_it_has_a_hash'),
-        ),
-        migrations.AddConstraint(
-            model_name='export',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'failed'), models.Q(('error', ''), _negated=True)), models.Q(models.Q(('status', 'failed'), _negated=True), ('error', '')), _connector='OR'), name='export_error_iff_failed'),
-        ),
-        migrations.AddConstraint(
-            model_name='export',
-            constraint=models.CheckConstraint(condition=models.Q(('published_at__isnull', True), ('status', 'ready'), _connector='OR'), name='export_published_when_ready'),
-        ),
-        migrations.AddConstraint(
-            model_name='export',
-            constraint=models.CheckConstraint(condition=models.Q(('total__gte', 1)), name='export_has_pieces'),
-        ),
-        migrations.AddConstraint(
-            model_name='exportitem',
-            constraint=models.UniqueConstraint(fields=('export', 'number'), name='exportitem_number_is_unique_per_export'),
-        ),
-        migrations.AddConstraint(
-            model_name='exportitem',
-            constraint=models.UniqueConstraint(fields=('export', 'attempt'), name='exportitem_attempt_is_unique_per_export'),
-        ),
-        migrations.AddConstraint(
-            model_name='exportitem',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='exportitem_numbers_begin_at_one'),
-        ),
-        migrations.AddConstraint(
-            model_name='exportitem',
-            constraint=models.CheckConstraint(condition=models.Q(('crc32__isnull', True), models.Q(('crc32__gte', 0), ('crc32__lte', 4294967295)), _connector='OR'), name='exportitem_crc32_is_one'),
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('export', 'number'), name='exportitem_number_is_unique_per_export'),
+                    models.UniqueConstraint(fields=('export', 'attempt'), name='exportitem_attempt_is_unique_per_export'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='exportitem_numbers_begin_at_one'),
+                    models.CheckConstraint(condition=models.Q(('crc32__isnull', True), models.Q(('crc32__gte', 0), ('crc32__lte', 4294967295)), _connector='OR'), name='exportitem_crc32_is_one'),
+                ],
+            },
         ),
     ]
