@@ -16,7 +16,7 @@ from generations import tracing
 OLDEST_SQLITE = (3, 35, 0)  # the first that knows RETURNING
 
 
-@register
+@register("grimoire")
 def check_sqlite_is_new_enough(**_: Any) -> list[CheckMessage]:
     if settings.DATABASES["default"]["ENGINE"] != "config.sqlite" or sqlite3.sqlite_version_info >= OLDEST_SQLITE:
         return []
@@ -29,7 +29,7 @@ def check_sqlite_is_new_enough(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register("grimoire")
 def check_cluster_has_no_pool(**_: Any) -> list[CheckMessage]:
     """Refuse a connection pool in the cluster: its processes would share sockets after the fork and read each other's rows."""
     if "qcluster" not in sys.argv[1:] or "pool" not in settings.DATABASES["default"].get("OPTIONS", {}):
@@ -43,7 +43,7 @@ def check_cluster_has_no_pool(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register("grimoire")
 def check_data_folder_is_ours(**_: Any) -> list[CheckMessage]:
     folder: Path = settings.DATA_DIR
     # Not made yet, it will be: what counts is the closest folder that exists.
@@ -62,14 +62,14 @@ def check_data_folder_is_ours(**_: Any) -> list[CheckMessage]:
     return []
 
 
-@register
+@register("grimoire")
 def check_operators_can_be_written_to(**_: Any) -> list[CheckMessage]:
     if not settings.GRIMOIRE_ALERT_EMAILS or settings.EMAIL_IS_CONFIGURED:
         return []
     return [Warning("Alerts reach nobody: GRIMOIRE_ALERT_EMAILS needs a mail server.", hint="Set EMAIL_URL.", id="grimoire.W003")]
 
 
-@register
+@register("grimoire")
 def check_traces_can_be_made(**_: Any) -> list[CheckMessage]:
     if not settings.TRACES_ENDPOINT or tracing.is_installed():
         return []
@@ -82,7 +82,7 @@ def check_traces_can_be_made(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register("grimoire")
 def check_variables_are_spelled_right(**_: Any) -> list[CheckMessage]:
     """Warn of a variable that nobody reads and whose name is almost that of one that is read."""
     known = settings.ENVIRONMENT_VARIABLES

@@ -4,6 +4,8 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
+from django.core.checks import Tags
+from django.core.checks.registry import registry
 from django.core.management.base import BaseCommand, CommandParser
 
 from spells.management.teaching import TeachingFormatter
@@ -13,6 +15,12 @@ class TeachingCommand(BaseCommand):
     """A command whose `--help` ends with examples."""
 
     examples = ""
+    serves_pages = False
+
+    def get_check_kwargs(self, options: dict[str, Any]) -> dict[Any, Any]:
+        """Leave out the check of URLs for a command that serves none: it reads the whole API, and takes as long as all the rest of a start."""
+        asked = super().get_check_kwargs(options)
+        return asked if asked or self.serves_pages else {"tags": registry.tags_available() - {Tags.urls}}
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs.setdefault("formatter_class", TeachingFormatter)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
+from django.core.checks.registry import registry
 from pytest_django import Settings
 
+from casts.management.commands import conduct, serve
 from config import checks
 
 
@@ -75,3 +77,11 @@ def test_a_misspelt_variable_is_told_of(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GRIMOIRE_OPENAI_KEY", "named by a tool")
     [message] = [message for message in run_checks() if message.id == "grimoire.W002"]
     assert message.hint == "Did you mean GRIMOIRE_CLUSTER_WORKERS?"
+
+
+def test_a_command_that_serves_no_pages_is_started_after_all_checks_but_those_of_urls():
+    every = registry.tags_available()
+    assert {"grimoire", "models", "urls"} <= every
+    assert conduct.Command().get_check_kwargs({}) == {"tags": every - {"urls"}}
+    assert all(check.tags for check in registry.get_checks() if check.__module__ == checks.__name__)  # or they would be left out, too
+    assert serve.Command().get_check_kwargs({}) == {}  # all of them

@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx2
 from django.conf import settings
 
+from casts.programs import UNCHECKED
 from generations.fakeprovider.settings import DEFAULT_KEY
 from generations.tools.openai_chat import OpenAIChat
 from generations.tools.replicate import Replicate
@@ -75,13 +76,13 @@ class Stage(Site):
 
     def conduct(self, *points: Point, **environment: str) -> Running:
         """Start a conductor, and return when it is ready. It fails at these points."""
-        running = self._with(("conduct",), ("manage.py",), FAULT_POINTS=json.dumps(points), **environment)
+        running = self._with(("conduct", UNCHECKED), ("manage.py",), FAULT_POINTS=json.dumps(points), **environment)
         running.says("is ready")
         return running
 
     def command(self, *arguments: str, points: Sequence[Point] = ()) -> Running:
         """Start a command of `manage.py`."""
-        return self._with(arguments, ("manage.py",), FAULT_POINTS=json.dumps(points))
+        return self._with((*arguments, UNCHECKED), ("manage.py",), FAULT_POINTS=json.dumps(points))
 
     def web(self, *points: Point, **environment: str) -> Running:
         """Start a web process, and have the conductors to come tell providers its address."""

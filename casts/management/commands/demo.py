@@ -34,6 +34,7 @@ NARROWEST = 40
 
 
 class Command(TeachingCommand):
+    serves_pages = True
     help = "Show Grimoire at work: set everything up, serve it on this machine, cast a spell and watch it."
     examples = """\
 Nothing has to be prepared. The first time it makes the database, the tools, the example spells and a superuser

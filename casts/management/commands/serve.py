@@ -16,6 +16,7 @@ START_SECONDS = 120.0
 
 
 class Command(TeachingCommand):
+    serves_pages = True
     help = "Serve Grimoire on this machine until SIGTERM: the web process, the cluster of django-q2, the conductors."
     examples = """\
 Each is a process of its own, started again when it ends or falls silent. SIGTERM or Ctrl-C lets calls in flight end
