@@ -34,11 +34,7 @@ from tests.casts.factories import (
     SubscriptionFactory,
     WakeupFactory,
 )
-from tests.databases import database_under_test
 from tests.factories import UserFactory, published
-
-if database_under_test() != "sqlite":
-    pytest.skip("asks the API of one database", allow_module_level=True)
 
 SEED = 20261123
 NUMBER = 4711
