@@ -5,6 +5,7 @@ the start itself take `subprocess`.
 """
 
 import atexit
+import gc
 import multiprocessing
 import os
 import runpy
@@ -20,9 +21,14 @@ from pathlib import Path
 OURS = {"config", "casts", "generations", "spells", "manage"}
 # What takes long to read, and asks for no settings.
 LIBRARIES = (
-    *("django.contrib.admin", "django.core.management", "django.core.handlers.asgi", "django_stubs_ext", "environs", "structlog"),
-    *("httpx2", "jinja2", "jsonschema", "numpy", "PIL.Image", "prometheus_client", "psycopg", "pygments", "pytest", "requests"),
-    *("standardwebhooks", "starlette.applications", "uvicorn", "yaml"),
+    *("asyncio", "concurrent.futures", "cryptography.hazmat.primitives.asymmetric.ed25519", "django.contrib.admin"),
+    *("django.core.handlers.asgi", "django.core.management", "django.db.backends.postgresql.base", "django.db.backends.sqlite3.base"),
+    *("django.db.migrations.executor", "django.db.models", "django.forms", "django.template.defaulttags", "django.template.engine"),
+    *("django.urls", "django.utils.html", "django.views.generic", "django_stubs_ext", "environs", "httpx2", "jinja2.sandbox"),
+    *("jmespath", "jsonschema", "multiprocessing", "numpy", "PIL.Image", "prometheus_client", "psutil", "psycopg", "psycopg_pool"),
+    *("pydantic", "pygments", "pytest", "re2", "requests", "rich.console", "standardwebhooks", "starlette.applications", "structlog"),
+    *("time_machine", "uuid_utils", "uvicorn", "uvicorn.main", "uvicorn.protocols.http.auto", "websockets.asyncio.client"),
+    *("websockets.asyncio.server", "yaml"),
 )
 
 
@@ -90,6 +96,7 @@ def run(*arguments: str, environment: Mapping[str, str], folder: Path, seconds: 
 
 def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
     """Be the process: take its environment, its folder and its outputs, and do what its arguments say."""
+    gc.freeze()  # what was read before is never garbage
     assert OURS.isdisjoint(name.partition(".")[0] for name in sys.modules), "read under the settings of another"
     os.environ.clear()
     os.environ.update(environment)

@@ -19,7 +19,6 @@ from tests.processes import wait_for
 from tests.template import acting_at, copied, file_of
 
 from .inside import adapters
-from .nursery import Nursery
 from .stage import Stage
 
 
@@ -86,13 +85,6 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving
     site.kill_all()
 
 
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
-
-
 @pytest.fixture
 def fake(provider: tuple[Serving, Path]) -> Iterator[Serving]:
     """The provider, as it is told nothing and has nothing to do."""
@@ -111,13 +103,12 @@ def stage(
     offered: Path,
     fake: Serving,
     provider: tuple[Serving, Path],
-    nursery: Nursery,
     django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Stage]:
     """A Grimoire in which nothing runs yet."""
     folder = tmp_path / "stage"
     folder.mkdir()
     with copied(template, folder=folder) as url, django_db_blocker.unblock(), acting_at(url):
-        stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1], nursery=nursery)
+        stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1])
         yield stage
         stage.close()

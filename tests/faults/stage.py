@@ -26,7 +26,6 @@ from tests.processes import wait_for
 from .books import Books, bill_of, identity
 from .inside.faults import SHIFT
 from .invariants import OVER, Account, examine
-from .nursery import Nursery, Nursling
 
 # Long enough for a machine with other work; and short, for tests in which a lease must run out.
 LEASE_SECONDS = 30.0
@@ -48,10 +47,9 @@ def kill(name: str, *, wrote: str, when: str = "before") -> Point:
 class Stage(Site):
     """One Grimoire. The test itself acts in it by the ORM, as a client's request would, and makes no call."""
 
-    def __init__(self, folder: Path, *, database_url: str, offered: Path, fake: Serving, log: Path, nursery: Nursery) -> None:
-        """Take an empty folder, a database with its tables, the package of adapters, the provider with its log, and who starts processes."""
+    def __init__(self, folder: Path, *, database_url: str, offered: Path, fake: Serving, log: Path) -> None:
+        """Take an empty folder, a database with its tables, the package of adapters, and the provider with its log."""
         super().__init__(folder, database_url=database_url)
-        self._nursery = nursery
         self.books = Books(database_url)
         self.fake = fake
         self.shift = timedelta()
@@ -76,29 +74,22 @@ class Stage(Site):
 
     def conduct(self, *points: Point, **environment: str) -> Running:
         """Start a conductor, and return when it is ready. It fails at these points."""
-        running = self._with(("conduct", UNCHECKED), ("manage.py",), FAULT_POINTS=json.dumps(points), **environment)
+        running = self.start("conduct", UNCHECKED, environment={"FAULT_POINTS": json.dumps(points), **environment})
         running.says("is ready")
         return running
 
     def command(self, *arguments: str, points: Sequence[Point] = ()) -> Running:
         """Start a command of `manage.py`."""
-        return self._with((*arguments, UNCHECKED), ("manage.py",), FAULT_POINTS=json.dumps(points))
+        return self.start(*arguments, UNCHECKED, environment={"FAULT_POINTS": json.dumps(points)})
 
     def web(self, *points: Point, **environment: str) -> Running:
         """Start a web process, and have the conductors to come tell providers its address."""
         arguments = ("config.asgi:application", "--port", "0", "--lifespan", "on", "--timeout-graceful-shutdown", "5")
         # its own address is known once it listens; callbacks are signed alike wherever they point
-        running = self._with(
-            arguments, ("-m", "uvicorn"), FAULT_POINTS=json.dumps(points), GRIMOIRE_PUBLIC_URL="http://127.0.0.1", **environment
-        )
+        environment = {"FAULT_POINTS": json.dumps(points), "GRIMOIRE_PUBLIC_URL": "http://127.0.0.1", **environment}
+        running = self.start(*arguments, program=("-m", "uvicorn"), environment=environment)
         self.url = running.says(r"running on (http://127\.0\.0\.1:\d+)")[1]
         self.environment["GRIMOIRE_PUBLIC_URL"] = self.url
-        return running
-
-    def _with(self, arguments: Sequence[str], program: tuple[str, ...], **environment: str) -> Running:
-        log = self.folder / f"output-{len(self._started)}.log"
-        running = Nursling(self._nursery, [*program, *arguments], environment={**self.environment, **environment}, log=log)
-        self._started.append(running)
         return running
 
     def stop(self, *all_of_them: Running) -> None:

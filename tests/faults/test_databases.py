@@ -27,7 +27,6 @@ from tests.processes import wait_for
 from tests.template import acting_at
 
 from .conftest import copy_of
-from .nursery import Nursery
 from .proxy import losing_commits
 from .stage import LONG, Stage
 from .test_webhooks import outcomes, statuses, submitted
@@ -116,7 +115,7 @@ def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_made_twice_on_sqlite(
 
 @pytest.fixture
 def server(
-    *, tmp_path: Path, template: str, offered: Path, fake: Serving, provider: Any, nursery: Nursery, django_db_blocker: DjangoDbBlocker
+    *, tmp_path: Path, template: str, offered: Path, fake: Serving, provider: Any, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[tuple[Stage, PostgresServer]]:
     """A Grimoire on a PostgreSQL of its own, which writes through to the disk and may be ended in any way."""
     folder = tmp_path / "stage"
@@ -124,7 +123,7 @@ def server(
     with PostgresServer(fsync=True) as server, own_database(server.url(), name="own") as url:
         copy_of(template, url)
         with django_db_blocker.unblock(), acting_at(url):
-            stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1], nursery=nursery)
+            stage = Stage(folder, database_url=url, offered=offered, fake=fake, log=provider[1])
             yield stage, server
             stage.close()
 

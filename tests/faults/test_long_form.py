@@ -30,7 +30,6 @@ from . import report
 from .conftest import copy_of
 from .havoc import Havoc, MortalFake, patient
 from .invariants import OVER
-from .nursery import Nursery
 from .stage import Stage
 
 CLIENTS = 8
@@ -48,7 +47,7 @@ def fake_of_its_own(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Mor
 
 @pytest.fixture
 def doomed(
-    *, tmp_path: Path, template: str, offered: Path, fake_of_its_own: MortalFake, nursery: Nursery, django_db_blocker: DjangoDbBlocker
+    *, tmp_path: Path, template: str, offered: Path, fake_of_its_own: MortalFake, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[tuple[Stage, PostgresServer | None]]:
     """A Grimoire with a provider of its own, and on PostgreSQL with a server of its own, which writes through to the disk."""
     folder = tmp_path / "stage"
@@ -64,7 +63,7 @@ def doomed(
         stack.enter_context(django_db_blocker.unblock())
         stack.enter_context(acting_at(url))
         fake = fake_of_its_own
-        stage = Stage(folder, database_url=url, offered=offered, fake=fake.serving, log=fake.log, nursery=nursery)
+        stage = Stage(folder, database_url=url, offered=offered, fake=fake.serving, log=fake.log)
         stage.environment["GRIMOIRE_LEASE_SECONDS"] = LEASE_SECONDS
         stack.callback(stage.close)
         yield stage, postgres

@@ -105,10 +105,12 @@ class Site:
         """Return the name of its database."""
         return self.environment["DATABASE_URL"].rpartition("/")[2]
 
-    def start(self, *arguments: str, program: tuple[str, ...] = ("manage.py",), by_fork: bool = True) -> Running:
-        """Start a command; without a fork where the start itself is looked at."""
+    def start(
+        self, *arguments: str, program: tuple[str, ...] = ("manage.py",), environment: Mapping[str, str] | None = None, by_fork: bool = True
+    ) -> Running:
+        """Start a command, with more environment if it is given; without a fork where the start itself is looked at."""
         log = self.folder / f"output-{len(self._started)}.log"
-        running = Running(*program, *arguments, environment=self.environment, log=log, by_fork=by_fork)
+        running = Running(*program, *arguments, environment={**self.environment, **(environment or {})}, log=log, by_fork=by_fork)
         self._started.append(running)
         return running
 
