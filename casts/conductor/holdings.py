@@ -131,6 +131,15 @@ class Holdings:
         if holding is not None and holding.claim.epoch == claim.epoch:
             self.drop(claim.cast_id)
 
+    def renewed(self, *, bells: Mapping[UUID, int], lost: Iterable[Claim], asked_at: float) -> bool:
+        """Note what became of the claims since `asked_at`: those of `bells` have another lease. Returns whether a cast rang."""
+        for cast_id in bells:
+            if cast_id in self.casts:
+                self.casts[cast_id].lease_ends = asked_at + self.lease_seconds
+        for claim in lost:
+            self.lose(claim)
+        return self.rang(bells)
+
     def in_flight(self, *, beside: Iterable[Report] = ()) -> set[UUID]:
         """Return the generations whose calls are at work or whose reports wait, without those of `beside`."""
         return (self.work.keys() | {report.generation_id for report in self.reports}) - {report.generation_id for report in beside}
@@ -203,7 +212,7 @@ class Holdings:
         starved = (cast_id for cast_id, holding in self.casts.items() if holding.starved and cast_id not in self.busy)
         return sum(self.look_in(cast_id) for cast_id in islice(starved, most))
 
-    def rang(self, bells: dict[UUID, int]) -> bool:
+    def rang(self, bells: Mapping[UUID, int]) -> bool:
         """Ask for another look at each cast that rang since its turn. Returns whether any did."""
         changed = [id_ for id_, bell in bells.items() if id_ in self.casts and self.casts[id_].claim.bell != bell]
         for cast_id in changed:

@@ -5,6 +5,8 @@ stale, or its database thread is stuck, since a conductor that hangs must lose t
 """
 
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +20,18 @@ from casts import engine
 from casts.clock import database_now
 from casts.metrics import tallies
 from casts.models import ConductorProcess
-from casts.models.conductor import SILENCE_SECONDS, DatabaseNow
+from casts.models.conductor import SILENCE_SECONDS, ConductorKind, DatabaseNow
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
+
+
+def enrol(*, kind: ConductorKind) -> ConductorProcess:
+    """Count this process among the conductors, for as long as a keeper beats its heart."""
+    now = database_now()
+    alive_until = now + timedelta(seconds=SILENCE_SECONDS)
+    return ConductorProcess.objects.create(kind=kind, host=socket.gethostname(), pid=os.getpid(), started_at=now, alive_until=alive_until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

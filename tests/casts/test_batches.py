@@ -13,7 +13,7 @@ from django.db import OperationalError
 
 from casts import engine
 from casts.clock import database_now
-from casts.conductor import loop, settling
+from casts.conductor import settling
 from casts.conductor.database import DatabaseThreads
 from casts.conductor.errands import Errands
 from casts.conductor.holdings import Holdings
@@ -292,11 +292,10 @@ def test_another_thread_is_used_only_while_the_first_is_busy():
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(120)
-def test_a_batch_that_waits_for_the_database_holds_up_no_other(monkeypatch):
-    monkeypatch.setattr(loop, "BATCH", 2)
+def test_a_batch_that_waits_for_the_database_holds_up_no_other():
     step = using(adapters.AsyncEcho, key="one", params={"n": 1})
     stuck, *others = [cast(step, slug=f"spell-{number}") for number in range(9)]
-    with open_transaction(lambda: Cast.objects.select_for_update().get(pk=stuck.pk)) as may_end, conducting():
+    with open_transaction(lambda: Cast.objects.select_for_update().get(pk=stuck.pk)) as may_end, conducting(batch=2):
         # one may be in its batch
         wait_for(lambda: sum(ended(each) for each in others) >= len(others) - 1, what="the other batches are settled")
         assert not ended(stuck)
@@ -314,7 +313,7 @@ def test_a_conductor_that_stops_waits_for_the_batch_that_is_being_settled_and_fo
     steps = Step.objects.filter(version=started.version_id)
     with open_transaction(lambda: steps.select_for_update().get()) as may_end, conducting() as conductor:
         wait_until_blocked()
-        conductor._loop.call_soon_threadsafe(conductor.stop)
+        conductor.stop()
         wait_for(lambda: ConductorProcess.objects.filter(draining=True).exists(), what="it claims no more")
         may_end.set()
         wait_for(lambda: not ConductorProcess.objects.exists(), what="it has left")
@@ -324,7 +323,6 @@ def test_a_conductor_that_stops_waits_for_the_batch_that_is_being_settled_and_fo
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(120)
 def test_a_suspect_is_looked_at_alone_and_with_nothing_beside_it(monkeypatch):
-    monkeypatch.setattr(loop, "BATCH", 2)
     step = using(adapters.AsyncEcho, key="one", params={"n": 1})
     started = [cast(step, slug=f"spell-{number}") for number in range(8)]
     suspects = {each.pk for each in started[2:4]}
@@ -344,8 +342,8 @@ def test_a_suspect_is_looked_at_alone_and_with_nothing_beside_it(monkeypatch):
             with lock:
                 at_work.discard(ids)
 
-    monkeypatch.setattr(loop, "settle", watched)
-    conduct()
+    monkeypatch.setattr(settling, "settle", watched)
+    conduct(batch=2)
     assert set(Cast.objects.values_list("status", flat=True)) == {"succeeded"}
     first = {suspect: next(batches for batches in seen if any(suspect in ids for ids in batches)) for suspect in suspects}
     assert first == {suspect: {frozenset({suspect})} for suspect in suspects}
@@ -369,11 +367,10 @@ def test_errands_that_cannot_be_taken_keep_no_cast_from_being_conducted(monkeypa
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(120)
-def test_many_casts_in_small_batches_are_each_called_once(monkeypatch):
-    monkeypatch.setattr(loop, "BATCH", 3)
+def test_many_casts_in_small_batches_are_each_called_once():
     steps = [using(adapters.AsyncEcho, key=f"step_{number}", params={"n": number}) for number in range(3)]
     for number in range(20):
         cast(*steps, slug=f"spell-{number}")
-    conduct()
+    conduct(batch=3)
     assert set(Cast.objects.values_list("status", flat=True)) == {"succeeded"}
     assert Generation.objects.filter(status="succeeded").count() == Generation.objects.count() == 60

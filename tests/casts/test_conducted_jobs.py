@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from casts.clock import database_now
-from casts.conductor.loop import Conductor
+from casts.conductor import Conductor
 from casts.conductor.pace import Pace
 from casts.models import Wakeup
 from casts.models.conductor import ConductorKind

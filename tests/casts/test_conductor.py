@@ -10,6 +10,7 @@ from django.db import connection
 from casts import engine
 from casts.clock import database_now
 from casts.conductor import Conductor
+from casts.conductor.batches import BATCH
 from casts.conductor.pace import Pace
 from casts.engine import loading
 from casts.models import Cast, ConductorProcess, Wakeup
@@ -42,15 +43,16 @@ def using(adapter: type[Adapter], **values):
     return {"tool": tool(adapter.key, backoff_seconds=0.05, max_backoff_seconds=0.1), **values}
 
 
-def conduct(**values) -> None:
+def conduct(*, batch: int = BATCH, **values) -> None:
     """Conduct in this thread until nothing is due for a second."""
-    asyncio.run(Conductor(kind=ConductorKind.TASK, pace=Pace.of_settings(shift=60.0, linger=1.0, **values)).run())
+    pace = Pace.of_settings(shift=60.0, linger=1.0, **values)
+    asyncio.run(Conductor(kind=ConductorKind.TASK, pace=pace, batch=batch).run())
 
 
 @contextmanager
 def conducting(**values):
     """Conduct on another thread while the block runs; stop and drain at its end."""
-    options = {name: values.pop(name) for name in ("kind", "threads", "coroutines") if name in values}
+    options = {name: values.pop(name) for name in ("kind", "threads", "coroutines", "batch") if name in values}
     with ThreadPoolExecutor(max_workers=1) as pool:
         conductor = Conductor(pace=Pace.of_settings(**values), **options)
         running = pool.submit(asyncio.run, conductor.run())
@@ -58,7 +60,7 @@ def conducting(**values):
             yield conductor
         finally:
             with suppress(RuntimeError):  # its shift may have ended before
-                conductor._loop.call_soon_threadsafe(conductor.stop)
+                conductor.stop()
             running.result(60)
 
 
@@ -195,7 +197,7 @@ def test_stop_drains_what_is_in_flight_and_claims_no_more(gate):
     started = cast(using(adapters.ThreadGate, key="one"), using(adapters.Echo, key="two", params={"after": "{{ steps.one }}"}))
     with conducting() as conductor:
         assert gate.entered.acquire(timeout=60)
-        conductor._loop.call_soon_threadsafe(conductor.stop)
+        conductor.stop()
         other = cast(using(adapters.Echo, key="one"), slug="other")
         gate.open.set()
     assert statuses(started)["one"] == ["succeeded"]

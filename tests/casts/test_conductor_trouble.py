@@ -14,7 +14,6 @@ from django.db import OperationalError
 
 from casts import engine
 from casts.clock import database_now
-from casts.conductor import loop as conductor_loop
 from casts.conductor import settling
 from casts.conductor.database import in_halves
 from casts.models import Cast, Wakeup
@@ -131,7 +130,7 @@ def looks(monkeypatch):
         counted.append(time.monotonic())
         return settle(**values)
 
-    monkeypatch.setattr(conductor_loop, "settle", counting)
+    monkeypatch.setattr(settling, "settle", counting)
     return counted
 
 

@@ -1,6 +1,5 @@
 """Casts that are claimed by whoever takes in a callback of theirs: nobody else may hold them, or be due before them."""
 
-import asyncio
 from collections import Counter
 from decimal import Decimal
 from functools import partial
@@ -9,9 +8,14 @@ import pytest
 
 from casts import engine, inbox
 from casts.clock import database_now
+from casts.conductor import Conductor, claimer
+from casts.conductor.batches import BATCH
 from casts.conductor.callbacks import Callbacks, Taken, Taker
-from casts.conductor.errands import _note
-from casts.conductor.loop import BATCH, Conductor
+from casts.conductor.claimer import Claimer
+from casts.conductor.database import DatabaseThread
+from casts.conductor.errands import Errands, _note
+from casts.conductor.holdings import Holdings
+from casts.conductor.lanes import Lanes
 from casts.conductor.threads import Threads
 from casts.engine import Claim, Received, Report, Via
 from casts.errands import Errand
@@ -298,12 +302,18 @@ def test_a_conductor_looks_at_the_cast_of_a_callback_without_another_claim(monke
 
 
 def test_a_conductor_takes_no_more_than_it_has_room_for_and_none_as_it_leaves():
-    async def rooms() -> list[int]:
-        conductor = Conductor(coroutines=3, threads=2, processes=1)
-        crowd = Conductor()
-        crowd._crowded_until = float("inf")
-        told = [Conductor()._room(), conductor._room(), crowd._room()]
-        conductor.stop()
-        return [*told, conductor._room()]
+    small = Conductor(coroutines=3, threads=2, processes=1)
+    assert [Conductor().room(), small.room()] == [BATCH, 3]
+    small.stop()
+    assert small.room() == 0
 
-    assert asyncio.run(rooms()) == [BATCH, 3, 0, 0]
+
+def test_no_cast_is_taken_for_a_moment_after_one_was_left_to_others(monkeypatch):
+    monkeypatch.setattr(claimer, "CROWDED_SECONDS", LATER)
+    database = DatabaseThread()
+    errands = Errands(kinds=[], database=database, pause_seconds=LATER, wake=lambda: None, rang=lambda _: None)
+    lanes = Lanes(coroutines=3, threads=2, processes=1)
+    crowd = Claimer(held=Holdings(lease_seconds=30), lanes=lanes, database=database, errands=errands, pause_seconds=LATER, most=BATCH)
+    assert crowd.room() == 3
+    crowd.make_way()
+    assert crowd.room() == 0

@@ -118,12 +118,8 @@ class Conductor:
     def renew(self) -> None:
         asked_at, claims = self.now(), self.held.claims()
         bells = engine.renew(claims=claims)
-        for cast_id in bells:
-            self.held.casts[cast_id].lease_ends = asked_at + LEASE_SECONDS
-        for claim in claims:
-            if claim.cast_id not in bells:
-                self.held.lose(claim)
-        self.held.rang(bells)
+        lost = [claim for claim in claims if claim.cast_id not in bells]
+        self.held.renewed(bells=bells, lost=lost, asked_at=asked_at)
 
     def leave(self) -> None:
         """Stop as one does that was told to: settle what came back, hand back the rest."""
