@@ -90,6 +90,7 @@ class Batches:
             batch = self._begin()
             if batch is None:
                 return
+            self._lanes.waiting = self._held.waiting()
             self._settling[asyncio.create_task(self._settle(batch))] = time.monotonic()
 
     def settle_at(self) -> float:
@@ -130,7 +131,7 @@ class Batches:
                 claimed=batch.claimed,
                 known=batch.known,
                 lanes=self._lanes,
-                waiting=batch.waiting,
+                seated=batch.seated,
                 in_flight=batch.in_flight,
             )
             is_settled = True
@@ -156,6 +157,7 @@ class Batches:
             for order in settled.orders:
                 self._caller.start(order)
         finally:
+            self._lanes.waiting = self._held.waiting()
             settled.room.give_back()
 
     def _note_settled(self) -> None:

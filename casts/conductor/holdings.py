@@ -43,15 +43,15 @@ class Holding:
 class Batch:
     """Casts that are looked at together, under these claims, and what came back for them.
 
-    `known` is what is remembered of them, `in_flight` are the generations at work, `waiting` is the number of other casts
-    that are held until there is room.
+    `known` is what is remembered of them, `in_flight` are the generations at work, `seated` is how many of
+    the casts are held until there is room.
     """
 
     reports: list[Report]
     claimed: list[Claim]
     known: Known
     in_flight: set[UUID]
-    waiting: int
+    seated: int
 
     @property
     def cast_ids(self) -> set[UUID]:
@@ -89,7 +89,7 @@ class Holdings:
             claimed=claimed,
             known=self.recall(claimed),
             in_flight=self.in_flight(beside=reports),
-            waiting=self.waiting(beside=claimed),
+            seated=sum(self.casts[claim.cast_id].waits for claim in claimed),
         )
         self.busy |= batch.cast_ids
         return batch
@@ -202,10 +202,9 @@ class Holdings:
         seconds = 0.0 if cast_id in self._rang else max(0.0, (turn.due_at() - turn.now).total_seconds())
         holding.look_at = time.monotonic() + seconds
 
-    def waiting(self, *, beside: Iterable[Claim] = ()) -> int:
-        """Return how many casts are held for nothing but room, without those of `beside`."""
-        looked_at = {claim.cast_id for claim in beside}
-        return sum(holding.waits and cast_id not in looked_at for cast_id, holding in self.casts.items())
+    def waiting(self) -> int:
+        """Return how many casts are held for nothing but room."""
+        return sum(holding.waits for holding in self.casts.values())
 
     def look_at_starved(self, *, most: int) -> int:
         """Ask for another look at those casts that have waited longest for room. Returns how many there were to ask for."""

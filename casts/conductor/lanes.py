@@ -52,6 +52,8 @@ class Lanes:
     `ends_at` is when all calls must have ended, on the monotonic clock, and `whole` the seconds that there were for them.
     `short` are the lanes on which a cast found no room. `freed` counts the places that were left there since: as many
     of those that wait may find room. Places are promised on database threads, taken and left on the loop.
+
+    `waiting` is how many casts sit on seats, as far as the loop has heard: those that were granted since are promised.
     """
 
     def __init__(self, *, coroutines: int, threads: int, processes: int, polls: int = POLLS) -> None:
@@ -59,6 +61,7 @@ class Lanes:
         self.room = {Lane.LOOP: coroutines, Lane.THREAD: threads, Lane.PROCESS: processes, Lane.POLL: polls}
         self.taken: Counter[Lane] = Counter()
         self.seats = SEATS_PER_THREAD * threads
+        self.waiting = 0
         self.ends_at = self.whole = float("inf")
         self.short: set[Lane] = set()
         self.freed = 0
@@ -90,10 +93,10 @@ class Lanes:
 
         return Place(on_free=free)
 
-    def reserve(self, *, waiting: int = 0) -> "Reservation":
-        """Return what promises room to a set while so many casts of others wait. It must be given back."""
+    def reserve(self, *, seated: int = 0) -> "Reservation":
+        """Return what promises room to a set, so many casts of which have seats. It must be given back."""
         left = self.ends_at - time.monotonic()
-        return Reservation(self, waiting=waiting, longest=float("inf") if left >= self.whole else left)
+        return Reservation(self, seated=min(seated, self.seats), longest=float("inf") if left >= self.whole else left)
 
     def promise(self, lane: Lane) -> bool:
         """Set aside a place on a lane, if there is one left."""
@@ -102,10 +105,10 @@ class Lanes:
             self._promised[lane] += has_room
         return has_room
 
-    def promise_seat(self, *, waiting: int) -> bool:
-        """Set aside a seat beside those on which so many casts wait already, if there is one left."""
+    def promise_seat(self) -> bool:
+        """Set aside a seat beside those that are taken, if there is one left."""
         with self._lock:
-            has_room = self.seats - waiting - self._seats_promised > 0
+            has_room = self.seats - self.waiting - self._seats_promised > 0
             self._seats_promised += has_room
         return has_room
 
@@ -155,14 +158,14 @@ class Reservation:
     A set may be settled in parts, each in a transaction of its own: what a part took is kept if it was committed.
     """
 
-    def __init__(self, lanes: Lanes, *, waiting: int, longest: float) -> None:
-        """Take how many casts of others wait for room. `longest` is how many seconds a call may take."""
+    def __init__(self, lanes: Lanes, *, seated: int, longest: float) -> None:
+        """Take how many casts of the set have seats, which they may keep. `longest` is how many seconds a call may take."""
         self._lanes = lanes
-        self._waiting = waiting
+        self._seated = seated
         self._longest = longest
         self._promised: Counter[Lane] = Counter()
         self._kept: Counter[Lane] = Counter()
-        self._seats = 0
+        self._seats_promised = 0
         self._seats_kept = 0
 
     def slots(self) -> "RoomForPart":
@@ -176,8 +179,8 @@ class Reservation:
 
     def give_back(self) -> None:
         """Let go of everything: the calls of the set have taken their places by now, or will never be made."""
-        self._lanes.take_back(self._promised, seats=self._seats, unused=self._promised - self._kept)
-        self._promised, self._seats = Counter(), 0
+        self._lanes.take_back(self._promised, seats=self._seats_promised, unused=self._promised - self._kept)
+        self._promised, self._seats_promised = Counter(), 0
 
     def has(self, lane: Lane, *, beside: int) -> bool:
         """Tell whether there is a place for this set on a lane, beside so many that a part of it has taken."""
@@ -192,10 +195,10 @@ class Reservation:
 
     def has_seat(self, *, beside: int) -> bool:
         """Tell whether one more cast of this set may wait, beside so many of the same part."""
-        if self._seats > self._seats_kept + beside:
+        if self._seated + self._seats_promised > self._seats_kept + beside:
             return True
-        granted = self._lanes.promise_seat(waiting=self._waiting)
-        self._seats += granted
+        granted = self._lanes.promise_seat()
+        self._seats_promised += granted
         return granted
 
 

@@ -54,17 +54,17 @@ def settle(
     claimed: Sequence[Claim],
     known: Known | None = None,
     lanes: Lanes,
-    waiting: int = 0,
+    seated: int = 0,
     in_flight: Collection[UUID],
 ) -> Settled:
     """Settle reports and advance claimed casts, in one transaction if that works, else in halves.
 
-    `known` is what is remembered of them: what fails by it is read and tried again. `waiting` is the number of other casts
-    that are held until there is room. One cast that no transaction can advance is given up with the reason; its
+    `known` is what is remembered of them: what fails by it is read and tried again. `seated` is how many of
+    them are held until there is room. One cast that no transaction can advance is given up with the reason; its
     neighbours go on. A database that cannot be reached, or that refuses even one cast alone for the sake of other
     transactions, is nobody's fault: its error is raised, and what is not settled is as it was.
     """
-    room = lanes.reserve(waiting=waiting)
+    room = lanes.reserve(seated=seated)
     try:
         settled = _settle(reports=reports, claimed=claimed, known=known or Known({}), room=room, in_flight=in_flight)
         settled.orders = _orders(settled.turns)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import takewhile
 from uuid import uuid4
 
 import pytest
@@ -234,13 +235,43 @@ def test_a_transaction_that_begins_anew_has_the_room_of_its_earlier_try(db):
 
 def test_seats_are_shared_with_those_who_wait_and_with_the_other_batch(db):
     lanes = Lanes(coroutines=1, threads=1, processes=1)
-    waiting = lanes.seats - 2
-    first, second = lanes.reserve(waiting=waiting), lanes.reserve(waiting=waiting)
+    lanes.waiting = lanes.seats - 2
+    first, second = lanes.reserve(), lanes.reserve()
     assert [first.slots().may_wait(), second.slots().may_wait()] == [True, True]
     part = second.slots()
     assert [part.may_wait(), part.may_wait()] == [True, False]  # that of its first part was not kept
     first.give_back()
     assert part.may_wait()
+
+
+def test_seats_that_one_batch_has_filled_are_not_there_for_another_that_began_before():
+    lanes = Lanes(coroutines=1, threads=1, processes=1)
+    first, second = lanes.reserve(), lanes.reserve()
+    part = first.slots()
+    filled = list(takewhile(bool, (part.may_wait() for _ in range(100))))
+    first.keep(part)
+    lanes.waiting = len(filled)
+    first.give_back()
+    assert len(filled) == lanes.seats
+    assert not second.slots().may_wait()
+
+
+def test_casts_that_have_seats_keep_them_and_are_counted_once():
+    lanes = Lanes(coroutines=1, threads=1, processes=1)
+    lanes.waiting = lanes.seats - 1
+    first, second = lanes.reserve(seated=2), lanes.reserve()
+    part = first.slots()
+    assert [part.may_wait() for _ in range(4)] == [True, True, True, False]
+    assert not second.slots().may_wait()
+    first.give_back()
+    assert second.slots().may_wait()
+
+
+def test_nobody_keeps_a_seat_with_one_who_starts_nothing_more():
+    lanes = Lanes(coroutines=1, threads=1, processes=1)
+    lanes.waiting = 1
+    lanes.close()
+    assert not lanes.reserve(seated=1).slots().may_wait()
 
 
 def test_a_set_that_the_database_does_not_take_keeps_no_room(db, monkeypatch):
