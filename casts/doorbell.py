@@ -10,7 +10,7 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Q
 
 from casts.models import THE_REQUEST, ConductorProcess, ShiftRequest
@@ -27,11 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 class _Ring:
-    """The one ring of a transaction, for all its casts. What a savepoint took back may be among them: a hint too many."""
+    """The one ring of a transaction, for all its casts and errands. What a savepoint took back may be among them: a hint too many."""
 
     def __init__(self) -> None:
-        """Take no cast yet."""
+        """Take neither yet."""
         self.cast_ids: set[UUID] = set()
+        self.errands: set[type[models.Model] | None] = set()
 
     def __call__(self) -> None:
         try:
@@ -42,8 +43,16 @@ class _Ring:
             logger.warning("The doorbell for %d casts was not heard; their wakeups will be.", len(self.cast_ids), exc_info=True)
 
     def message(self) -> str:
-        """Return the ids, or none where there are too many for one message: look at everything."""
+        """Return the kind of errand that rang, if nothing else did; else the ids of casts, none where there are too many: look at everything."""
+        match list(self.errands):
+            case [type() as model] if not self.cast_ids:
+                return name_of(model)
         return json.dumps([str(cast_id) for cast_id in sorted(self.cast_ids)] if len(self.cast_ids) <= MOST_NAMED else [])
+
+
+def name_of(errand: type[models.Model]) -> str:
+    """Return by which word a kind of errand is told of."""
+    return errand._meta.label
 
 
 def _notified(message: str) -> bool:
@@ -59,16 +68,18 @@ def _notified(message: str) -> bool:
         return cursor.fetchone() is not None
 
 
-def knock(*, cast_id: UUID | None = None) -> None:
+def knock(*, cast_id: UUID | None = None, errand: type[models.Model] | None = None) -> None:
     """Ring the doorbell for a cast once the current transaction has committed: once for all casts of the transaction.
 
-    Without a cast: for an errand that belongs to none.
+    Without a cast: for an errand, of this kind or of any.
     """
     # Django takes a ring away with the savepoint that made it, so one that stands here will not go before this knock would
     waiting = [hook for hook in (entry[1] for entry in connection.run_on_commit) if isinstance(hook, _Ring)]
     ring = waiting[-1] if waiting else _Ring()
     if cast_id is not None:
         ring.cast_ids.add(cast_id)
+    else:
+        ring.errands.add(errand)
     if not waiting:
         transaction.on_commit(ring, robust=True)
 

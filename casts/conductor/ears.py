@@ -3,13 +3,14 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, models
 
-from casts.doorbell import CHANNEL
+from casts import errands
+from casts.doorbell import CHANNEL, name_of
 
 from .database import Database
 
@@ -19,8 +20,18 @@ RECONNECT_SECONDS = 2.0
 LOOK_SECONDS = 0.05
 
 
-async def hear_all(*, database: Database, hear: Callable[[list[UUID]], None]) -> None:
-    """Tell of casts that rang, until cancelled; of none by name when any may have."""
+class Rang(NamedTuple):
+    """What rang: some casts, errands of one kind, or whatever it may be."""
+
+    cast_ids: Sequence[UUID] = ()
+    errand: type[models.Model] | None = None
+
+
+ANYTHING = Rang()
+
+
+async def hear_all(*, database: Database, hear: Callable[[Rang], None]) -> None:
+    """Tell of what rang, until cancelled."""
     if connection.vendor == "postgresql":
         await listen(parameters=await database.run(connection_parameters), hear=hear)
     else:
@@ -33,23 +44,23 @@ def connection_parameters() -> dict[str, Any]:
     return {name: value for name, value in connection.get_connection_params().items() if name not in djangos_own}
 
 
-async def listen(*, parameters: dict[str, Any], hear: Callable[[list[UUID]], None]) -> None:
-    """Hear of casts that rang, until cancelled. A lost connection is made again; after it, everything may have rung."""
+async def listen(*, parameters: dict[str, Any], hear: Callable[[Rang], None]) -> None:
+    """Hear of what rang, until cancelled. A lost connection is made again; after it, everything may have rung."""
     import psycopg  # noqa: PLC0415 - takes its time, which a conductor on SQLite need not
 
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(**parameters, autocommit=True) as heard:
                 await heard.execute(f"LISTEN {CHANNEL}")
-                hear([])
+                hear(ANYTHING)
                 async for notification in heard.notifies():
-                    hear(_cast_ids(notification.payload))
+                    hear(_read(notification.payload))
         except psycopg.Error as error:
             logger.warning("The conductor does not hear notifications and polls instead: %s", error)
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
-async def watch(*, database: Database, hear: Callable[[list[UUID]], None]) -> None:
+async def watch(*, database: Database, hear: Callable[[Rang], None]) -> None:
     """Look whether anybody wrote to the SQLite file, until cancelled. Twenty looks a second cost less than one poll."""
     seen = None
     while True:
@@ -62,7 +73,7 @@ async def watch(*, database: Database, hear: Callable[[list[UUID]], None]) -> No
             continue
         if written != seen:
             seen = written
-            hear([])
+            hear(ANYTHING)
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -71,8 +82,13 @@ def _writes() -> tuple[int, int]:
     return writes
 
 
-def _cast_ids(payload: str) -> list[UUID]:
+def _read(payload: str) -> Rang:
+    if payload in _ERRANDS:
+        return Rang(errand=_ERRANDS[payload])
     try:
-        return [UUID(each) for each in json.loads(payload)]
+        return Rang(cast_ids=tuple(UUID(each) for each in json.loads(payload)))
     except (ValueError, TypeError):
-        return []  # somebody else's words on our channel: look at everything
+        return ANYTHING  # somebody else's words on our channel
+
+
+_ERRANDS = {name_of(model): model for model in errands.MODELS}

@@ -97,9 +97,13 @@ class Errands:
         """Look at the next opportunity: somebody knocked."""
         self.look_at = 0.0
 
+    def expect(self, model: type[models.Model]) -> None:
+        """Take errands of this model at the next opportunity, without a look at what is due: somebody knocked for one."""
+        self._due = list(dict.fromkeys((*self._due, model)))
+
     def begin_look(self) -> list[type[models.Model]]:
         """Return the models of which it is to be seen whether an errand is due. Whoever knocks from now on asks for the next look."""
-        self.look_at = time.monotonic() + self._pause
+        self.look_at, self._due = time.monotonic() + self._pause, ()
         return [line.kind.model for line in self._lines]
 
     def take(self, due: Sequence[type[models.Model]]) -> Load | None:
@@ -108,7 +112,7 @@ class Errands:
 
     def see(self, due: Sequence[type[models.Model]], load: Load | None) -> None:
         """Take in that errands of these models are due, of which the first were taken: somebody looked who asked for more."""
-        self._due = due[1:] if load is not None else due
+        self._due = list(dict.fromkeys((*self._due, *(due[1:] if load is not None else due))))
         if load is not None:
             self._start(load)
 
@@ -124,9 +128,9 @@ class Errands:
             if time.monotonic() >= line.renew_at:
                 line.renew_at = time.monotonic() + LEASE_SECONDS / 3
                 await self._database.run(errands.renew, line.kind.model, [errand for errand, _ in line.at_work.values()])
-        due, self._due = self._due, ()
         if may_begin and time.monotonic() >= self.look_at:
-            due = await self._database.run(errands.due, self.begin_look())
+            self.see(await self._database.run(errands.due, self.begin_look()), None)
+        due, self._due = self._due, ()
         for model in due if may_begin else ():
             await self._begin(self._line_of(model))
 

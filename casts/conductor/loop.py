@@ -198,8 +198,12 @@ class Conductor:
 
     # What comes in
 
-    def _heard(self, cast_ids: Sequence[UUID]) -> None:
-        ours = [self._held.look_in(cast_id) for cast_id in cast_ids]
+    def _heard(self, rang: ears.Rang) -> None:
+        if rang.errand is not None:
+            self._errands.expect(rang.errand)
+            self._wake.set()
+            return
+        ours = [self._held.look_in(cast_id) for cast_id in rang.cast_ids]
         if not ours or not all(ours):
             self._claimer.ask()
         if not ours:  # whatever has rung

@@ -9,13 +9,17 @@ from django_q.models import OrmQ
 
 from casts import doorbell, tasks
 from casts.clock import database_now
-from casts.models import ShiftRequest
+from casts.conductor.ears import ANYTHING, Rang, _read
+from casts.models import Cook, ShiftRequest
 from casts.models.conductor import ConductorKind
+from generations.models import Callback
 
 from .factories import ConductorProcessFactory
 from .scenes import cast
 
 pytestmark = pytest.mark.django_db
+
+ID = uuid4()
 
 
 @pytest.fixture
@@ -55,6 +59,33 @@ def test_too_many_casts_for_one_message_ask_for_a_look_at_everything(rings, djan
         for _ in range(doorbell.MOST_NAMED + 1):
             doorbell.knock(cast_id=uuid4())
     assert rings == [[]]
+
+
+@pytest.mark.parametrize(
+    ("knocks", "heard"),
+    [
+        ([{"errand": Callback}], Rang(errand=Callback)),
+        ([{"errand": Callback}, {"errand": Callback}], Rang(errand=Callback)),
+        ([{"errand": Callback}, {"errand": Cook}], ANYTHING),
+        ([{"errand": Callback}, {}], ANYTHING),
+        ([{}], ANYTHING),
+        ([{"errand": Callback}, {"cast_id": ID}], Rang(cast_ids=(ID,))),
+        ([{}, {"cast_id": ID}], Rang(cast_ids=(ID,))),
+    ],
+)
+def test_what_rang_is_heard_or_that_anything_may_have(monkeypatch, django_capture_on_commit_callbacks, knocks, heard):
+    """Whoever hears of casts looks for errands, too."""
+    sent = []
+    monkeypatch.setattr(doorbell._Ring, "__call__", lambda ring: sent.append(_read(ring.message())))
+    with django_capture_on_commit_callbacks(execute=True):
+        for each in knocks:
+            doorbell.knock(**each)
+    assert sent == [heard]
+
+
+@pytest.mark.parametrize("words", ["", "spells.Tool", "7", '["generations.Callback"]', "{}x"])
+def test_the_words_of_others_may_mean_anything(words):
+    assert _read(words) == ANYTHING
 
 
 @pytest.mark.postgresql
