@@ -15,10 +15,10 @@ from django.db import IntegrityError
 
 from casts.doorbell import knock
 from casts.engine import sql
-from casts.engine.retrying import in_one_transaction
+from casts.engine.retrying import in_one_statement
 from casts.metrics.counters import CALLBACKS
 from generations.callback_payloads import BadPayloadError, read_payload
-from generations.models import Generation
+from generations.models import Callback, Generation
 from generations.models.callback import CallbackOutcome
 from generations.outputs import clean_text
 from generations.tools import registry
@@ -141,9 +141,12 @@ def _take_in(adapter_key: str, generation_id: UUID, headers: Mapping[str, str], 
         "is_complete": payload is not None,
     }
     try:
-        return _store(callback=callback, cast_id=cast_id)
+        is_new = _store(callback)
     except IntegrityError:
-        return _store(callback=callback, cast_id=None)  # its generation went in this moment: an orphan, then
+        is_new, cast_id = _store(callback), None  # its generation went in this moment: an orphan, then
+    if is_new and cast_id is not None:
+        knock(errand=Callback)
+    return is_new
 
 
 def _called() -> str:
@@ -166,6 +169,8 @@ def verify(adapter_key: str, delivery: Delivery) -> str:
     """
     try:
         adapter = registry.get(adapter_key)
+        if type(adapter).verify_callback is Adapter.verify_callback:
+            return ""  # the signed address is all that shows it, and was read
         delivery_id = _verifiers.submit(_ask, adapter, delivery).result(timeout=VERIFY_SECONDS)
     except CallbackRefusedError as error:
         logger.warning("A callback for %s is refused: %s", delivery.tool, clean_text(str(error))[:MAX_REASON_CHARACTERS])
@@ -190,13 +195,10 @@ def _kept_id(delivery_id: str, body: bytes) -> str:
     return "sha256:" + hashlib.sha256(cleaned.encode() or body).hexdigest()
 
 
-@in_one_transaction
-def _store(*, callback: sql.Row, cast_id: UUID | None) -> bool:
-    """Write a callback that was not there, in one statement, and knock once it is committed. Without its generation it is an orphan."""
-    is_new = bool(sql.fetch(_storing(), {"rows": sql.rows_parameter([callback])}))
-    if is_new and cast_id is not None:
-        knock(cast_id=cast_id)
-    return is_new
+@in_one_statement
+def _store(callback: sql.Row) -> bool:
+    """Write a callback that was not there. Without its generation it is an orphan."""
+    return bool(sql.fetch(_storing(), {"rows": sql.rows_parameter([callback])}))
 
 
 def _storing() -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import models
 
 from casts.engine import sql
-from casts.engine.retrying import in_one_transaction
+from casts.engine.retrying import in_one_statement
 from casts.models import AlertMail, AlertWatch, Cook, Export, Notification
 from generations.models import Callback, Cancellation
 
@@ -21,6 +21,10 @@ FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 300.0
 
 MODELS: tuple[type[models.Model], ...] = (Callback, Cancellation, Cook, Export, Notification, AlertMail, AlertWatch)
+
+# Errands that change nothing when two do them at once, even under the same count. So a claim of one may be forgotten by a
+# database that crashes (not by one whose clients do), and nobody waits until it is on the disk.
+REPEATABLE: frozenset[type[models.Model]] = frozenset({Callback})
 
 _COLUMNS = {"id": "bigint", "attempts": "bigint"}
 
@@ -38,9 +42,10 @@ def claim(model: type[models.Model], *, limit: int, lease_seconds: float = LEASE
     return _claim(model, limit=limit, lease_seconds=lease_seconds) if limit > 0 else []
 
 
-@in_one_transaction
+@in_one_statement
 def _claim(model: type[models.Model], *, limit: int, lease_seconds: float) -> list[Errand]:
     table = model._meta.db_table
+    unwaited = "CROSS JOIN (SELECT set_config('synchronous_commit', 'off', true)) AS unwaited" if model in REPEATABLE else ""
     rows = sql.fetch(
         f"""
         WITH due AS MATERIALIZED (
@@ -48,7 +53,7 @@ def _claim(model: type[models.Model], *, limit: int, lease_seconds: float) -> li
             ORDER BY due_at LIMIT %(limit)s {sql.on_postgresql("FOR UPDATE SKIP LOCKED")}
         )
         UPDATE {table} SET due_at = (SELECT {sql.now_plus("lease")}), attempts = attempts + 1
-        FROM due WHERE {table}.id = due.id RETURNING {table}.id, attempts
+        FROM due {sql.on_postgresql(unwaited)} WHERE {table}.id = due.id RETURNING {table}.id, attempts
         """,  # noqa: S608 - the table is our own model's
         {"limit": limit, "lease": lease_seconds},
     )
@@ -77,7 +82,7 @@ def renew(model: type[models.Model], errands: Sequence[Errand], *, lease_seconds
     put_off(model, errands, seconds=lease_seconds)
 
 
-@in_one_transaction
+@in_one_statement
 def put_off(model: type[models.Model], errands: Sequence[Errand], *, seconds: float) -> int:
     """Make errands due in so many seconds, those that are still ours. Returns how many were."""
     if not errands:

@@ -71,7 +71,7 @@ def _letters() -> str:
         JOIN casts_cast AS owned ON owned.id = made.cast_id
         JOIN spells_step AS step ON step.id = made.step_id
         JOIN spells_tool AS tool ON tool.id = step.tool_id
-        WHERE {sql.numbers_in("told.id")} ORDER BY told.id
+        WHERE {sql.unseen_numbers_in("told.id")} ORDER BY told.id
         """  # noqa: S608 - our own words; every value is a parameter
 
 

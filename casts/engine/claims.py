@@ -13,7 +13,7 @@ from uuid import UUID
 from casts.models import Cast, Wakeup
 
 from . import shares, sql
-from .retrying import LostUpdateError, in_one_transaction
+from .retrying import LostUpdateError, in_one_statement, in_one_transaction
 
 LEASE_SECONDS = 30.0
 
@@ -101,7 +101,7 @@ def is_any_due(*, within_seconds: float = 0.0) -> bool:
     return bool(sql.fetch(statement, {"within": within_seconds}))
 
 
-@in_one_transaction
+@in_one_statement
 def _claim(*, limit: int, lease_seconds: float, suspects: bool) -> list[Claim]:
     rows = sql.fetch(
         f"""
@@ -158,35 +158,51 @@ def ring_all(*, cast_ids: Iterable[UUID], room: int = 0, lease_seconds: float = 
     due none is: what waits already has its turn first.
     """
     wanted = sorted(set(cast_ids))
-    locked = sql.fetch(
-        f"""
-        WITH clock AS MATERIALIZED (SELECT grimoire_now() AS at)
-        SELECT cast_id, claimed_until IS NULL, {sql.is_any("casts_wakeup", shares.DUE, by="due_at") if room > 0 else "true"}
-        FROM casts_wakeup WHERE {sql.ids_in("cast_id")} ORDER BY cast_id {sql.on_postgresql("FOR UPDATE OF casts_wakeup")}
-        """,
-        {"ids": sql.ids_parameter(wanted)},
-    )
-    found = [sql.uuid_of(cast_id) for cast_id, *_ in locked]
-    taken = [sql.uuid_of(cast_id) for cast_id, is_free, others_wait in locked if is_free and not others_wait][: max(0, room)]
-    rung = [cast_id for cast_id in found if cast_id not in taken]
-    if rung:
-        sql.count(f"{_rung()} WHERE {sql.ids_in('cast_id')}", {"ids": sql.ids_parameter(rung)})
-    return Rung(missing=set(wanted) - set(found), claims=_take(taken, lease_seconds=lease_seconds) if taken else {})
+    parameters = {"ids": sql.ids_parameter(wanted), "room": room, "lease": lease_seconds}
+    if sql.is_postgresql():
+        rows = sql.fetch(f"{_judged(room)} {_rung_or_taken()} FROM judged WHERE {_RETURNING}, is_taken", parameters)
+    else:  # which returns nothing but columns of the table that it changes
+        columns = {"cast_id": "uuid", "lease_end": "timestamptz", "is_taken": "boolean"}
+        judged = sql.fetch(f"{_judged(room)} SELECT {', '.join(columns)} FROM judged", parameters)
+        told = sql.rows_parameter(dict(zip(columns, row, strict=True)) for row in judged)
+        changed = sql.fetch(f"{_rung_or_taken()} FROM {sql.recordset('judged', columns)} WHERE {_RETURNING}", {"rows": told})
+        taken = {cast_id for cast_id, _, is_taken in judged if is_taken}
+        rows = [(*row, row[0] in taken) for row in changed]
+    claims = {
+        (cast_id := sql.uuid_of(id_)): Claim(cast_id=cast_id, epoch=epoch, bell=bell) for id_, epoch, bell, is_taken in rows if is_taken
+    }
+    return Rung(missing=set(wanted) - {sql.uuid_of(id_) for id_, *_ in rows}, claims=claims)
 
 
-def _take(cast_ids: Sequence[UUID], *, lease_seconds: float) -> dict[UUID, Claim]:
-    """Claim casts whose wakeups are locked, and that nobody holds."""
-    rows = sql.fetch(
-        f"""
-        WITH clock AS MATERIALIZED (SELECT {sql.now_plus("lease")} AS lease_end)
-        UPDATE casts_wakeup SET epoch = epoch + 1, lost = 0, (claimed_until, due_at) = (SELECT lease_end, lease_end FROM clock)
-        WHERE {sql.ids_in("cast_id")}
-        RETURNING cast_id, epoch, bell
-        """,
-        {"lease": lease_seconds, "ids": sql.ids_parameter(cast_ids)},
-    )
-    claims = (Claim(cast_id=sql.uuid_of(id_), epoch=epoch, bell=bell) for id_, epoch, bell in rows)
-    return {claim.cast_id: claim for claim in claims}
+_RETURNING = "casts_wakeup.cast_id = judged.cast_id RETURNING casts_wakeup.cast_id, epoch, bell"
+
+
+def _judged(room: int) -> str:
+    """Return SQL that locks wakeups in the order of their ids and tells which are taken: free ones, while there is room and none is due."""
+    others_wait = sql.is_any("casts_wakeup", shares.DUE, by="due_at") if room > 0 else "true"
+    return f"""
+        WITH clock AS MATERIALIZED (SELECT grimoire_now() AS at, {sql.now_plus("lease")} AS lease_end),
+        locked AS MATERIALIZED (
+            SELECT cast_id, claimed_until IS NULL AND NOT {others_wait} AS is_free
+            FROM casts_wakeup WHERE {sql.ids_in("cast_id")} ORDER BY cast_id {sql.on_postgresql("FOR UPDATE OF casts_wakeup")}
+        ),
+        judged AS MATERIALIZED (
+            SELECT cast_id, lease_end, is_free AND COUNT(*) FILTER (WHERE is_free) OVER (ORDER BY cast_id) <= %(room)s AS is_taken
+            FROM locked CROSS JOIN clock
+        )
+        """
+
+
+def _rung_or_taken() -> str:
+    """Return SQL that claims the wakeups that are taken, and rings for the others."""
+    return f"""
+        UPDATE casts_wakeup SET
+            epoch = CASE WHEN is_taken THEN epoch + 1 ELSE epoch END,
+            lost = CASE WHEN is_taken THEN 0 ELSE lost END,
+            claimed_until = CASE WHEN is_taken THEN lease_end ELSE claimed_until END,
+            bell = CASE WHEN is_taken THEN bell ELSE bell + 1 END,
+            due_at = CASE WHEN is_taken THEN lease_end ELSE {_due_once_rung()} END
+        """
 
 
 def have_missed_none(*, cast_ids: Collection[UUID]) -> None:
@@ -205,11 +221,11 @@ def have_missed_none(*, cast_ids: Collection[UUID]) -> None:
 
 
 def _rung() -> str:
-    return f"""
-        UPDATE casts_wakeup SET
-            bell = bell + 1,
-            due_at = CASE WHEN claimed_until > grimoire_now() THEN due_at ELSE {sql.least("due_at", "grimoire_now()")} END
-        """
+    return f"UPDATE casts_wakeup SET bell = bell + 1, due_at = {_due_once_rung()}"
+
+
+def _due_once_rung() -> str:
+    return f"CASE WHEN claimed_until > grimoire_now() THEN due_at ELSE {sql.least('due_at', 'grimoire_now()')} END"
 
 
 def ring_free(*, cast_ids: Sequence[UUID]) -> list[UUID]:
@@ -219,9 +235,7 @@ def ring_free(*, cast_ids: Sequence[UUID]) -> list[UUID]:
         WITH free AS {sql.on_postgresql("MATERIALIZED")} (
             SELECT cast_id FROM casts_wakeup WHERE {sql.ids_in("cast_id")} {sql.on_postgresql("FOR UPDATE SKIP LOCKED")}
         )
-        UPDATE casts_wakeup SET
-            bell = bell + 1,
-            due_at = CASE WHEN claimed_until > grimoire_now() THEN due_at ELSE {sql.least("due_at", "grimoire_now()")} END
+        {_rung()}
         WHERE cast_id IN (SELECT cast_id FROM free)
         RETURNING cast_id
         """,
@@ -304,7 +318,7 @@ def bells(*, cast_ids: Sequence[UUID]) -> dict[UUID, int]:
     return {sql.uuid_of(id_): bell for id_, bell in rows}
 
 
-@in_one_transaction
+@in_one_statement
 def hand_back(*, claims: Sequence[Claim]) -> int:
     """Give up claims whose work was cut short: due at once, for anybody."""
     if not claims:

@@ -249,6 +249,14 @@ def numbers_in(column: str, parameter: str = "numbers") -> str:
     return f"{column} IN (SELECT value FROM json_each(%({parameter})s))"
 
 
+def unseen_numbers_in(column: str) -> str:
+    """Return SQL as `numbers_in` does, for a join of many tables: how many numbers there are is kept from PostgreSQL's planner.
+
+    If it knows, it takes a plan for any number of them for a worse one and plans anew each time, which takes longer than the rest.
+    """
+    return f"{column} = ANY((SELECT %(numbers)s::bigint[])::bigint[])" if is_postgresql() else numbers_in(column)
+
+
 def numbers_parameter(numbers: Iterable[int]) -> Any:
     return sorted(numbers) if is_postgresql() else json.dumps(sorted(numbers))
 

@@ -358,7 +358,7 @@ def test_an_address_for_callbacks_answers_posts_alone():
 def test_while_the_database_is_away_the_provider_is_asked_to_try_again(monkeypatch):
     hand = submitted()
 
-    def away(**_):
+    def away(_):
         raise OperationalError("the server closed the connection unexpectedly")
 
     monkeypatch.setattr(callbacks, "_store", away)

@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from casts import errands
 from casts.clock import database_now
@@ -14,11 +15,12 @@ from casts.conductor.database import DatabaseThread
 from casts.conductor.errands import BATCH, Errands
 from casts.conductor.exports import Exports
 from casts.conductor.threads import Threads
+from casts.models import Cook
 from generations.models import Callback, GenerationStatus
 from generations.models.callback import CallbackOutcome
 from generations.tools import registry
 
-from .factories import CallbackFactory, GenerationFactory
+from .factories import CallbackFactory, CookFactory, GenerationFactory
 from .locks import open_transaction
 from .providers import Provider, register
 from .test_api_parallel import at_once
@@ -168,6 +170,40 @@ def test_what_takes_long_to_note_is_noted_one_by_one():
     database.close()
     assert noted == [1, 1, 1]
     assert (Cooks.noted_at_once, Exports.noted_at_once) == (1, 1)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(("model", "waits"), [(Callback, "off"), (Cook, "on")])
+def test_only_a_claim_that_may_be_forgotten_does_not_wait_for_the_disk(model, waits):
+    due()
+    CookFactory.create(due_at=database_now())
+    assert errands.claim(model, limit=1)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")  # of the transaction that the test is
+        assert cursor.fetchone() == (waits,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_told_of_while_others_look_is_taken_without_another_look(monkeypatch):
+    """Neither the end of that look nor a poll that is far away keeps it waiting."""
+    (row,) = due()
+    database = DatabaseThread()
+
+    async def hear() -> None:
+        threads = Threads(each=1)
+        doing = Errands(kinds=[Callbacks(threads=threads)], database=database, pause_seconds=600, wake=lambda: None, rang=lambda _: None)
+        doing.begin_look()
+        doing.expect(Callback)
+        doing.see((), None)
+        monkeypatch.setattr(errands, "due", None)
+        await doing.go_on(may_begin=True)
+        (line,) = doing._lines
+        assert list(line.at_work) == [row.pk]
+        await doing.hand_back()
+        threads.shut_down()
+
+    asyncio.run(hear())
+    database.close()
 
 
 @pytest.mark.postgresql

@@ -318,8 +318,8 @@ def test_a_callback_is_stored_as_the_orm_would_and_once(hand):
     made = hand.generation("each", 1)
     told = {"adapter": "their", "addressed_to": made.pk, "delivery_id": "7", "payload": {"ä": [1, 2.5, None, {}]}, "is_complete": True}
     at = database_now()
-    assert callbacks._store(callback=told, cast_id=hand.cast.pk)
-    assert not callbacks._store(callback=told | {"payload": {}}, cast_id=hand.cast.pk)
+    assert callbacks._store(told)
+    assert not callbacks._store(told | {"payload": {}})
     (stored,) = Callback.objects.all()
     received_at = stored.received_at
     assert at <= received_at <= database_now()
@@ -330,7 +330,7 @@ def test_a_callback_is_stored_as_the_orm_would_and_once(hand):
 def test_a_callback_of_a_generation_that_is_gone_is_stored_as_an_orphan():
     gone = uuid4()
     told = {"adapter": "their", "addressed_to": gone, "delivery_id": "7", "payload": {}, "is_complete": False}
-    assert callbacks._store(callback=told, cast_id=None)
+    assert callbacks._store(told)
     (stored,) = Callback.objects.all()
     expected = Callback(**told, pk=stored.pk, outcome="orphaned", received_at=stored.received_at, applied_at=stored.received_at)
     assert columns_of(stored) == columns_of(expected)

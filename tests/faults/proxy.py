@@ -10,8 +10,8 @@ from pathlib import Path
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 READY = b"Z\x00\x00\x00\x05I"
-# What writes a cast commits by itself where nothing else has to be written with it.
-STARTS = b"INSERT INTO casts_cast"
+# Statements that commit by themselves: what writes a cast where nothing else has to be written with it, and claims.
+ALONE = {b"INSERT INTO casts_cast": "start", b"UPDATE casts_wakeup": "claim"}
 CHUNK = 65_536
 
 
@@ -70,7 +70,7 @@ class _Passage(threading.Thread):
         self._server = server
         self._loses = False
         self._is_at_rest = False
-        self._starting: dict[bytes, bool] = {}  # statements by their names
+        self._kinds: dict[bytes, str] = {}  # of statements, by their names
 
     def run(self) -> None:
         back = threading.Thread(target=self._until_closed, args=(self._back,), name="passage back")
@@ -94,21 +94,21 @@ class _Passage(threading.Thread):
         while data := self._client.recv(CHUNK):
             if data.endswith(COMMIT):
                 self._loses = self._proxy.loses("commit")
-            elif self._starts_a_cast(data) and self._is_at_rest:
-                self._loses = self._proxy.loses("start")
+            elif (kind := self._written(data)) and self._is_at_rest:
+                self._loses = self._proxy.loses(kind)
             self._server.sendall(data)
 
-    def _starts_a_cast(self, data: bytes) -> bool:
-        """Tell whether a cast is written: by a statement that is parsed now, or that was prepared."""
-        starts = False
+    def _written(self, data: bytes) -> str:
+        """Return what is written of that which commits by itself, by a statement that is parsed now or that was prepared; else nothing."""
+        written = ""
         for kind, body in _messages(data):
             if kind == b"P":
                 name, query, *_ = body.split(b"\0", 2)
-                self._starting[name] = STARTS in query
+                self._kinds[name] = next((kind for words, kind in ALONE.items() if words in query), "")
             elif kind == b"B":
                 _, name, *_ = body.split(b"\0", 2)
-                starts |= self._starting.get(name, False)
-        return starts
+                written = self._kinds.get(name, "") or written
+        return written
 
     def _back(self) -> None:
         while data := self._server.recv(CHUNK):
