@@ -12,8 +12,13 @@ from typing import Any
 import django
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import request_started
+from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+# What Django does before each request. Its own handler goes to the thread of the request for that, and once more for the answer.
+BEFORE = (reset_queries, close_old_connections)
 
 # Threads that are kept while no request needs them. As many requests as there may be at once, one that ends is followed by the next.
 MOST_IDLE = 4
@@ -49,10 +54,17 @@ class OneThreadHandler(ASGIHandler):
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Return what the middleware and the view answer."""
-        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
+        return await sync_to_async(self._answer, thread_sensitive=True)(request)
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        for prepare in BEFORE:
+            prepare()
+        return self.get_response(request)
 
 
 def application() -> OneThreadHandler:
     """Set Django up and return it as an ASGI application."""
     django.setup(set_prefix=False)
+    for prepare in BEFORE:
+        request_started.disconnect(prepare)
     return OneThreadHandler()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
-from django.core.signals import got_request_exception
+from django.core.signals import got_request_exception, request_started
 from django.urls import path
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -63,6 +63,20 @@ async def test_a_request_is_on_one_thread_from_the_first_middleware_to_the_view(
     assert len(set(seen)) == 1
     assert body == b'{"thread":%d,"name":"\xc3\xa4"}' % seen[0]
     assert seen[0] != threading.get_ident()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_django_does_before_each_request_is_done_once_and_on_its_thread(settings, monkeypatch):
+    done: list[tuple[str, int]] = []
+
+    def note(**named: object) -> None:
+        done.append(("told" if "scope" in named else "called", threading.get_ident()))
+
+    request_started.connect(note)
+    monkeypatch.setattr(handler, "BEFORE", (note,))
+    settings.ROOT_URLCONF, settings.SECURE_SSL_REDIRECT = __name__, False
+    _, body = await asked(handler.application())
+    assert done == [("called", json.loads(body)["thread"])]
 
 
 @pytest.mark.django_db(transaction=True)
