@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 OURS = {"config", "casts", "generations", "spells", "manage"}
 # What takes long to read, and asks for no settings.
@@ -78,8 +80,21 @@ def start(*arguments: str, environment: Mapping[str, str], folder: Path, stdout:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *LIBRARIES])
     process = context.Process(target=_run, args=(arguments, dict(environment), folder, stdout, stderr))
-    process.start()
+    with _no_program():
+        process.start()
     return Forked(process)
+
+
+@contextmanager
+def _no_program() -> Iterator[None]:
+    """Have multiprocessing know no program that runs here: it would read it anew in the child, and with it all that it imports."""
+    program = vars(sys.modules["__main__"])
+    kept: dict[str, Any] = {name: program.pop(name) for name in ("__spec__", "__file__") if name in program}
+    program["__spec__"] = None
+    try:
+        yield
+    finally:
+        program.update(kept)
 
 
 def run(*arguments: str, environment: Mapping[str, str], folder: Path, seconds: float = 100) -> Ended:

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,16 @@ def test_one_is_handled_as_a_child(tmp_path: Path):
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == process.returncode == -signal.SIGKILL
     process.send_signal(signal.SIGTERM)  # it is gone, and nobody else is hit
+
+
+def test_a_program_of_ours_is_not_read_again_by_what_it_forks(tmp_path: Path):
+    """As the benchmarks are: settings are read by them."""
+    program = "from tests import forked; print(forked.run('-c', 'print(7)', environment={}, folder=forked.Path('/')).stdout, end='')"
+    module = tmp_path / "ours.py"
+    module.write_text(f"import config\n{program}\n")
+    command = [sys.executable, "-m", "ours"]
+    paths = os.pathsep.join([str(tmp_path), str(HERE)])
+    ended = subprocess.run(
+        command, cwd=HERE, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("7\n", "")
