@@ -40,7 +40,7 @@ class _Ring:
                 ask_unless_claimed()
         except DatabaseError:
             # The casts are committed and their wakeups are due: a poll or the schedule finds them.
-            logger.warning("The doorbell for %d casts was not heard; their wakeups will be.", len(self.cast_ids), exc_info=True)
+            logger.warning("The doorbell was not heard; what is due will be found: %s", self.message(), exc_info=True)
 
     def message(self) -> str:
         """Return the kind of errand that rang, if nothing else did; else the ids of casts, none where there are too many: look at everything."""

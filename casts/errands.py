@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import models
+from django.db import connection, models
 
 from casts.engine import sql
 from casts.engine.retrying import in_one_statement
@@ -45,7 +45,9 @@ def claim(model: type[models.Model], *, limit: int, lease_seconds: float = LEASE
 @in_one_statement
 def _claim(model: type[models.Model], *, limit: int, lease_seconds: float) -> list[Errand]:
     table = model._meta.db_table
-    unwaited = "CROSS JOIN (SELECT set_config('synchronous_commit', 'off', true)) AS unwaited" if model in REPEATABLE else ""
+    # of this statement alone: in a transaction of the caller's it would be off for all that is written there
+    is_unwaited = model in REPEATABLE and not connection.in_atomic_block
+    unwaited = "CROSS JOIN (SELECT set_config('synchronous_commit', 'off', true)) AS unwaited" if is_unwaited else ""
     rows = sql.fetch(
         f"""
         WITH due AS MATERIALIZED (

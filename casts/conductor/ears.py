@@ -87,7 +87,7 @@ def _read(payload: str) -> Rang:
         return Rang(errand=_ERRANDS[payload])
     try:
         return Rang(cast_ids=tuple(UUID(each) for each in json.loads(payload)))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         return ANYTHING  # somebody else's words on our channel
 
 

@@ -91,7 +91,7 @@ class Errands:
         self._wake = wake
         self._rang = rang
         self.look_at = 0.0
-        self._due: Sequence[type[models.Model]] = ()
+        self._due: list[type[models.Model]] = []
 
     def ask(self) -> None:
         """Look at the next opportunity: somebody knocked."""
@@ -103,7 +103,7 @@ class Errands:
 
     def begin_look(self) -> list[type[models.Model]]:
         """Return the models of which it is to be seen whether an errand is due. Whoever knocks from now on asks for the next look."""
-        self.look_at, self._due = time.monotonic() + self._pause, ()
+        self.look_at = time.monotonic() + self._pause
         return [line.kind.model for line in self._lines]
 
     def take(self, due: Sequence[type[models.Model]]) -> Load | None:
@@ -115,6 +115,10 @@ class Errands:
         self._due = list(dict.fromkeys((*self._due, *(due[1:] if load is not None else due))))
         if load is not None:
             self._start(load)
+
+    def go_on_at(self) -> float:
+        """Return when to begin others, on the monotonic clock: at once where it is known that some are due."""
+        return 0.0 if self._due else self.look_at
 
     @property
     def is_busy(self) -> bool:
@@ -130,8 +134,10 @@ class Errands:
                 await self._database.run(errands.renew, line.kind.model, [errand for errand, _ in line.at_work.values()])
         if may_begin and time.monotonic() >= self.look_at:
             self.see(await self._database.run(errands.due, self.begin_look()), None)
-        due, self._due = self._due, ()
-        for model in due if may_begin else ():
+        if not may_begin:
+            self._due = []
+        while self._due:
+            model = self._due.pop(0)  # before it is begun: one that cannot be holds up no other
             await self._begin(self._line_of(model))
 
     async def hand_back(self) -> None:

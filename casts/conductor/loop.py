@@ -167,7 +167,7 @@ class Conductor:
         settle_at = self._batches.settle_at()
         if settle_at <= time.monotonic():
             return
-        poll_at = float("inf") if self._is_over else min(self._claim_at(), self._errands.look_at)
+        poll_at = float("inf") if self._is_over else min(self._claim_at(), self._errands.go_on_at())
         moment = min(settle_at, poll_at, self._bells_at if self._held.casts else float("inf"), until, self._reporting.write_at)
         try:
             async with asyncio.timeout(max(0.001, moment - time.monotonic())):

@@ -2,10 +2,11 @@
 
 import logging
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from uuid_utils.compat import uuid7
 
 from casts import callbacks, engine, errands
@@ -19,6 +20,7 @@ from generations.tools.contract import Result, Submitted, ToolError
 from spells.models import Recovery
 from tests.api import ApiClient, assert_problem
 
+from .locks import open_transaction, wait_until_blocked
 from .providers import ALL, AsyncVerifier, Provider, Unsigned, address_of, do_errands, job_of, register, send
 from .scenes import Hand, Unlimited, billed, cast, cost, refusal, statuses, tool
 from .test_api_parallel import at_once
@@ -275,6 +277,21 @@ def test_a_webhook_whose_generation_was_deleted_is_kept_as_an_orphan(adapter):
         response = send(generation, DONE, adapter=adapter.key)
         assert (response.status_code, response.json()["repeated"]) == (200, repeated)
     assert do_errands() == []
+    orphan = Callback.objects.get()
+    assert (orphan.outcome, orphan.addressed_to, orphan.generation_id) == ("orphaned", generation.pk, None)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_whose_generation_is_deleted_at_this_moment_is_kept_as_an_orphan():
+    """The statement that stores it sees the generation, and its commit waits for whoever deletes it."""
+    generation = submitted().generation("one")
+    with ThreadPoolExecutor(1) as other, open_transaction(Generation.objects.filter(pk=generation.pk).delete) as commit:
+        sending = other.submit(send, generation, DONE)
+        wait_until_blocked()
+        commit.set()
+        assert sending.result(60).status_code == 200
+        other.submit(connection.close).result()
     orphan = Callback.objects.get()
     assert (orphan.outcome, orphan.addressed_to, orphan.generation_id) == ("orphaned", generation.pk, None)
 

@@ -83,7 +83,7 @@ def test_what_rang_is_heard_or_that_anything_may_have(monkeypatch, django_captur
     assert sent == [heard]
 
 
-@pytest.mark.parametrize("words", ["", "spells.Tool", "7", '["generations.Callback"]', "{}x"])
+@pytest.mark.parametrize("words", ["", "spells.Tool", "7", "[7]", "[[1]]", '["generations.Callback"]', "{}x"])
 def test_the_words_of_others_may_mean_anything(words):
     assert _read(words) == ANYTHING
 

@@ -5,14 +5,15 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from casts import errands
 from casts.clock import database_now
 from casts.conductor.callbacks import Callbacks
 from casts.conductor.cooks import Cooks
 from casts.conductor.database import DatabaseThread
-from casts.conductor.errands import BATCH, Errands
+from casts.conductor.errands import BATCH, Errands, Kind
 from casts.conductor.exports import Exports
 from casts.conductor.threads import Threads
 from casts.models import Cook
@@ -172,15 +173,57 @@ def test_what_takes_long_to_note_is_noted_one_by_one():
     assert (Cooks.noted_at_once, Exports.noted_at_once) == (1, 1)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_errands_that_cannot_be_taken_keep_no_others_from_it(monkeypatch):
+    (row,) = due()
+    database = DatabaseThread()
+    claim_any = errands.claim
+
+    def refuse_cooks(model, **given):
+        if model is Cook:
+            raise OperationalError("this table is locked")
+        return claim_any(model, **given)
+
+    async def do() -> None:
+        kinds: list[Kind] = [Callbacks(threads=Threads(each=1)), Cooks()]
+        doing = Errands(kinds=kinds, database=database, pause_seconds=600, wake=lambda: None, rang=lambda _: None)
+        doing.begin_look()
+        doing.expect(Cook)
+        doing.expect(Callback)
+        with pytest.raises(OperationalError):
+            await doing.go_on(may_begin=True)
+        assert doing.go_on_at() == 0.0
+        await doing.go_on(may_begin=True)
+        assert list(doing._lines[0].at_work) == [row.pk]
+        assert doing.go_on_at() > 0
+        await doing.hand_back()
+
+    monkeypatch.setattr(errands, "claim", refuse_cooks)
+    asyncio.run(do())
+    database.close()
+
+
 @pytest.mark.postgresql
 @pytest.mark.parametrize(("model", "waits"), [(Callback, "off"), (Cook, "on")])
+@pytest.mark.django_db(transaction=True)
 def test_only_a_claim_that_may_be_forgotten_does_not_wait_for_the_disk(model, waits):
+    """It asks for that as it is written; else the setting of the server stands."""
     due()
     CookFactory.create(due_at=database_now())
-    assert errands.claim(model, limit=1)
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW synchronous_commit")  # of the transaction that the test is
-        assert cursor.fetchone() == (waits,)
+    with CaptureQueriesContext(connection) as made:
+        assert errands.claim(model, limit=1)
+    (claim,) = [query["sql"] for query in made if "UPDATE" in query["sql"]]
+    assert ("set_config('synchronous_commit', 'off', true)" in claim) == (waits == "off")
+
+
+@pytest.mark.postgresql
+def test_a_claim_within_a_transaction_has_all_of_it_wait_for_the_disk():
+    due()
+    with transaction.atomic():
+        assert errands.claim(Callback, limit=1)
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            assert cursor.fetchone() == ("on",)
 
 
 @pytest.mark.django_db(transaction=True)

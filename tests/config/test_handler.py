@@ -7,6 +7,7 @@ import threading
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.core.signals import got_request_exception, request_started
+from django.db import close_old_connections, reset_queries
 from django.urls import path
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -77,6 +78,19 @@ async def test_what_django_does_before_each_request_is_done_once_and_on_its_thre
     settings.ROOT_URLCONF, settings.SECURE_SSL_REDIRECT = __name__, False
     _, body = await asked(handler.application())
     assert done == [("called", json.loads(body)["thread"])]
+
+
+def test_django_itself_does_nothing_before_a_request_that_it_would_need_a_thread_for(monkeypatch):
+    assert set(handler.BEFORE) == {reset_queries, close_old_connections}
+    for prepare in handler.BEFORE:
+        request_started.connect(prepare)
+    handler.application()
+    heard = [receiver() for _, receiver, *_ in request_started.receivers]
+    try:
+        assert not set(handler.BEFORE) & set(heard)
+    finally:
+        for prepare in handler.BEFORE:
+            request_started.connect(prepare)
 
 
 @pytest.mark.django_db(transaction=True)

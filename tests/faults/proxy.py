@@ -8,10 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from casts import errands
+
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 READY = b"Z\x00\x00\x00\x05I"
-# Statements that commit by themselves: what writes a cast where nothing else has to be written with it, and claims.
-ALONE = {b"INSERT INTO casts_cast": "start", b"UPDATE casts_wakeup": "claim"}
+# Statements that commit by themselves: what writes a cast, or a callback, where nothing else has to be written with it, and claims.
+ALONE = {
+    b"INSERT INTO casts_cast": "start",
+    b"UPDATE casts_wakeup": "claim",
+    b"INSERT INTO generations_callback": "store",
+    **{f"UPDATE {model._meta.db_table}".encode(): "errand" for model in errands.MODELS},
+}
 CHUNK = 65_536
 
 

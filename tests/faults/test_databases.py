@@ -92,7 +92,7 @@ def test_a_commit_whose_answer_is_lost_with_the_connection_is_neither_lost_nor_m
         assert len(set(ids)) == CASTS
         wait_for_all(stage, CASTS)
         assert proxy.lost.total() > CASTS / 2
-        assert proxy.lost["start"] > 0
+        assert all(proxy.lost[kind] > 0 for kind in ("start", "claim", "store", "errand")), proxy.lost
         assert stage.check(seconds=LONG).unknown == []
         stage.stop(worker, web)
 
