@@ -107,12 +107,16 @@ class DatabaseThread:
 
 
 class DatabaseThreads:
-    """Some such threads. What is to be run goes to the first that has nothing to do, so that the others connect only when there is much."""
+    """Some such threads. What is to be run goes to the first that has nothing to do, so that the others connect only when there is much.
+
+    While all have something to do it waits for whichever is free first: one that a lock keeps waiting holds up nothing but what it does.
+    """
 
     def __init__(self, most: int) -> None:
         """Take how many there may be. None is started yet."""
         self._threads = [DatabaseThread(f"conductor-database-{number}") for number in range(1, most + 1)]
-        self._waiting = [0] * most
+        self._free = asyncio.Semaphore(most)
+        self._is_taken = [False] * most
 
     @property
     def most(self) -> int:
@@ -129,13 +133,14 @@ class DatabaseThreads:
         return sum(thread.connections for thread in self._threads)
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a function on the thread with least to do."""
-        number = self._waiting.index(min(self._waiting))
-        self._waiting[number] += 1
-        try:
-            return await self._threads[number].run(function, *args, **kwargs)
-        finally:
-            self._waiting[number] -= 1
+        """Run a function on the first thread that is free."""
+        async with self._free:
+            number = self._is_taken.index(False)
+            self._is_taken[number] = True
+            try:
+                return await self._threads[number].run(function, *args, **kwargs)
+            finally:
+                self._is_taken[number] = False
 
     def close(self) -> None:
         for thread in self._threads:

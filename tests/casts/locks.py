@@ -14,6 +14,14 @@ PATIENCE_SECONDS = 100.0
 
 
 @contextmanager
+def another_connection() -> Iterator[ThreadPoolExecutor]:
+    """Run functions on a thread with a database connection of its own."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool
+        pool.submit(lambda: connection.close()).result()  # noqa: PLW0108 - `connection` is another one on that thread
+
+
+@contextmanager
 def open_transaction(work: Callable[[], Any]) -> Iterator[threading.Event]:
     """Run `work` in a transaction on another connection, open until the block ends or the event is set; then it commits."""
     entered, leave = threading.Event(), threading.Event()

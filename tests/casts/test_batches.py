@@ -317,6 +317,24 @@ def test_another_thread_is_used_only_while_the_first_is_busy():
     assert Counter(names) == {"conductor-database-1_0": 4, "conductor-database-2_0": 1}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_finds_all_threads_busy_waits_for_whichever_is_free_first():
+    database, may_end = DatabaseThreads(2), [threading.Event(), threading.Event()]
+
+    async def use() -> None:
+        stuck, short = [asyncio.create_task(database.run(each.wait, 60)) for each in may_end]
+        later = [asyncio.create_task(database.run(int)) for _ in range(3)]
+        await asyncio.sleep(0)  # each has begun to wait: tasks start in their order
+        may_end[1].set()
+        assert await asyncio.gather(short, *later) == [True, 0, 0, 0]
+        assert not stuck.done()
+        may_end[0].set()
+        assert await stuck
+
+    asyncio.run(use())
+    database.close()
+
+
 # Conducted
 
 

@@ -2,11 +2,10 @@
 
 import logging
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from uuid_utils.compat import uuid7
 
 from casts import callbacks, engine, errands
@@ -20,7 +19,7 @@ from generations.tools.contract import Result, Submitted, ToolError
 from spells.models import Recovery
 from tests.api import ApiClient, assert_problem
 
-from .locks import open_transaction, wait_until_blocked
+from .locks import another_connection, open_transaction, wait_until_blocked
 from .providers import ALL, AsyncVerifier, Provider, Unsigned, address_of, do_errands, job_of, register, send
 from .scenes import Hand, Unlimited, billed, cast, cost, refusal, statuses, tool
 from .test_api_parallel import at_once
@@ -286,12 +285,11 @@ def test_a_webhook_whose_generation_was_deleted_is_kept_as_an_orphan(adapter):
 def test_a_webhook_whose_generation_is_deleted_at_this_moment_is_kept_as_an_orphan():
     """The statement that stores it sees the generation, and its commit waits for whoever deletes it."""
     generation = submitted().generation("one")
-    with ThreadPoolExecutor(1) as other, open_transaction(Generation.objects.filter(pk=generation.pk).delete) as commit:
+    with another_connection() as other, open_transaction(Generation.objects.filter(pk=generation.pk).delete) as commit:
         sending = other.submit(send, generation, DONE)
         wait_until_blocked()
         commit.set()
         assert sending.result(60).status_code == 200
-        other.submit(connection.close).result()
     orphan = Callback.objects.get()
     assert (orphan.outcome, orphan.addressed_to, orphan.generation_id) == ("orphaned", generation.pk, None)
 

@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
@@ -22,7 +21,7 @@ from generations.models import Generation
 from generations.tools.contract import Progress, Result, Submitted
 from spells.models import Recovery
 
-from .locks import open_transaction, wait_until_blocked
+from .locks import another_connection, open_transaction, wait_until_blocked
 from .scenes import Hand, Unlimited, billed, cast, cost, refusal, statuses, user
 
 LONG_AGO = {"hours": -1}
@@ -31,14 +30,6 @@ LONG_AGO = {"hours": -1}
 @pytest.fixture
 def started(db):
     return cast({"key": "one"}, {"key": "two", "params": {"n": "{{ steps.one.n }}"}})
-
-
-@contextmanager
-def another_connection():
-    """Run functions on a thread with a database connection of its own."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool
-        pool.submit(lambda: connection.close()).result()  # noqa: PLW0108 - `connection` is another one on that thread
 
 
 def lose(hand: Hand, clock) -> None:
