@@ -12,7 +12,7 @@ AT_ONCE = 100_000
 OF_TABLES: Mapping[str, Mapping[str, str | None]] = {
     "casts_cast": {"id": "made.cast_id"},
     "casts_wakeup": {"cast_id": "made.cast_id"},
-    "generations_generation": {"id": "uuidv7(made.back)", "cast_id": "made.cast_id", "idempotency_key": "uuidv7()"},
+    "generations_generation": {"id": "uuidv7(made.back)", "cast_id": "made.cast_id"},
     "casts_castevent": {"id": None, "cast_id": "made.cast_id"},
     "casts_notification": {
         "id": None,

@@ -81,10 +81,8 @@ def _first_sendings(calls: Sequence[Call]) -> dict[UUID, UUID]:
     again = [call for call in calls if call.attempt > 1]
     if not again:
         return {}
-    rows = Generation.objects.filter(
-        cast__in={call.cast_id for call in again}, idempotency_key__in={call.idempotency_key for call in again}
-    ).order_by("-attempt")
-    return dict(rows.values_list("idempotency_key", "pk"))
+    rows = Generation.objects.filter(cast__in={call.cast_id for call in again}).under_keys({call.idempotency_key for call in again})
+    return {row.idempotency_key: row.pk for row in rows.only("owed_key").order_by("-attempt")}
 
 
 def _request(call: Call, workbench: Workbench, sent_first: UUID | None) -> Request:

@@ -37,12 +37,12 @@ START = """
 BEGIN = "UPDATE casts_cast SET status = 'running', started_at = now() WHERE id = ANY(%(ids)s)"
 INTENT = """
     INSERT INTO generations_generation (
-        id, cast_id, version_id, step_id, tool_id, item, attempt, round, status, epoch, inputs, reason, idempotency_key, job_id, job_handle,
+        id, cast_id, version_id, step_id, tool_id, item, attempt, round, status, epoch, inputs, reason, job_id, job_handle,
         lost, excused, deadline_at, created_at, started_at
     )
-    SELECT made.id, made.cast_id, %(version)s, %(step)s, %(tool)s, 0, 1, 0, 'running', 1, %(text)s, '', made.key, '', '{}',
+    SELECT made.id, made.cast_id, %(version)s, %(step)s, %(tool)s, 0, 1, 0, 'running', 1, %(text)s, '', '', '{}',
         false, false, now() + interval '1 hour', now(), now()
-    FROM unnest(%(generations)s::uuid[], %(ids)s::uuid[], %(keys)s::uuid[]) AS made(id, cast_id, key)
+    FROM unnest(%(generations)s::uuid[], %(ids)s::uuid[]) AS made(id, cast_id)
     """
 RESULT = """
     UPDATE generations_generation
@@ -93,7 +93,7 @@ class Writer:
                 text = step(text)
                 self._write(RESULT, generations=generations, text=text)
             generations = [uuid7() for _ in casts]
-            self._write(INTENT, ids=casts, generations=generations, keys=[uuid7() for _ in casts], step=step_id, text=text)
+            self._write(INTENT, ids=casts, generations=generations, step=step_id, text=text)
             self._connection.commit()
         text = step(text)
         self._write(RESULT, generations=generations, text=text)

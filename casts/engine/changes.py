@@ -162,10 +162,11 @@ def book_late(*, generation_id: UUID, cast_id: UUID, cost: Cost, now: datetime) 
 def _payer(generation_id: UUID) -> UUID | None:
     """Return the booked attempt that bears the same idempotency key. Calls of pure tools are each their own."""
     billed = Generation.objects.filter(pk=generation_id, step__tool__effects=Effects.BILLED)
-    place = billed.values("cast_id", "step_id", "item", "idempotency_key").first()
-    if place is None:
+    made = billed.only("cast_id", "step_id", "item", "owed_key").first()
+    if made is None:
         return None
-    return Generation.objects.filter(**place, cost_booked_at__isnull=False).exclude(pk=generation_id).values_list("pk", flat=True).first()
+    same = Generation.objects.filter(cast=made.cast_id, step=made.step_id, item=made.item).under_keys([made.idempotency_key])
+    return same.filter(cost_booked_at__isnull=False).exclude(pk=generation_id).values_list("pk", flat=True).first()
 
 
 def _add(usd: Decimal, *, to: UUID) -> None:

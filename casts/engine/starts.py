@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from uuid_utils.compat import uuid7
-
 from casts.models import FanOut
 from generations.models import Generation, GenerationStatus
 from generations.tools.contract import ToolError
@@ -267,7 +265,7 @@ def _insert(turn: Turn, step: PlanStep, item: int, previous: Attempt | None, **v
         round=cast.round,
         epoch=turn.state.claim.epoch,
         # of a call whose answer was lost, the next one must not look like another to the provider
-        idempotency_key=(turn.state.key_owed(previous) if previous else None) or uuid7(),
+        owed_key=turn.state.key_owed(previous) if previous else None,
         created_at=turn.now,
         **values,
     )

@@ -35,7 +35,7 @@ class Attempt:
     epoch: int | None
     lost: bool
     excused: bool
-    idempotency_key: UUID
+    owed_key: UUID | None
     job_id: str
     progress: dict[str, Any] | None
     poll_at: datetime | None
@@ -64,6 +64,10 @@ class Attempt:
         return self.step_id, self.item
 
     @property
+    def idempotency_key(self) -> UUID:
+        return self.owed_key or self.id
+
+    @property
     def is_live(self) -> bool:
         return self.status in LIVE
 
@@ -89,7 +93,7 @@ ATTEMPT_COLUMNS = (
     "epoch",
     "lost",
     "excused",
-    "idempotency_key",
+    "owed_key",
     "job_id",
     "progress",
     "poll_at",
@@ -102,7 +106,7 @@ ATTEMPT_COLUMNS = (
 _of_attempt = attrgetter(*ATTEMPT_COLUMNS)
 # How values are read that the two databases return in forms of their own.
 _READERS: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("id", "cast_id", "idempotency_key"), sql.uuid_of),
+    **dict.fromkeys(("id", "cast_id", "owed_key"), sql.uuid_of),
     **dict.fromkeys(("lost", "excused"), bool),
     "progress": sql.json_of,
     **dict.fromkeys(("poll_at", "retry_at", "deadline_at", "started_at", "cost_booked_at", "unfetched_at"), moment_of),

@@ -54,12 +54,12 @@ class GenerationAdmin(RecordAdmin[Generation]):
     readonly_fields = (
         *("cast_shown", "step_shown", "tool_shown", "status_shown", "error_shown", "pictures_shown"),
         *("inputs_shown", "output_shown", "late_output_shown", "progress_shown", "cost_shown", "cost_basis_shown", "took"),
-        *("cancellation_shown", "unfetched_shown"),
+        *("cancellation_shown", "unfetched_shown", "idempotency_key"),
     )
 
     def matches(self, word: str) -> Q:
         by_id, by_cast = matches_id(word), matches_id(word, field="cast_id")
-        others = Q(job_id=word) | (matches_id(word, field="idempotency_key") or Q(pk__in=[]))
+        others = Q(job_id=word) | (matches_id(word, field="owed_key") or Q(pk__in=[]))
         if by_id is None or by_cast is None:
             return others
         # these two have indexes, the others have none: they are asked for when nothing else is meant

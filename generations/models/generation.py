@@ -1,6 +1,8 @@
 """A generation: one attempt at one step of one cast."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
@@ -51,6 +53,10 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
     def succeeded(self) -> Self:
         return self.filter(status=GenerationStatus.SUCCEEDED)
 
+    def under_keys(self, keys: Collection[UUID]) -> Self:
+        """Keep the calls that bear one of these idempotency keys."""
+        return self.filter(Q(owed_key__in=keys) | Q(owed_key__isnull=True, pk__in=keys))
+
     def visible_to(self, user: "AbstractBaseUser | AnonymousUser") -> Self:
         """Keep the generations of casts that `user` started; the staff sees all."""
         return self if getattr(user, "is_staff", False) else self.filter(cast__initiator=user.pk)
@@ -62,7 +68,7 @@ class Generation(models.Model):
     `tool` is its step's, kept here so that what is in flight can be counted by tool. `item` is the index under `for_each`, else 0. `attempt` counts from 1 per item over the whole life of the cast,
     `round` says in which retry of the cast it was made. `epoch` is the claim under which its call runs.
     `retry_at` on a failed attempt is when the next is due; empty, there is none. `lost` on a failed attempt: nobody knows
-    how far it came, so it counts apart and the next attempt bears the same idempotency key. `excused` on a failed attempt: its provider was away, or
+    how far it came, so it counts apart and the next attempt bears the same idempotency key: that is its `owed_key`. `excused` on a failed attempt: its provider was away, or
     asked us to slow down, so that nothing is known of the call itself; it is kept, for it was made and may have cost
     money, and does not count against the attempts that the step has. `cost_usd` is empty while unknown;
     `cost_booked_at` says that it is in its cast's sum. `unfetched` is what is left of a result whose files could not all be fetched, `unfetched_at` since when:
@@ -92,7 +98,7 @@ class Generation(models.Model):
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True, blank=True)
     cost_basis = models.JSONField(null=True, blank=True)
     cost_booked_at = models.DateTimeField(null=True, blank=True)
-    idempotency_key = models.UUIDField(default=uuid7)
+    owed_key = models.UUIDField(null=True, blank=True)
     job_id = models.CharField(max_length=255, blank=True)
     job_handle = models.JSONField(default=dict, blank=True)
     poll_at = models.DateTimeField(null=True, blank=True)
@@ -195,3 +201,8 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def idempotency_key(self) -> UUID:
+        """What a provider knows the call by: the id of the attempt that was first made under it."""
+        return self.owed_key or self.pk

@@ -1,12 +1,15 @@
-"""The migration to narrower indexes, back and forth, on tables with rows in them."""
+"""The migrations to narrower indexes and rows, back and forth, on tables with rows in them."""
+
+from uuid import UUID
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 
 from casts.models import Cast, Notification
+from generations.models import Generation
 
-from .factories import CastFactory, NotificationFactory
+from .factories import CastFactory, GenerationFactory, NotificationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,3 +37,21 @@ def test_the_indexes_change_back_and_forth_and_the_rows_stay():
     assert indexes(Notification) & (MESSAGES_BEFORE | MESSAGES_AFTER) == MESSAGES_AFTER
     assert casts <= set(Cast.objects.values_list("pk", flat=True))
     assert Notification.objects.count() == 1
+
+
+def asked(query: str) -> list[object]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return [value for (value,) in cursor.fetchall()]
+
+
+def test_attempts_keep_the_keys_that_they_had_and_have_one_again_on_the_way_back():
+    new, again = GenerationFactory.create(), GenerationFactory.create(owed_key=UUID(int=7))
+    try:
+        call_command("migrate", "generations", "0010", verbosity=0)
+        kept = asked("SELECT idempotency_key FROM generations_generation ORDER BY id")
+        assert [UUID(str(key)) for key in kept] == [new.pk, UUID(int=7)]
+    finally:
+        call_command("migrate", "generations", verbosity=0)
+    assert [(each.owed_key, each.idempotency_key) for each in Generation.objects.order_by("pk")] == [(new.pk, new.pk), (UUID(int=7),) * 2]
+    assert again.pk > new.pk

@@ -1,6 +1,7 @@
 """Attempts under one idempotency key are one call to their provider: one outcome, one bill."""
 
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 
@@ -19,10 +20,11 @@ pytestmark = pytest.mark.django_db
 PAID = Result(output={"n": 7}, cost=cost("2"))
 
 
-def resent(clock, *, recovery=Recovery.RESEND, **values):
+def resent(clock, *, recovery=Recovery.RESEND, first_key=None, **values):
     """Return a holder whose call was lost with its claim, and one that has sent it again under its key."""
     zombie = Hand(cast({"key": "paid", "tool": billed(recovery=recovery), **values}))
     zombie.look()
+    zombie.cast.generations.update(owed_key=first_key)
     clock.advance(seconds=31)
     other = Hand(zombie.cast)
     other.look()
@@ -34,7 +36,19 @@ def resent(clock, *, recovery=Recovery.RESEND, **values):
 
 
 def keys(cast):
-    return list(cast.generations.order_by("attempt").values_list("idempotency_key", flat=True))
+    return [attempt.idempotency_key for attempt in cast.generations.order_by("attempt")]
+
+
+def test_a_key_that_stands_with_the_first_sending_is_the_second_ones(clock):
+    """Each attempt had one of its own before it was its id."""
+    key = uuid4()
+    zombie, _ = resent(clock, first_key=key)
+    assert keys(zombie.cast) == [key, key]
+    first, second = zombie.cast.generations.order_by("attempt")
+    one, other = prepare(calls=[Call.of(each, tool=each.tool, owner_id=zombie.cast.initiator_id) for each in (first, second)])
+    assert (one.idempotency_key, one.callback_url) == (other.idempotency_key, other.callback_url)
+    engine.take_late(report=told_of_the_first(zombie, PAID, Via.RUN))
+    assert booked(zombie.cast) == (2, 2)
 
 
 def told_of_the_first(hand, news, via):

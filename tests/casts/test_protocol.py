@@ -371,6 +371,7 @@ def test_a_call_whose_answer_was_lost_is_sent_again_with_the_same_key_only(db, c
     other.look()
     first, second = zombie.cast.generations.order_by("attempt")
     assert (first.lost, first.idempotency_key) == (True, second.idempotency_key)
+    assert (first.owed_key, second.owed_key) == (None, first.pk)
     other.answer("paid", refusal("busy", retry_after=1))  # says nothing of the first sending
     clock.advance(seconds=60)
     other.look()

@@ -47,7 +47,7 @@ GENERATIONS: Mapping[str, set[str]] = {
 TABLES = {"cast": CASTS, "generation": GENERATIONS}
 # What does not change in a row that has ended, unless its status does.
 OF_A_CAST = ("status", "outputs", "error", "reason", "finished_at", "round", "inputs", "wakeup")
-OF_A_GENERATION = ("status", "output", "error", "reason", "finished_at", "attempt", "round", "inputs", "idempotency_key", "retry_at")
+OF_A_GENERATION = ("status", "output", "error", "reason", "finished_at", "attempt", "round", "inputs", "owed_key", "retry_at")
 ENDED = {"succeeded", "failed", "cancelled", "skipped", "unknown"}
 LIVE = {"queued", "running", "paused"}
 REFUSED = (engine.TransitionRefusedError, engine.NotSkippableError)

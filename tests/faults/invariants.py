@@ -113,7 +113,7 @@ class _Call:
 def _examine_money(account: Account, books: Books, *, casts: Sequence[Entry], bill: Sequence[Entry]) -> None:
     rows = books.ask("""
         SELECT generation.id, generation.cast_id, generation.status, generation.cost_usd, generation.cost_booked_at,
-               generation.idempotency_key, generation.job_id, generation.error, tool.effects, tool.recovery
+               COALESCE(generation.owed_key, generation.id) AS idempotency_key, generation.job_id, generation.error, tool.effects, tool.recovery
         FROM generations_generation AS generation JOIN spells_tool AS tool ON tool.id = generation.tool_id
         ORDER BY generation.attempt
         """)
