@@ -90,8 +90,10 @@ def _blamed_by_sqlite(error: BaseException) -> str:
 
 
 def _names_in_sqlite(model: type[Model], constraint: BaseConstraint) -> set[str]:
-    """Return what SQLite calls a constraint: a unique one is told by its columns."""
+    """Return what SQLite calls a constraint: a unique one is told by its columns, or by its index where these are expressions."""
     if isinstance(constraint, UniqueConstraint):
+        if constraint.expressions:
+            return {f"index '{constraint.name}'"}
         table = model._meta.db_table
         return {", ".join(f"{table}.{model._meta.get_field(field).column}" for field in constraint.fields)}  # type: ignore[union-attr]
     return {constraint.name}

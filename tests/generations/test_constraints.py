@@ -45,7 +45,7 @@ VIOLATIONS: Violations = {
         lambda: attempts(UNKNOWN, RUNNING),
         lambda: attempts(UNKNOWN, UNKNOWN),
     ],
-    "generation_one_succeeded_per_step_item": [lambda: attempts(SUCCEEDED, SUCCEEDED)],
+    "generation_one_success_per_step_item": [lambda: attempts(SUCCEEDED, SUCCEEDED)],
     "generation_cast_pins_its_version": [lambda: GenerationFactory(version=SpellVersionFactory())],
     "generation_step_belongs_to_its_version": [lambda: GenerationFactory(step=StepFactory())],
     "generation_tool_is_its_steps": [lambda: GenerationFactory(tool=ToolFactory())],
@@ -207,3 +207,19 @@ def test_a_generation_whose_step_is_not_of_the_version_of_its_cast_is_refused_at
     with pytest.raises(IntegrityError), transaction.atomic():
         GenerationFactory(cast=cast, **{wrong: other})
     assert not Generation.objects.exists()
+
+
+@pytest.mark.django_db
+def test_each_item_of_each_step_may_succeed_once():
+    """Step and item are one number in the constraint: the last item of a step stands right before the first of the next."""
+    cast = CastFactory.create(status=CastStatus.RUNNING)
+    one: Step = StepFactory.create(version=cast.version)
+    other: Step = StepFactory.create(version=cast.version, id=one.pk + 1)
+    places = [(one, 0), (one, 1), (one, 2**31 - 1), (other, 0), (other, 2**31 - 1)]
+    for step, item in places:
+        GenerationFactory.create(cast=cast, step=step, item=item, status=SUCCEEDED)
+    for step, item in places:
+        with pytest.raises(IntegrityError), transaction.atomic():
+            GenerationFactory.create(cast=cast, step=step, item=item, status=SUCCEEDED, attempt=2)
+    last: Step = StepFactory.create(version=cast.version, id=2**32 - 1)
+    GenerationFactory.create(cast=cast, step=last, item=2**31 - 1, status=SUCCEEDED)
