@@ -70,7 +70,7 @@ class NotificationSerializer(serializers.ModelSerializer[Notification]):
     target = serializers.SerializerMethodField(help_text="The address of the webhook, or of the e-mail. Empty for the inbox.")
     webhook = serializers.SerializerMethodField(help_text="The webhook of your account by which it is sent, if it is one.")
     message_id = serializers.SerializerMethodField(help_text="The `webhook-id`: the same however often it is sent. Empty for the inbox.")
-    data = json_field(OBJECT, help_text="What happened, for programs: like `status`, `error`, `reason`.")
+    data = json_field(OBJECT, source="told", help_text="What happened, for programs: like `status`, `error`, `reason`.")
     tries = serializers.IntegerField(help_text="How often it was sent since it was written, or since you asked for it to be sent again.")
     due_at = serializers.DateTimeField(help_text="When it is sent next.", allow_null=True)
     said = serializers.CharField(help_text="What was wrong with the last try, or why it was given up.")

@@ -253,7 +253,7 @@ class CastEventSerializer(serializers.ModelSerializer[CastEvent]):
     actor = serializers.CharField(
         source="actor.get_username", allow_null=True, default=None, help_text="Who did it; null for Grimoire itself."
     )
-    data = json_field(OBJECT)
+    data = json_field(OBJECT, source="told")
 
     class Meta:
         model = CastEvent

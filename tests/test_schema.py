@@ -82,6 +82,7 @@ PARTIAL_INDEXES = {
     "pieceattempt_one_standing_per_piece": PartialIndex(
         "casts_pieceattempt", ("piece_id",), unique=True, words=frozenset({"status", "live", "made"})
     ),
+    "castevent_of_actor": PartialIndex("casts_castevent", ("actor_id",), unique=False, words=frozenset({"IS NOT NULL"})),
     "castevent_reaped": PartialIndex("casts_castevent", ("at",), unique=False, words=frozenset({"reaped"})),
     "gate_to_ring": PartialIndex("casts_gate", ("ring_at",), unique=False, words=frozenset({"ring_at", "IS NOT NULL"})),
     "waiter_rung": PartialIndex("casts_waiter", ("gate_id", "rung_at"), unique=False, words=frozenset({"rung_at", "IS NOT NULL"})),
@@ -95,7 +96,7 @@ PARTIAL_INDEXES = {
     "spellversion_one_draft_per_spell": PartialIndex(
         "spells_spellversion", ("spell_id",), unique=True, words=frozenset({"published_at", "IS NULL"})
     ),
-    "cast_ended": PartialIndex("casts_cast", ("finished_at", "id"), unique=False, words=frozenset({"IS NOT NULL"})),
+    "cast_by_end": PartialIndex("casts_cast", ("finished_at",), unique=False, words=frozenset({"IS NOT NULL"})),
     "cast_live": PartialIndex("casts_cast", ("status",), unique=False, words=frozenset({"status", "queued", "running", "paused"})),
     "cast_idempotency_key_is_unique_per_initiator": PartialIndex(
         "casts_cast", ("initiator_id", "idempotency_key"), unique=True, words=frozenset({"idempotency_key", "IS NOT NULL"})
@@ -109,12 +110,7 @@ PARTIAL_INDEXES = {
     "notification_unread": PartialIndex(
         "casts_notification", ("recipient_id",), unique=False, words=frozenset({"channel", "inbox", "read_at", "IS NULL"})
     ),
-    "notification_is_sent_once_per_round": PartialIndex(
-        "casts_notification",
-        ("cast_id", "round", "kind", "channel", "target"),
-        unique=True,
-        words=frozenset({"generation_id", "IS NULL"}),
-    ),
+    "notification_message_id_is_unique": PartialIndex("casts_notification", ("message_id",), unique=True, words=frozenset({"IS NOT NULL"})),
     "notification_of_a_generation_is_sent_once": PartialIndex(
         "casts_notification",
         ("generation_id", "kind", "channel", "target"),
@@ -134,6 +130,11 @@ PARTIAL_INDEXES = {
         "generations_generation", ("cast_id", "step_id", "2147483648", "item"), unique=True, words=frozenset({"status", "succeeded"})
     ),
     "wakeup_suspects": PartialIndex("casts_wakeup", ("due_at",), unique=False, words=frozenset({"IS NOT NULL"})),
+}
+
+# Those of all rows: the words of what they are of.
+INDEXES_OF_EXPRESSIONS = {
+    "notification_is_sent_once_per_round_and_generation": ("cast_id", "round", "kind", "channel", "target", "coalesce", "generation_id"),
 }
 
 
@@ -235,6 +236,16 @@ def check_partial_indexes() -> None:
     assert {name: index for name, index in partial_indexes().items() if index.table in ours} == PARTIAL_INDEXES
 
 
+def check_indexes_of_expressions() -> None:
+    if connection.vendor == "sqlite":
+        texts = rows("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT LIKE '%% WHERE %%'")
+    else:
+        texts = rows("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexdef NOT LIKE '%% WHERE %%'")
+    found = {name: text for name, text in texts if name in INDEXES_OF_EXPRESSIONS}
+    assert {name: columns_of(text) for name, text in found.items()} == INDEXES_OF_EXPRESSIONS
+    assert all(text.startswith("CREATE UNIQUE") for text in found.values())
+
+
 def check_all_constraints() -> None:
     """Fail unless each table of ours has each constraint and index that its model declares."""
     for model in models():
@@ -252,13 +263,15 @@ def check_all_constraints() -> None:
             assert present[index.name]["index"], index.name
 
 
-CHECKS = [check_composite_foreign_keys, check_partial_indexes, check_all_constraints]
+CHECKS = [check_composite_foreign_keys, check_partial_indexes, check_indexes_of_expressions, check_all_constraints]
 
 
 def test_each_composite_foreign_key_and_partial_index_of_the_models_is_looked_for():
     assert set(declared(CompositeForeignKey)) == set(COMPOSITE_FOREIGN_KEYS)
     conditional = {name for kind in (UniqueConstraint, Index) for name, (_, each) in declared(kind).items() if each.condition is not None}
     assert conditional == set(PARTIAL_INDEXES)
+    of_expressions = {name for name, (_, each) in declared(UniqueConstraint).items() if each.expressions and each.condition is None}
+    assert of_expressions == set(INDEXES_OF_EXPRESSIONS)
 
 
 @pytest.mark.django_db

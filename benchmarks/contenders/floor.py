@@ -30,7 +30,7 @@ START = """
         SELECT id, %(version)s, %(user)s, 'queued', %(text)s, '', 0, '', 0, 0, 0, '', now() + interval '1 day', now() FROM unnest(%(ids)s) AS id
         RETURNING id, initiator_id
     ), told AS (
-        INSERT INTO casts_castevent (cast_id, kind, actor_id, data, at) SELECT id, 'started', initiator_id, '{}', now() FROM started
+        INSERT INTO casts_castevent (cast_id, kind, actor_id, at) SELECT id, 'started', initiator_id, now() FROM started
     )
     INSERT INTO casts_wakeup (cast_id, due_at, epoch, bell, initiator_id, priority, lost) SELECT id, now(), 1, 0, initiator_id, 0, 0 FROM started
     """
@@ -55,10 +55,10 @@ END = """
     ), gone AS (
         DELETE FROM casts_wakeup WHERE cast_id = ANY(%(ids)s)
     ), told AS (
-        INSERT INTO casts_castevent (cast_id, kind, data, at) SELECT id, 'succeeded', '{}', now() FROM ended
+        INSERT INTO casts_castevent (cast_id, kind, at) SELECT id, 'succeeded', now() FROM ended
     )
-    INSERT INTO casts_notification (recipient_id, cast_id, round, kind, channel, target, data, attempts, tries, said, created_at, delivered_at)
-    SELECT initiator_id, id, 0, 'cast.succeeded', 'inbox', initiator_id::text, '{}', 0, 0, '', now(), now() FROM ended
+    INSERT INTO casts_notification (recipient_id, cast_id, round, kind, channel, target, attempts, tries, said, created_at, delivered_at)
+    SELECT initiator_id, id, 0, 'cast.succeeded', 'inbox', initiator_id::text, 0, 0, '', now(), now() FROM ended
     """
 
 

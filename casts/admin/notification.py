@@ -139,7 +139,7 @@ class NotificationAdmin(_ActedOn[Notification]):
 
     @admin.display(description="data")
     def data_shown(self, row: Notification) -> SafeString:
-        return json_html(row.data)
+        return json_html(row.told)
 
     @admin.display(description="log")
     def tries_shown(self, row: Notification) -> SafeString | str:

@@ -48,7 +48,7 @@ class CastEventAdmin(_OfACast):
 
     @admin.display(description="data")
     def data_shown(self, event: CastEvent) -> SafeString:
-        return json_html(event.data)
+        return json_html(event.told)
 
 
 @admin.register(Wakeup)

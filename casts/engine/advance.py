@@ -128,7 +128,7 @@ def _write(*, turns: Sequence[Turn], passage: Passage, seen: Sight) -> None:
     for turn in turns:
         turn.calls += _reload(turn)
     ends.end(turns=[turn for turn in turns if turn.end is not None], now=now)
-    told = notices.of_turns(turns, now=now, is_watched=seen.has_subscribers)
+    told = notices.of_turns(turns, is_watched=seen.has_subscribers)
     notices.tell(notices=told, now=now, is_watched=seen.has_subscribers)
     waiting = [turn for turn in turns if turn.end is None and not turn.is_held]
     leases.release(releases=[Release(claim=turn.state.claim, due_at=turn.due_at()) for turn in waiting])

@@ -69,4 +69,4 @@ def note(*, ended: Sequence[tuple[Cast, End]], now: datetime) -> None:
 
 
 def _event(cast: Cast, end: End, now: datetime) -> CastEvent:
-    return rows.new(CastEvent, cast_id=cast.pk, kind=EVENTS[end.status], data={"error": end.error} if end.error else {}, at=now)
+    return rows.new(CastEvent, cast_id=cast.pk, kind=EVENTS[end.status], data={"error": end.error} if end.error else None, at=now)

@@ -42,6 +42,6 @@ def give_up(*, claim: Claim, message: str) -> bool:
         calls.update(status=status, **ended)
     end = End(status=CastStatus.FAILED, error=error)
     ends.note(ended=[(cast, end)], now=now)
-    told = [*notices.of_generations(cast=cast, ids=ids, now=now), notices.of_end(cast=cast, end=end, now=now)]
+    told = [*notices.of_generations(cast=cast, ids=ids), notices.of_end(cast=cast, end=end)]
     notices.tell(notices=told, now=now)
     return True

@@ -87,7 +87,7 @@ def receive_all(
     taken = [take(report, turns.get(report.claim.cast_id)) for report in reports]
     changes.write(turns=turns.values(), now=now)
     measuring.note(turns=turns.values())
-    told = notices.of_turns(turns.values(), now=now, is_watched=seen.has_subscribers)
+    told = notices.of_turns(turns.values(), is_watched=seen.has_subscribers)
     notices.tell(notices=told, now=now, is_watched=seen.has_subscribers)
     gates.tell(gate_ids=gates.freed(turns.values()))
     for cast_id in turns.keys() - rung.claims.keys():
@@ -122,7 +122,7 @@ def _settle(*, report: Report, state: CastState, attempt: Attempt, now: datetime
     changes.book(changes=[change])
     measuring.note_change(state=state, change=change, now=now)
     changes.keep_artifacts(made=[(attempt.id, state.cast.initiator_id, report.made)], now=now)
-    notices.tell(notices=notices.of_change(state=state, change=change, now=now), now=now)
+    notices.tell(notices=notices.of_change(state=state, change=change), now=now)
 
 
 def _keep(*, report: Report, state: CastState, attempt: Attempt | None, now: datetime) -> None:

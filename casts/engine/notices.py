@@ -33,7 +33,10 @@ END_KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something to tell of a cast, or of a generation of it. `data` is what it made of them, and may be different soon."""
+    """Something to tell of a cast, or of a generation of it. `data` is what it made of them, and may be different soon.
+
+    What each row says by its kind and its time (`Notification.told`) is not in it.
+    """
 
     cast: Cast
     kind: NotificationKind
@@ -41,45 +44,45 @@ class Notice:
     generation_id: UUID | None = None
 
 
-def of_turns(turns: Iterable[Turn], *, now: datetime, is_watched: bool = True) -> list[Notice]:
+def of_turns(turns: Iterable[Turn], *, is_watched: bool = True) -> list[Notice]:
     """Return what these turns have to tell, once they are written.
 
     `is_watched` is false if it is known that nobody subscribed to any of these casts: what only subscribers are told is left out.
     """
-    return [notice for turn in turns for notice in _of_turn(turn, now, is_watched=is_watched)]
+    return [notice for turn in turns for notice in _of_turn(turn, is_watched=is_watched)]
 
 
-def _of_turn(turn: Turn, now: datetime, *, is_watched: bool) -> Iterator[Notice]:
+def _of_turn(turn: Turn, *, is_watched: bool) -> Iterator[Notice]:
     cast, state = turn.state.cast, turn.state
     for change in turn.changes.values():
         if is_watched or change.status == GenerationStatus.UNKNOWN:
-            ended = of_change(state=state, change=change, now=now)
+            ended = of_change(state=state, change=change)
             yield from ended
             if ended and change.status == GenerationStatus.UNKNOWN and turn.end is None:
                 yield _of_question(ended[0])
     for made in turn.inserts if is_watched else ():
         if made.status in ENDED:
             place = _place(state.step(made.step_id).key, made)
-            yield _of_generation(cast=cast, id=made.pk, status=made.status, error=made.error, place=place, now=now)
+            yield _of_generation(cast=cast, id=made.pk, status=made.status, error=made.error, place=place)
     if turn.end is not None:
-        yield of_end(cast=cast, end=turn.end, now=now)
+        yield of_end(cast=cast, end=turn.end)
     elif any(_was_stalled(turn, change) for change in turn.changes.values()):
         yield of_healed(cast=cast, healed="worker")
 
 
-def of_change(*, state: CastState, change: Change, now: datetime) -> list[Notice]:
+def of_change(*, state: CastState, change: Change) -> list[Notice]:
     """Return what one change of a generation has to tell: something if it ended by it."""
     if change.status not in ENDED or change.status == change.was:
         return []
     place = _place(state.step(change.attempt.step_id).key, change.attempt)
-    return [_of_generation(cast=state.cast, id=change.attempt.id, status=change.status, error=change.error, place=place, now=now)]
+    return [_of_generation(cast=state.cast, id=change.attempt.id, status=change.status, error=change.error, place=place)]
 
 
-def of_generations(*, cast: Cast, ids: Collection[UUID], now: datetime) -> list[Notice]:
+def of_generations(*, cast: Cast, ids: Collection[UUID]) -> list[Notice]:
     """Return what generations have to tell that ended otherwise than by a turn: they are read anew."""
     rows = Generation.objects.filter(pk__in=ids).select_related("step").only("status", "error", "item", "attempt", "step__key")
     return [
-        _of_generation(cast=cast, id=row.pk, status=row.status, error=row.error, place=_place(row.step.key, row), now=now)
+        _of_generation(cast=cast, id=row.pk, status=row.status, error=row.error, place=_place(row.step.key, row))
         for row in rows.order_by("pk")
     ]
 
@@ -91,7 +94,7 @@ def _place(step_key: str, attempt: Attempt | Generation) -> dict[str, Any]:
 def _of_question(unknown: Notice) -> Notice:
     """Return that a cast waits for somebody to say what became of a call."""
     told = ("step", "item", "attempt", "error")
-    attention = {"generation": str(unknown.generation_id), **{name: unknown.data[name] for name in told}}
+    attention = {"generation": str(unknown.generation_id), **{name: unknown.data.get(name) for name in told}}
     return Notice(cast=unknown.cast, kind=NotificationKind.WAITING, data={"attention": attention}, generation_id=unknown.generation_id)
 
 
@@ -106,12 +109,9 @@ def _was_stalled(turn: Turn, change: Change) -> bool:
     return is_abandoned and (change.lost or (change.status == GenerationStatus.SUBMITTED and not change.job_id))
 
 
-def of_end(*, cast: Cast, end: End, now: datetime) -> Notice:
-    """Return what the end of a cast has to tell. A retry would take the error away, and an end after it brings outputs."""
-    data: dict[str, Any] = {"status": end.status, "finished_at": _shown(now), "error": end.error, "reason": end.reason}
-    if end.status != CastStatus.SUCCEEDED:
-        data["outputs"] = None
-    return Notice(cast=cast, kind=END_KINDS[end.status], data=data)
+def of_end(*, cast: Cast, end: End) -> Notice:
+    """Return what the end of a cast has to tell. A retry would take the error away."""
+    return Notice(cast=cast, kind=END_KINDS[end.status], data=_given(error=end.error, reason=end.reason))
 
 
 def _of_generation(
@@ -121,16 +121,14 @@ def _of_generation(
     status: str,
     error: dict[str, Any] | None,
     place: Mapping[str, Any],
-    now: datetime,
 ) -> Notice:
-    data = {"status": status, "finished_at": _shown(now), "error": error, **place}
-    if status != GenerationStatus.SUCCEEDED:
-        data["output"] = None
+    data = {**place, **_given(error=error)}
     return Notice(cast=cast, kind=NotificationKind(f"generation.{status}"), data=data, generation_id=id)
 
 
-def _shown(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+def _given(**words: Any) -> dict[str, Any]:
+    """Return those that say something: what most rows would say alike is not written into each."""
+    return {name: value for name, value in words.items() if value}
 
 
 class _Subscriber(NamedTuple):
@@ -203,4 +201,6 @@ def _to_send(notice: Notice, subscriber: _Subscriber, now: datetime) -> Notifica
 
 def _row(notice: Notice, now: datetime) -> Notification:
     about = {"cast_id": notice.cast.pk, "generation_id": notice.generation_id, "round": notice.cast.round}
-    return new(Notification, recipient_id=notice.cast.initiator_id, kind=notice.kind, data=dict(notice.data), created_at=now, **about)
+    return new(
+        Notification, recipient_id=notice.cast.initiator_id, kind=notice.kind, data=dict(notice.data) or None, created_at=now, **about
+    )

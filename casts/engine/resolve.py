@@ -50,7 +50,7 @@ def resolve(
         basis = {"resolved_by": actor_id}
         changes.book_late(generation_id=generation_id, cast_id=cast_id, cost=Cost(usd=cost_usd, basis=basis), now=now)
     finding = "happened" if output is not None else "again" if again else "written_off"
-    notices.tell(notices=notices.of_generations(cast=cast, ids=[generation_id], now=now), now=now)
+    notices.tell(notices=notices.of_generations(cast=cast, ids=[generation_id]), now=now)
     _note(generation=generation, actor_id=actor_id, now=now, finding=finding, cost_usd=None if cost_usd is None else f"{cost_usd:f}")
     knock(cast_id=cast_id)
 

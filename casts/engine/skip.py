@@ -67,7 +67,7 @@ def skip(
     Generation.objects.bulk_create(made)
     data = {"step": failed.step.key, "item": failed.last.item, "reason": reason, "generations": [str(each.pk) for each in made[:1]]}
     CastEvent.objects.create(cast=cast, kind=EventKind.SKIPPED, actor_id=actor_id, data=data, at=now)
-    notices.tell(notices=notices.of_generations(cast=cast, ids=[each.pk for each in made], now=now), now=now)
+    notices.tell(notices=notices.of_generations(cast=cast, ids=[each.pk for each in made]), now=now)
     knock(cast_id=cast_id)
     return carry_on(cast=cast, actor_id=actor_id, now=now, deadline=deadline) if resume else cast
 

@@ -111,5 +111,5 @@ def _move(cast: Cast, *, to: CastStatus, when: Callable[[], bool]) -> None:
 
 
 def _note(cast: Cast, kind: EventKind, actor_id: int | None, now: datetime, **data: object) -> None:
-    CastEvent.objects.create(cast=cast, kind=kind, actor_id=actor_id, data=data, at=now)
+    CastEvent.objects.create(cast=cast, kind=kind, actor_id=actor_id, data=data or None, at=now)
     knock(cast_id=cast.pk)

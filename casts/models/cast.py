@@ -94,7 +94,8 @@ class Cast(models.Model):
             # read backwards for a list: new entries come last, in pages that are filled and left
             models.Index(name="cast_of_initiator", fields=["initiator", "id"]),
             models.Index(name="cast_live", fields=["status"], condition=Q(status__in=LIVE)),
-            models.Index(name="cast_ended", fields=["finished_at", "id"], condition=Q(finished_at__isnull=False)),  # what may be pruned
+            # what may be pruned; casts that ended together take one entry
+            models.Index(name="cast_by_end", fields=["finished_at"], condition=Q(finished_at__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(name="cast_status_is_known", condition=Q(status__in=CastStatus.values)),

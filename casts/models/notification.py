@@ -1,10 +1,13 @@
 """A notification: what somebody must be told, over one channel. An outbox, and the inbox of each user."""
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Cast as As
+from django.db.models.functions import Coalesce
 
 from generations.models import Generation
 
@@ -52,6 +55,17 @@ WEBHOOK_KINDS = (NotificationKind.WEBHOOK_DISABLED, NotificationKind.WEBHOOK_TES
 CAST_EVENT_KINDS = (*CAST_KINDS, *GENERATION_KINDS)
 EVENT_KINDS = (*CAST_EVENT_KINDS, *COOK_KINDS)
 _OF_A_GENERATION = (NotificationKind.WAITING, *GENERATION_KINDS)
+# What each end tells, unless its row says otherwise. What failed has no output, also when a retry has made one since.
+_SAID_BY_KIND: Mapping[str, Mapping[str, Any]] = {
+    NotificationKind.SUCCEEDED: {"status": "succeeded", "error": None, "reason": ""},
+    NotificationKind.FAILED: {"status": "failed", "error": None, "reason": "", "outputs": None},
+    NotificationKind.CANCELLED: {"status": "cancelled", "error": None, "reason": "", "outputs": None},
+    NotificationKind.GENERATION_SUCCEEDED: {"status": "succeeded", "error": None},
+    NotificationKind.GENERATION_FAILED: {"status": "failed", "error": None, "output": None},
+    NotificationKind.GENERATION_CANCELLED: {"status": "cancelled", "error": None, "output": None},
+    NotificationKind.GENERATION_SKIPPED: {"status": "skipped", "error": None, "output": None},
+    NotificationKind.GENERATION_UNKNOWN: {"status": "unknown", "error": None, "output": None},
+}
 
 
 class NotificationChannel(models.TextChoices):
@@ -90,14 +104,15 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
 class Notification(models.Model):
     """One message to one target, written in the transaction of the change that it tells of, and the errand of sending it.
 
-    The inbox needs no delivery: its rows are delivered when they are written. `data` is what the change made of the
-    cast or the generation, kept since either may change again before the message arrives. `message_id` is the same
-    however often it is sent. `attempts` counts claims and fences as an epoch does, `tries` how often it was sent since
+    The inbox needs no delivery: its rows are delivered when they are written. `told` is what the change made of the
+    cast or the generation, as either may change again before the message arrives; `data` is what of it the row does
+    not say otherwise, empty if that is all. `message_id` is the same however often it is sent. `attempts` counts claims and fences as an epoch does, `tries` how often it was sent since
     somebody last asked for that, and `said` is what came of the last try, or why it was given up.
     """
 
     recipient = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications", db_index=False)
-    cast = models.ForeignKey(Cast, on_delete=models.CASCADE, related_name="notifications", null=True, blank=True)
+    # `notification_is_sent_once_per_round_and_generation` begins with the cast, and serves as its index
+    cast = models.ForeignKey(Cast, on_delete=models.CASCADE, related_name="notifications", null=True, blank=True, db_index=False)
     cook = models.ForeignKey(Cook, on_delete=models.CASCADE, related_name="notifications", null=True, blank=True, db_index=False)
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="+", null=True, blank=True, db_index=False)
     round = models.PositiveIntegerField(default=0)
@@ -107,8 +122,8 @@ class Notification(models.Model):
     subscription = models.ForeignKey(
         Subscription, on_delete=models.RESTRICT, related_name="notifications", null=True, blank=True, db_index=False
     )
-    message_id = models.UUIDField(null=True, blank=True, unique=True)
-    data = models.JSONField(default=dict, blank=True)
+    message_id = models.UUIDField(null=True, blank=True)
+    data = models.JSONField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     tries = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(null=True, blank=True)
@@ -131,15 +146,21 @@ class Notification(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
-                name="notification_is_sent_once_per_round",
-                fields=["cast", "round", "kind", "channel", "target"],
-                condition=Q(generation__isnull=True),
+                "cast",
+                "round",
+                "kind",
+                "channel",
+                "target",
+                # empty where it is of none; those of one generation are told apart by the next constraint, and by this one no further
+                Coalesce(As("generation", models.CharField()), Value("")),
+                name="notification_is_sent_once_per_round_and_generation",
             ),
             models.UniqueConstraint(
                 name="notification_of_a_generation_is_sent_once",
                 fields=["generation", "kind", "channel", "target"],
                 condition=Q(generation__isnull=False),
             ),
+            models.UniqueConstraint(name="notification_message_id_is_unique", fields=["message_id"], condition=Q(message_id__isnull=False)),
             models.CheckConstraint(name="notification_kind_is_known", condition=Q(kind__in=NotificationKind.values)),
             models.CheckConstraint(name="notification_channel_is_known", condition=Q(channel__in=NotificationChannel.values)),
             models.CheckConstraint(
@@ -178,6 +199,14 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return self.kind
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the change made of the cast or the generation. What the kind and the time of the row say is not in its `data`."""
+        data: dict[str, Any] = self.data or {}
+        if self.kind not in _SAID_BY_KIND:
+            return data
+        return {**_SAID_BY_KIND[self.kind], "finished_at": self.created_at.isoformat().replace("+00:00", "Z"), **data}
 
     @property
     def status(self) -> NotificationStatus:

@@ -47,7 +47,7 @@ def mail_of(notification: Notification, *, document: Mapping[str, Any], cast: Ma
         "summary": words,
         "event": document,
         "cook": document["data"] if notification.cook_id else None,
-        "cast": {**cast, **(notification.data if notification.generation_id is None else {})},
+        "cast": {**cast, **(notification.told if notification.generation_id is None else {})},
         "error": document["data"].get("error") or (document["data"].get("attention") or {}).get("error"),
         "link": _link(notification),
         "site": settings.PUBLIC_URL,

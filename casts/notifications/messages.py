@@ -149,7 +149,7 @@ def _secrets(webhook: Subscription, now: datetime) -> list[str]:
 
 def event_of(notification: Notification, subject: Mapping[str, Any]) -> Json:
     """Return the event that a message tells of: the cast, generation or cook as it is now, but for what the event itself says."""
-    data = {**subject, **notification.data}
+    data = {**subject, **notification.told}
     if "error" in data:
         data["error"] = shown_error(data["error"])
     return {"type": notification.kind, "timestamp": shown_time(notification.created_at), "data": data}

@@ -27,7 +27,7 @@ _SENTENCES: Mapping[str, str] = {
 
 def summary(notification: Notification) -> str:
     """Return what a notification tells. Needs the spell of its cast: `cast__version__spell`."""
-    data: Mapping[str, Any] = notification.data
+    data: Mapping[str, Any] = notification.told
     at = data.get("attention") or data
     told = {
         "spell": notification.cast.version.spell.slug if notification.cast else "",

@@ -1,6 +1,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -92,6 +93,10 @@ def notify_twice_of_a_generation() -> None:
     about = {"cast": generation.cast, "generation": generation, "kind": NotificationKind.WAITING}
     NotificationFactory.create(**about, round=0)
     NotificationFactory.create(**about, round=1)
+
+
+def send_a_message_id_twice() -> None:
+    NotificationFactory.create_batch(2, channel="webhook", message_id=uuid4())
 
 
 def mail_twice() -> None:
@@ -338,7 +343,8 @@ VIOLATIONS: Violations = {
     "fanout_count_is_not_negative": [partial(FanOutFactory, count=-1)],
     "fanout_cast_pins_its_version": [lambda: FanOutFactory(version=SpellVersionFactory())],
     "fanout_step_belongs_to_its_version": [lambda: FanOutFactory(step=StepFactory())],
-    "notification_is_sent_once_per_round": [notify_twice],
+    "notification_is_sent_once_per_round_and_generation": [notify_twice],
+    "notification_message_id_is_unique": [send_a_message_id_twice],
     "notification_kind_is_known": [partial(NotificationFactory, kind="cast.forgotten")],
     "notification_channel_is_known": [partial(NotificationFactory, channel="pigeon")],
     "notification_of_a_generation_is_sent_once": [notify_twice_of_a_generation],

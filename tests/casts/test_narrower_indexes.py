@@ -7,10 +7,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import Model
 
-from casts.models import Cast, Notification
+from casts.models import Cast, CastEvent, Notification
 from generations.models import Generation
 
-from .factories import CastFactory, GenerationFactory, NotificationFactory
+from .factories import CastEventFactory, CastFactory, GenerationFactory, NotificationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,6 +23,17 @@ STAGES = [
             Notification: (
                 {"notification_of_recipient", "casts_notification_subscription_id_dd69f31a"},
                 {"notification_to_recipient", "notification_of_subscription"},
+            ),
+        },
+    ),
+    (
+        ("casts", "0019", "0021"),
+        {
+            Cast: ({"cast_ended"}, {"cast_by_end"}),
+            CastEvent: ({"casts_castevent_actor_id_b6e2bf31"}, {"castevent_of_actor"}),
+            Notification: (
+                {"notification_is_sent_once_per_round", "casts_notification_cast_id_1d034acc"},
+                {"notification_is_sent_once_per_round_and_generation", "notification_message_id_is_unique"},
             ),
         },
     ),
@@ -78,3 +89,15 @@ def test_attempts_keep_the_keys_that_they_had_and_have_one_again_on_the_way_back
         call_command("migrate", "generations", verbosity=0)
     assert [(each.owed_key, each.idempotency_key) for each in Generation.objects.order_by("pk")] == [(new.pk, new.pk), (UUID(int=7),) * 2]
     assert again.pk > new.pk
+
+
+def test_what_is_without_data_has_an_object_again_on_the_way_back():
+    CastEventFactory.create(data=None)
+    NotificationFactory.create(data=None)
+    try:
+        call_command("migrate", "casts", "0019", verbosity=0)
+        for table in ("casts_castevent", "casts_notification"):
+            assert asked(f"SELECT count(*) FROM {table} WHERE data IS NULL") == [0]
+    finally:
+        call_command("migrate", "casts", verbosity=0)
+    assert (CastEvent.objects.get().told, Notification.objects.get().told["status"]) == ({}, "succeeded")

@@ -5,14 +5,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from casts import engine
+from casts.clock import database_now
 from casts.engine import Via, notices
 from casts.engine.turns import End
-from casts.models import Cast, CastStatus, Notification, Wakeup
+from casts.models import GENERATION_KINDS, TERMINAL_KINDS, Cast, CastStatus, Notification, NotificationKind, Wakeup
+from casts.notifications import payloads
 from generations.models import Generation
 from generations.tools import registry
 from generations.tools.contract import Result, Submitted, ToolError
 
-from .factories import CastFactory, SubscriptionFactory
+from .factories import CastFactory, NotificationFactory, SubscriptionFactory
 from .providers import Provider, do_errands, register, send
 from .scenes import Hand, Unlimited, billed, cast, cost, refusal, tool, user
 from .telling import told, webhook
@@ -40,7 +42,7 @@ def test_the_end_of_a_cast_stands_in_the_inbox_of_its_initiator():
     started = ended()
     row = Notification.objects.get()
     assert (row.kind, row.channel, row.recipient, row.cast) == ("cast.succeeded", "inbox", user(), started)
-    assert (row.status, row.read_at, row.data["status"]) == ("delivered", None, "succeeded")
+    assert (row.status, row.read_at, row.told["status"]) == ("delivered", None, "succeeded")
 
 
 def test_a_failure_is_told_with_its_reason_which_a_retry_does_not_take_away(clock):
@@ -48,6 +50,33 @@ def test_a_failure_is_told_with_its_reason_which_a_retry_does_not_take_away(cloc
     engine.retry(cast_id=started.pk, actor_id=None, now=clock.now())
     row = Notification.objects.get()
     assert (row.kind, row.data["error"]["code"], row.data["error"]["message"]) == ("cast.failed", "broken", "It broke.")
+
+
+def test_a_row_keeps_what_its_kind_and_its_time_do_not_say_and_tells_all_of_it():
+    webhook(kinds=[NotificationKind.GENERATION_SUCCEEDED, NotificationKind.GENERATION_FAILED])
+    good, bad = ended(), ended(refusal("It broke.", code="broken"))
+    for started in (good, bad):
+        started.refresh_from_db()
+    at = {started.pk: payloads.shown_time(started.finished_at) for started in (good, bad)}
+    of_good, of_bad = good.notifications.get(channel="inbox"), bad.notifications.get(channel="inbox")
+    assert (of_good.data, of_bad.data) == (None, {"error": bad.error})
+    assert of_good.told == {"status": "succeeded", "finished_at": at[good.pk], "error": None, "reason": ""}
+    assert of_bad.told == {"status": "failed", "finished_at": at[bad.pk], "error": bad.error, "reason": "", "outputs": None}
+    place = {"step": "one", "item": 0, "attempt": 1}
+    of_good, of_bad = good.notifications.get(channel="webhook"), bad.notifications.get(channel="webhook")
+    assert (of_good.data, of_bad.data) == (place, {**place, "error": bad.generations.get().error})
+    assert of_good.told == {"status": "succeeded", "finished_at": at[good.pk], "error": None, **place}
+    assert of_bad.told == {"status": "failed", "finished_at": at[bad.pk], "output": None, **of_bad.data}
+
+
+def test_a_row_that_kept_it_all_tells_the_same():
+    row = NotificationFactory.create(data={"status": "succeeded", "finished_at": "2026-11-23T20:14:06Z", "error": None, "reason": ""})
+    assert row.told == row.data
+
+
+@pytest.mark.parametrize("kind", [*TERMINAL_KINDS, *GENERATION_KINDS])
+def test_the_status_of_an_end_is_in_its_kind(kind: NotificationKind):
+    assert Notification(kind=kind, created_at=database_now()).told["status"] == kind.rpartition(".")[2]
 
 
 def test_a_cast_that_was_retried_is_told_of_again(clock):
@@ -197,7 +226,7 @@ def test_a_step_that_is_skipped_or_refused_before_its_call_is_told():
 def test_telling_twice_leaves_one_row_for_each_target():
     webhook()
     started = CastFactory.create(status=CastStatus.FAILED, initiator=user())
-    notice = notices.of_end(cast=started, end=End(status=CastStatus.FAILED, error=started.error), now=started.created_at)
+    notice = notices.of_end(cast=started, end=End(status=CastStatus.FAILED, error=started.error))
     for _ in range(2):
         notices.tell(notices=[notice], now=started.created_at)
     assert told(started) == told(started, channel="webhook") == ["cast.failed"]

@@ -221,7 +221,7 @@ def test_whoever_follows_each_step_is_told():
     mine = webhook(kinds=["generation.skipped"])
     skip(failed(), output={"n": 7})
     told = Notification.objects.get(subscription=mine)
-    assert (told.data["status"], told.data["step"], told.data["attempt"]) == ("skipped", "draw", 2)
+    assert (told.told["status"], told.told["step"], told.told["attempt"]) == ("skipped", "draw", 2)
 
 
 def test_a_round_keeps_the_priority_of_its_cast():

@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 
 from casts.models import Cast
-from generations.models import Generation
 from generations.tools.contract import Result
+from tests.factories import UserFactory
 
-from .factories import CastFactory, NotificationFactory
+from .factories import CastEventFactory, CastFactory, NotificationFactory
 from .scenes import Hand, billed, cast, cost
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
@@ -64,6 +64,7 @@ def planned(query: str) -> str:
         ("SELECT * FROM casts_notification WHERE recipient_id = $1 ORDER BY id DESC LIMIT 50", "Backward using notification_to_recipient"),
         ("SELECT 1 FROM casts_notification WHERE recipient_id = $1 FOR KEY SHARE", "using notification_to_recipient"),
         ("SELECT 1 FROM casts_notification WHERE subscription_id = $1 FOR KEY SHARE", "using notification_of_subscription"),
+        ("SELECT 1 FROM casts_castevent WHERE actor_id = $1 FOR KEY SHARE", "using castevent_of_actor"),
     ],
 )
 def test_lists_and_foreign_keys_are_served_by_the_indexes_that_are_there(query: str, index: str):
@@ -71,14 +72,24 @@ def test_lists_and_foreign_keys_are_served_by_the_indexes_that_are_there(query: 
     CastFactory.create_batch(30)
     NotificationFactory.create_batch(30)
     NotificationFactory.create_batch(30, channel="webhook")
-    for table in ("casts_cast", "casts_notification"):
+    CastEventFactory.create_batch(30, actor=None)
+    CastEventFactory.create_batch(30, actor=UserFactory.create())
+    for table in ("casts_cast", "casts_notification", "casts_castevent"):
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {table}")
     assert index in planned(query)
 
 
-def test_the_generations_of_a_cast_are_found_by_the_index_of_its_attempts():
+@pytest.mark.parametrize(
+    ("table", "column", "index"),
+    [
+        ("generations_generation", "cast_id", "generation_attempt_is_unique_per_step_item"),
+        ("casts_notification", "cast_id", "notification_is_sent_once_per_round_and_generation"),
+        ("casts_notification", "message_id", "notification_message_id_is_unique"),
+    ],
+)
+def test_rows_are_found_by_a_constraint_that_begins_with_what_they_are_of(table: str, column: str, index: str):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"EXPLAIN SELECT id FROM {Generation._meta.db_table} WHERE cast_id = %s", [uuid4()])
-        assert "generation_attempt_is_unique_per_step_item" in "".join(line for (line,) in cursor.fetchall())
+        cursor.execute(f"EXPLAIN SELECT id FROM {table} WHERE {column} = %s FOR KEY SHARE", [uuid4()])
+        assert index in "".join(line for (line,) in cursor.fetchall())
