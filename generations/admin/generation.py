@@ -59,11 +59,12 @@ class GenerationAdmin(RecordAdmin[Generation]):
 
     def matches(self, word: str) -> Q:
         by_id, by_cast = matches_id(word), matches_id(word, field="cast_id")
-        others = Q(job_id=word) | (matches_id(word, field="owed_key") or Q(pk__in=[]))
-        if by_id is None or by_cast is None:
+        owing = matches_id(word, field="owed_key")
+        others = Q(job_id=word) | (owing or Q(pk__in=[]))
+        if by_id is None or by_cast is None or owing is None:
             return others
-        # these two have indexes, the others have none: they are asked for when nothing else is meant
-        meant = by_id | by_cast
+        # these have indexes, the others have none: they are asked for when nothing else is meant
+        meant = by_id | by_cast | (owing & Q(cast__in=Generation.objects.filter(by_id).values("cast")))
         return meant if Generation.objects.filter(meant).exists() else others
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:

@@ -110,6 +110,7 @@ def test_rows_that_are_inserted_as_a_set_are_those_that_the_orm_would_insert(han
     now = database_now()
     values = {"cast_id": hand.cast.pk, "version_id": hand.cast.version_id, "step_id": Generation.objects.first().step_id}
     values |= {"tool_id": Generation.objects.first().tool_id, "item": 9, "status": "running", "epoch": 2**40, "created_at": now}
+    values |= {"owed_key": uuid7()}
     values |= {"inputs": {"text": "ä\"'\n{}%s", "list": [1.5, None, True]}, "started_at": now, "deadline_at": now + timedelta(days=1)}
     by_hand, by_orm = Generation(**values, id=uuid7()), Generation(**values | {"item": 10}, id=uuid7())
     by_hand.cost_usd = by_orm.cost_usd = Decimal("0.1234567890")

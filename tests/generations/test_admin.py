@@ -41,11 +41,20 @@ def test_generations_are_filtered_by_status_tool_and_age():
 @pytest.mark.both_databases
 def test_generations_are_found_by_their_ids_those_of_their_casts_and_of_their_jobs():
     row = GenerationFactory.create(id=OLD, job_id="job-7/x", cast__id="01890a5d-0000-774b-bcce-b302099a8057")
-    GenerationFactory.create()
-    for word in (OLD, OLD[:13], str(row.cast_id), "job-7/x", str(row.idempotency_key), OLD.replace("-", "").upper()):
+    kept = GenerationFactory.create(owed_key="01890a5d-aaaa-774b-bcce-b302099a8057")
+    for word in (OLD, OLD[:13], str(row.cast_id), "job-7/x", OLD.replace("-", "").upper()):
         assert listed("generation", q=word) == {OLD}, word
+    assert listed("generation", q=str(kept.owed_key)) == {str(kept.pk)}
     assert listed("generation", q="job-7") == set()
     assert listed("generation", cast=str(row.cast_id)) == {OLD}
+
+
+@pytest.mark.both_databases
+def test_all_attempts_under_one_idempotency_key_are_found_by_it():
+    lost = GenerationFactory.create(status=GenerationStatus.FAILED)
+    again = GenerationFactory.create(cast=lost.cast, step=lost.step, attempt=2, owed_key=lost.pk)
+    GenerationFactory.create(cast=lost.cast, step=lost.step, item=1)
+    assert listed("generation", q=str(again.idempotency_key)) == {str(lost.pk), str(again.pk)}
 
 
 @pytest.mark.parametrize("name", ["generation", "artifact", "callback", "cancellation"])
