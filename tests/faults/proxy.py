@@ -60,9 +60,9 @@ class Proxy:
         self._listener.close()
 
     def loses(self, kind: str) -> bool:
-        """Draw whether the answer to a commit is lost."""
+        """Draw whether the answer to a commit is lost. That to the first of its kind is; of errands no other: each waits out a lease."""
         with self._lock:
-            is_lost = self._random.random() < self._share
+            is_lost = kind not in self.lost or (kind != "errand" and self._random.random() < self._share)
             self.lost[kind] += is_lost
         return is_lost
 

@@ -80,6 +80,7 @@ def wait_for_all(stage: Stage, count: int) -> None:
         raise AssertionError(f"{error}\n{seen[-1]}\n{stage.outputs()}") from error
 
 
+@pytest.mark.lasting
 @pytest.mark.postgresql
 def test_a_commit_whose_answer_is_lost_with_the_connection_is_neither_lost_nor_made_twice(stage: Stage):
     headers = publish(stage)
