@@ -34,7 +34,7 @@ POSTGRES_SCHEMES = ("postgres://", "postgresql://", "pgsql://")
 DATABASES = ("sqlite", "postgresql")
 PROCESS_FOLDERS = {"functional", "faults"}
 # Tests wait more than they compute. With many cores there are enough of them at once, and servers have a bound to their connections.
-WORKERS_PER_CORE = 3
+WORKERS_PER_CORE = 2
 ENOUGH_WORKERS = 8
 WORKER_BYTES = 1 << 30  # with the processes that its test drives
 WE_CHOOSE = pytest.StashKey[bool]()  # how many workers there are
@@ -111,7 +111,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def workers(*, cores: int, memory_bytes: int, runs: int = 1) -> int:
     """Return how many workers each of the runs on a machine is given.
 
-    Together they have three for each core until there are enough, then one, and none without its memory.
+    Together they have two for each core until there are enough, then one, and none without its memory.
     """
     wanted = max(cores, min(WORKERS_PER_CORE * cores, ENOUGH_WORKERS))
     return max(1, min(wanted, memory_bytes // WORKER_BYTES) // runs)

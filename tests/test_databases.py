@@ -200,7 +200,7 @@ def test_questions_are_answered_without_a_run(suite: Suite):
     assert not any("passed" in line for line in lines)
 
 
-@pytest.mark.parametrize(("cores", "gigabytes", "workers"), [(1, 8, 3), (2, 8, 6), (2, 3, 3), (2, 0.5, 1), (6, 32, 8), (32, 128, 32)])
+@pytest.mark.parametrize(("cores", "gigabytes", "workers"), [(1, 8, 2), (2, 8, 4), (2, 3, 3), (2, 0.5, 1), (6, 32, 8), (32, 128, 32)])
 def test_tests_that_wait_share_cores_as_far_as_memory_lasts(cores: int, gigabytes: float, workers: int):
     memory = int(gigabytes * (1 << 30))
     assert databases.workers(cores=cores, memory_bytes=memory) == workers
