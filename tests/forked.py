@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ LIBRARIES = (
     *("time_machine", "uuid_utils", "uvicorn", "uvicorn.main", "uvicorn.protocols.http.auto", "websockets.asyncio.client"),
     *("websockets.asyncio.server", "yaml"),
 )
+
+
+_starting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def start(*arguments: str, environment: Mapping[str, str], folder: Path, stdout:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *LIBRARIES])
     process = context.Process(target=_run, args=(arguments, dict(environment), folder, stdout, stderr))
-    with _no_program():
+    with _starting, _no_program():  # tests start some at once
         process.start()
     return Forked(process)
 
