@@ -8,6 +8,8 @@ from config.health import healthz, readyz
 from config.home import home
 from config.metrics import metrics
 
+admin.autodiscover()  # before its URLs are asked for: config.apps leaves it to whoever serves pages
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),

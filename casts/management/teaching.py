@@ -18,9 +18,9 @@ class TeachingCommand(BaseCommand):
     serves_pages = False
 
     def get_check_kwargs(self, options: dict[str, Any]) -> dict[Any, Any]:
-        """Leave out the check of URLs for a command that serves none: it reads the whole API, and takes as long as all the rest of a start."""
+        """Leave out the checks of pages for a command that serves none: they read the whole API and admin, longer than all else at a start."""
         asked = super().get_check_kwargs(options)
-        return asked if asked or self.serves_pages else {"tags": registry.tags_available() - {Tags.urls}}
+        return asked if asked or self.serves_pages else {"tags": registry.tags_available() - {Tags.urls, Tags.admin}}
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs.setdefault("formatter_class", TeachingFormatter)

@@ -18,6 +18,7 @@ from tests.operators import AdminClient, browser_of, operator, page, queries_of,
 
 pytestmark = pytest.mark.django_db
 
+admin.autodiscover()
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 LISTS = [f"{model._meta.app_label}_{model._meta.model_name}_changelist" for model in MODELS]
 RECORDS = [model for model in MODELS if model._meta.app_label in ("casts", "generations")]

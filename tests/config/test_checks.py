@@ -1,15 +1,20 @@
 import os
 import sqlite3
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.contrib import admin
 from django.core.checks import run_checks
 from django.core.checks.registry import registry
+from django_q.models import Schedule
 from pytest_django import Settings
 
 from casts.management.commands import conduct, serve
 from config import checks
+from tests import forked
 
 
 def ids() -> set[str]:
@@ -79,9 +84,30 @@ def test_a_misspelt_variable_is_told_of(monkeypatch: pytest.MonkeyPatch):
     assert message.hint == "Did you mean GRIMOIRE_CLUSTER_WORKERS?"
 
 
-def test_a_command_that_serves_no_pages_is_started_after_all_checks_but_those_of_urls():
+def test_a_command_that_serves_no_pages_is_started_after_all_checks_but_those_of_pages():
     every = registry.tags_available()
-    assert {"grimoire", "models", "urls"} <= every
-    assert conduct.Command().get_check_kwargs({}) == {"tags": every - {"urls"}}
+    assert {"admin", "grimoire", "models", "urls"} <= every
+    assert conduct.Command().get_check_kwargs({}) == {"tags": every - {"admin", "urls"}}
     assert all(check.tags for check in registry.get_checks() if check.__module__ == checks.__name__)  # or they would be left out, too
     assert serve.Command().get_check_kwargs({}) == {}  # all of them
+
+
+def test_pages_of_the_admin_are_read_where_they_are_checked_or_served_and_nowhere_else(tmp_path: Path):
+    code = """
+        import sys
+        import django
+        django.setup()
+        read = lambda: sorted(name for name in ("casts.admin", "generations.admin", "spells.admin.spell") if name in sys.modules)
+        print(read())
+        from django.core.checks import run_checks
+        errors = run_checks(tags=["admin"])
+        print(read(), errors)
+    """
+    environment = {"DJANGO_SETTINGS_MODULE": "config.settings", "GRIMOIRE_DATA_DIR": str(tmp_path), "GRIMOIRE_ENV_FILE": os.devnull}
+    done = forked.run("-c", textwrap.dedent(code), environment=environment, folder=settings.BASE_DIR)
+    assert done.stdout.splitlines() == ["[]", "['casts.admin', 'generations.admin', 'spells.admin.spell'] []"], done.stderr
+
+
+def test_a_page_of_the_admin_that_makes_no_sense_is_told_of(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(admin.site.get_model_admin(Schedule), "list_display", ("nothing",))
+    assert "admin.E108" in {message.id for message in run_checks(tags=["admin"])}
