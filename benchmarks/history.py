@@ -55,12 +55,12 @@ class Seen:
 
 def run(built: House, *, casts: Sequence[int], prune: int, claims: int = CLAIMS, turns: int = TURNS, limit: float = LIMIT) -> Outcome:
     """Measure beside each of these histories, print the figures, and return them. Prunes so many casts at the end."""
+    since = time.monotonic()  # before the original ends: of it all copies take their times
     built.order("prepare_chain", steps=STEPS, payload=PAYLOAD)
     outcome, seen = Outcome(), []
     with beside(built) as twin, psycopg.connect(built.database_url, autocommit=True) as connection:
         [(cast_id,)] = connection.execute("SELECT id FROM casts_cast").fetchall()
         history = Copies(connection, cast_id=cast_id, days_ago=DAYS, seconds_apart=SECONDS_APART)
-        since = time.monotonic()
         for number in sorted(casts):
             history.grow(number)
             built.order("time_claims", 50)  # reads again what was cleaned

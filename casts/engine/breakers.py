@@ -2,7 +2,7 @@
 
 What calls and polls meet is evidence, taken after the commit that settled them, in a transaction of its own: the locks
 of the settled casts are gone by then. Evidence that is lost with its process costs a breaker nothing but time: the
-next failure counts as well, and a try whose end nobody told is found by its generation, which is not live any more.
+next failure counts as well, and a try whose end nobody told is found by its generation, which ended a while ago.
 """
 
 import logging

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
+from django.db.models import Q
+
 from casts.models import BreakerState, Cast, Gate, Waiter
 from generations.models import Generation
 from spells.models import Provider, Tool
@@ -17,6 +19,8 @@ from . import sql
 MINUTE_SECONDS = 61
 # How long room is left to a cast that was told of it. One that has not looked by then may be in dead hands.
 RUNG_SECONDS = 10.0
+# What a try met is written down right after it ended, in a transaction of its own. So long nobody else tries.
+EVIDENCE_SECONDS = 5.0
 # Counting further tells nobody anything.
 MAX_CROWD = 10_000
 UNLIMITED = 1_000_000_000
@@ -144,12 +148,19 @@ def measure(*, gates: Sequence[Gate], moment: datetime) -> list[Room]:
             moment=moment,
             waiting=set(_waiting_initiators(gate)),
             rung=Waiter.objects.filter(gate=gate.pk, rung_at__gt=told_after).count(),
-            has_live_probe=gate.probe_id is not None and Generation.objects.in_flight().filter(pk=gate.probe_id).exists(),
+            has_live_probe=gate.probe_id is not None and _is_trying(gate.probe_id, moment=moment),
         )
         for gate in gates
     ]
     _count_calls([room for room in rooms if room.owner.max_in_flight is not None])
     return rooms
+
+
+def _is_trying(probe_id: UUID, *, moment: datetime) -> bool:
+    """Tell whether a try is under way, or was until just now, so that what it met is still to be heard."""
+    just_now = moment - timedelta(seconds=EVIDENCE_SECONDS)
+    is_to_be_heard = Q(finished_at__gt=just_now) | Q(unfetched_at__gt=just_now)
+    return (Generation.objects.in_flight() | Generation.objects.filter(is_to_be_heard)).filter(pk=probe_id).exists()
 
 
 def _count_calls(rooms: Sequence[Room]) -> None:

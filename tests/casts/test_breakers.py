@@ -10,7 +10,7 @@ from casts import engine
 from casts.clock import database_now
 from casts.conductor import settling
 from casts.conductor.lanes import Lanes
-from casts.engine import Unasked, Via
+from casts.engine import Unasked, Via, breakers
 from casts.engine.breakers import Evidence, learn
 from casts.models import Gate, GateEvent, Waiter, Wakeup
 from generations.models import Generation
@@ -300,6 +300,19 @@ def test_a_try_that_died_with_its_worker_makes_room_for_another(opened, clock):
     others = [each for each in opened if each.pk != hand.cast.pk]
     assert [len(looked(each).called()) for each in [*others, hand.cast]].count(1) == 1
     assert gate_now().state == "half_open"
+
+
+def test_nobody_else_tries_before_it_is_known_what_the_try_met(opened, clock, monkeypatch):
+    """The call is settled in one commit, and what it met is learnt in the next. Should the second never come, another tries."""
+    clock.advance(seconds=31)
+    hand = trying(opened)
+    monkeypatch.setattr(breakers, "learn", lambda **_: None)
+    hand.answer("one", outage())
+    assert hand.generation("one").finished_at
+    others = [each for each in opened if each.pk != hand.cast.pk]
+    assert [looked(each).called() for each in others] == [[]] * 3
+    clock.advance(seconds=11)
+    assert len(trying(others).called()) == 1
 
 
 def test_an_old_call_that_fails_while_another_tries_decides_nothing(far_tool, opened, clock):
