@@ -1,12 +1,15 @@
 """Python in a process of its own, forked from one that has read the libraries: a start without the second that they take.
 
-What runs is what `python` would run, with the same arguments, environment and folder; nothing of ours was imported before. Tests of
-the start itself take `subprocess`.
+What runs is what `python` would run, with the same arguments, environment and folder; nothing of ours was imported before. Programs
+of ours can be forked from a process that has read them as well, and half a second is saved for each: they read their settings anew
+(`tests/prepared.py`). Tests of the start itself take `subprocess`.
 """
 
 import atexit
 import gc
+import importlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import runpy
 import signal
@@ -18,10 +21,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.forkserver import ForkServer
 from pathlib import Path
 from typing import Any
 
 OURS = {"config", "casts", "generations", "spells", "manage"}
+PREPARED = "tests.prepared"
 # What takes long to read, and asks for no settings.
 LIBRARIES = (
     *("asyncio", "concurrent.futures", "cryptography.hazmat.primitives.asymmetric.ed25519", "django.contrib.admin"),
@@ -34,8 +39,17 @@ LIBRARIES = (
     *("websockets.asyncio.server", "yaml"),
 )
 
-
 _starting = threading.Lock()
+
+
+def _server(*modules: str) -> ForkServer:
+    """Return what forks processes that have read these modules. It starts with the first of them."""
+    server = ForkServer()
+    server.set_forkserver_preload([__name__, *LIBRARIES, *modules])
+    return server
+
+
+_of_libraries, _of_ours = _server(), _server(PREPARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +93,31 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
-def start(*arguments: str, environment: Mapping[str, str], folder: Path, stdout: Path, stderr: Path | None = None) -> Forked:
-    """Run what `python` would run with these arguments: `-c CODE`, `-m MODULE ...` or `FILE ...`. Without `stderr` it goes to `stdout`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *LIBRARIES])
-    process = context.Process(target=_run, args=(arguments, dict(environment), folder, stdout, stderr))
-    with _starting, _no_program():  # tests start some at once
+def start(
+    *arguments: str, environment: Mapping[str, str], folder: Path, stdout: Path, stderr: Path | None = None, prepared: bool = False
+) -> Forked:
+    """Run what `python` would run with these arguments: `-c CODE`, `-m MODULE ...` or `FILE ...`. Without `stderr` it goes to `stdout`.
+
+    A `prepared` one has read our modules, and runs under a Grimoire's settings.
+    """
+    process = multiprocessing.get_context("forkserver").Process(
+        target=_run_prepared if prepared else _run, args=(arguments, dict(environment), folder, stdout, stderr)
+    )
+    with _starting, _no_program(), _forked_by(_of_ours if prepared else _of_libraries):  # tests start some at once
         process.start()
     return Forked(process)
+
+
+@contextmanager
+def _forked_by(server: ForkServer) -> Iterator[None]:
+    """Have multiprocessing take one of our servers in place of its only one."""
+    module = vars(multiprocessing.forkserver)
+    kept = module["connect_to_new_process"]
+    module["connect_to_new_process"] = server.connect_to_new_process
+    try:
+        yield
+    finally:
+        module["connect_to_new_process"] = kept
 
 
 @contextmanager
@@ -101,11 +132,11 @@ def _no_program() -> Iterator[None]:
         program.update(kept)
 
 
-def run(*arguments: str, environment: Mapping[str, str], folder: Path, seconds: float = 100) -> Ended:
+def run(*arguments: str, environment: Mapping[str, str], folder: Path, seconds: float = 100, prepared: bool = False) -> Ended:
     """Run it to its end."""
     with tempfile.TemporaryDirectory() as outputs:
         stdout, stderr = Path(outputs, "stdout"), Path(outputs, "stderr")
-        process = start(*arguments, environment=environment, folder=folder, stdout=stdout, stderr=stderr)
+        process = start(*arguments, environment=environment, folder=folder, stdout=stdout, stderr=stderr, prepared=prepared)
         try:
             code = process.wait(seconds)
         finally:
@@ -115,8 +146,19 @@ def run(*arguments: str, environment: Mapping[str, str], folder: Path, seconds: 
 
 def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
     """Be the process: take its environment, its folder and its outputs, and do what its arguments say."""
-    gc.freeze()  # what was read before is never garbage
     assert OURS.isdisjoint(name.partition(".")[0] for name in sys.modules), "read under the settings of another"
+    _become(environment, folder, stdout, stderr)
+    _execute(*arguments)
+
+
+def _run_prepared(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
+    _become(environment, folder, stdout, stderr)
+    importlib.import_module(PREPARED).read_settings()
+    _execute(*arguments)
+
+
+def _become(environment: Mapping[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
+    gc.freeze()  # what was read before is never garbage
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -126,13 +168,16 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, 
         os.dup2(written, descriptor)
         os.close(written)
     sys.path[:0] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+
+
+def _execute(kind: str, *arguments: str) -> None:
     try:
-        _execute(*arguments)
+        _execute_python(kind, *arguments)
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves without
 
 
-def _execute(kind: str, *arguments: str) -> None:
+def _execute_python(kind: str, *arguments: str) -> None:
     if kind == "-c":
         sys.argv = [kind]
         exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"})

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,3 +54,54 @@ def test_a_program_of_ours_is_not_read_again_by_what_it_forks(tmp_path: Path):
         command, cwd=HERE, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.stdout, ended.stderr) == ("7\n", "")
+
+
+TELL_SETTINGS = """
+import logging, sys
+import django
+django.setup()
+import django_q.cluster, structlog
+from django.conf import settings
+from django.core.files.storage import storages
+from django.core.signing import Signer
+from django.db import connection, connections
+
+def told(value):
+    return getattr(value, "__qualname__", None) or f"{type(value).__qualname__} {sorted(getattr(value, '__dict__', ()))}"
+
+print(connection.vendor, connections.settings, len(connections.all(initialized_only=True)))
+shown = {name: getattr(settings, name) for name in sorted(dir(settings)) if name.isupper()}
+print({name: sorted(value) if isinstance(value, frozenset) else value for name, value in shown.items()})
+print({name: value for name, value in sorted(vars(django_q.cluster.Conf).items()) if name.isupper()})
+print(logging.root.level, [(told(each), each.level, vars(each.formatter).keys()) for each in logging.root.handlers])
+print({name: told(value) for name, value in structlog.get_config().items()}, [told(each) for each in structlog.get_config()["processors"]])
+print(sys.excepthook.__module__, Signer().signature("it"), storages["artifacts"].location, settings.SETTINGS_MODULE, sys.argv, __name__)
+"""
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{folder}/own.sqlite3", "postgresql://nobody@127.0.0.1:9/nothing"])
+def test_one_that_was_prepared_has_the_settings_of_its_own_environment(tmp_path: Path, url: str):
+    environment = {
+        "DATABASE_URL": url.format(folder=tmp_path),
+        "DJANGO_SECRET_KEY": "A key of its own, 9jX-w2Qz_k4LmR8vTtYpBn7cFhGd3sJe1UaWxZiOo",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "GRIMOIRE_CLUSTER_WORKERS": "7",
+        "GRIMOIRE_DATA_DIR": str(tmp_path),
+        "GRIMOIRE_ENV_FILE": os.devnull,
+        "GRIMOIRE_LOG_FORMAT": "console",
+        "GRIMOIRE_LOG_LEVEL": "WARNING",
+        "GRIMOIRE_PUBLIC_URL": "http://127.0.0.1:9",
+    }
+    fresh, prepared = (forked.run("-c", TELL_SETTINGS, environment=environment, folder=HERE, prepared=each) for each in (False, True))
+    assert (fresh.returncode, fresh.stderr) == (0, "")
+    assert (prepared.returncode, prepared.stderr) == (0, "")
+    nowhere = [re.sub(r" at 0x[0-9a-f]+", "", each.stdout).splitlines() for each in (prepared, fresh)]
+    assert nowhere[0] == nowhere[1]
+    assert "'WORKERS': 7" in prepared.stdout
+
+
+def test_one_that_was_prepared_tells_what_is_wrong_with_its_settings(tmp_path: Path):
+    environment = {"GRIMOIRE_LEASE_SECONDS": "soon", "GRIMOIRE_DATA_DIR": str(tmp_path), "GRIMOIRE_ENV_FILE": os.devnull}
+    ended = forked.run("manage.py", "check", environment=environment, folder=HERE, prepared=True)
+    assert ended.returncode == 1
+    assert 'GRIMOIRE_LEASE_SECONDS" invalid' in ended.stderr

@@ -36,12 +36,12 @@ class Running:
     """One command that was started. What it says goes to a file."""
 
     def __init__(self, *arguments: str, environment: Mapping[str, str], log: Path, by_fork: bool = False):
-        """Start it, from nothing or by a fork of a Python that has read the libraries."""
+        """Start it, from nothing or by a fork of a Python that has read it."""
         self.log = log
         self.process: subprocess.Popen[bytes] | forked.Forked
         if by_fork:
             log.write_bytes(b"")
-            self.process = forked.start(*arguments, environment=environment, folder=ROOT, stdout=log)
+            self.process = forked.start(*arguments, environment=environment, folder=ROOT, stdout=log, prepared=True)
             return
         with log.open("wb") as output:
             self.process = subprocess.Popen(
