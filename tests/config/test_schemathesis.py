@@ -1,6 +1,7 @@
 """The API held against its own description by schemathesis: many requests, right and wrong ones, and no surprise."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -62,9 +63,19 @@ schemathesis.openapi.format("cursor", st.just(""))  # any other is one that a li
 
 DESCRIPTION: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
 OPERATIONS = sorted(f"{method.upper()} {path}" for path, methods in DESCRIPTION["paths"].items() for method in methods)
+OF_ONE_THING = [name for name in OPERATIONS if "{" in name]
+OF_NONE = [name for name in OPERATIONS if "{" not in name]
 
 
-def loaded(*operations: dict[str, Any], examples: int, limits: bool) -> Any:
+@dataclass(frozen=True)
+class Loaded:
+    """The description of the API, and the constants of our code, which are read once."""
+
+    schema: Any
+    feedback: FeedbackSources
+
+
+def loaded(*operations: dict[str, Any], examples: int, limits: bool) -> Loaded:
     """Return the description of the API with the application behind it.
 
     `operations` is configuration for some of them, `examples` the number of random requests of each; with `limits`
@@ -80,17 +91,22 @@ def loaded(*operations: dict[str, Any], examples: int, limits: bool) -> Any:
     )
     schema = schemathesis.openapi.from_dict(DESCRIPTION, config=config)
     schema.app = get_wsgi_application()
-    return schema
+    return Loaded(schema, FeedbackSources(constants_value_source=make_constants_value_source(schema)))
 
 
 @pytest.fixture(scope="session")
-def strange() -> Any:
+def strange() -> Loaded:
     return loaded(examples=10, limits=False)
 
 
 @pytest.fixture(scope="session")
-def known() -> Any:
+def known() -> Loaded:
     return loaded(*ONE_DOCUMENT, *KNOWN_PATHS, examples=5, limits=True)
+
+
+@pytest.fixture(scope="session")
+def unnamed() -> Loaded:
+    return loaded(examples=10, limits=True)
 
 
 # All requests of an operation see what those before them left: that is part of the test.
@@ -124,7 +140,7 @@ def key(db: None, one_connection: None) -> str:
     return client_of(ada).defaults["HTTP_AUTHORIZATION"]
 
 
-def ask(schema: Any, name: str, key: str) -> None:
+def ask(description: Loaded, name: str, key: str) -> None:
     """Make the requests to an operation, now that its turn has come.
 
     `schema.parametrize()` makes those to all operations when tests are collected: each worker would take as long as for half the tests.
@@ -133,6 +149,7 @@ def ask(schema: Any, name: str, key: str) -> None:
     def send(case: Any) -> None:
         case.call_and_validate(base_url="https://testserver", headers={"Authorization": key})
 
+    schema = description.schema
     method, path = name.split()
     load_all_checks()
     build_operation_test(
@@ -140,16 +157,21 @@ def ask(schema: Any, name: str, key: str) -> None:
         operation=schema[path][method],
         test_func=send,
         given_kwargs={},
-        feedback=FeedbackSources(constants_value_source=make_constants_value_source(schema)),
+        feedback=description.feedback,
         explicit_settings=one_database,
     )()
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_requests_for_anything_are_answered_as_described(name: str, strange: Any, key: str) -> None:
+@pytest.mark.parametrize("name", OF_ONE_THING)
+def test_requests_for_anything_are_answered_as_described(name: str, strange: Loaded, key: str) -> None:
     ask(strange, name, key)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_requests_for_what_is_there_are_answered_as_described(name: str, known: Any, key: str) -> None:
+@pytest.mark.parametrize("name", OF_NONE)
+def test_requests_that_name_nothing_are_answered_as_described(name: str, unnamed: Loaded, key: str) -> None:
+    ask(unnamed, name, key)
+
+
+@pytest.mark.parametrize("name", OF_ONE_THING)
+def test_requests_for_what_is_there_are_answered_as_described(name: str, known: Loaded, key: str) -> None:
     ask(known, name, key)
