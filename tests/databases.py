@@ -39,6 +39,7 @@ ENOUGH_WORKERS = 8
 WORKER_BYTES = 1 << 30  # with the processes that its test drives
 WE_CHOOSE = pytest.StashKey[bool]()  # how many workers there are
 SHOWN_EACH_SECONDS = 0.2
+GARBAGE = (20_000, 20, 50)  # thresholds of its collector
 FOREVER = 3600.0
 DATABASE_FIXTURES = {
     "db",
@@ -266,12 +267,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection() -> Iterator[None]:
-    """Look for no garbage while tests are found, and never again among what was loaded for them: a tenth of what a worker computes."""
+    """Look for no garbage while tests are found, and never again among what was loaded for them: a tenth of what a worker computes.
+
+    Looking more rarely among what tests make is another twentieth.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(*GARBAGE)
         gc.enable()
 
 
