@@ -33,7 +33,7 @@ def serve_floor(built: House) -> tuple[Running, str]:
     with psycopg.connect(built.database_url) as connection:
         connection.execute(TABLES)
     options = ["--port=0", "--lifespan=off", "--no-server-header", "--no-access-log", "--no-proxy-headers"]
-    running = built.site.start("benchmarks.contenders.empty_api:application", *options, program=("-m", "uvicorn"))
+    running = built.site.start("benchmarks.contenders.empty_api:application", *options, program=("-m", "uvicorn"), by_fork=False)
     return running, running.says(r"running on (http://127\.0\.0\.1:\d+)")[1]
 
 

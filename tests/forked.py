@@ -6,6 +6,7 @@ of ours can be forked from a process that has read them as well, and half a seco
 """
 
 import atexit
+import ctypes
 import gc
 import importlib
 import multiprocessing
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -147,22 +148,20 @@ def run(*arguments: str, environment: Mapping[str, str], folder: Path, seconds: 
 def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
     """Be the process: take its environment, its folder and its outputs, and do what its arguments say."""
     assert OURS.isdisjoint(name.partition(".")[0] for name in sys.modules), "read under the settings of another"
-    _become(environment, folder, stdout, stderr)
-    _execute(*arguments)
+    _become(arguments, environment, folder, stdout, stderr)
+    execute(*arguments)
 
 
 def _run_prepared(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
-    _become(environment, folder, stdout, stderr)
+    _become(arguments, environment, folder, stdout, stderr)
     importlib.import_module(PREPARED).read_settings()
-    _execute(*arguments)
+    execute(*arguments)
 
 
-def _become(environment: Mapping[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
-    gc.freeze()  # what was read before is never garbage
-    os.environ.clear()
-    os.environ.update(environment)
+def _become(arguments: Sequence[str], environment: Mapping[str, str], folder: Path, stdout: Path, stderr: Path | None) -> None:
     os.chdir(folder)
     os.setsid()
+    take_over(arguments, environment)
     for descriptor, path in ((1, stdout), (2, stderr or stdout)):
         written = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(written, descriptor)
@@ -170,7 +169,33 @@ def _become(environment: Mapping[str, str], folder: Path, stdout: Path, stderr: 
     sys.path[:0] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
 
 
-def _execute(kind: str, *arguments: str) -> None:
+def take_over(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Take the environment of a program, and show it and its command as one that was started."""
+    gc.freeze()  # what was read before is never garbage
+    os.environ.clear()
+    os.environ.update(environment)
+    if sys.platform == "linux":
+        _show([sys.executable, *arguments], environment)
+
+
+def _show(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Write both over what the kernel shows in /proc: the command and the environment that the first process was started with.
+
+    Nothing else reads them there: `os.environ` was emptied. Of an environment that is longer, the first variables are shown, ours before all.
+    """
+    of_stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    arguments_from, arguments_to, environment_from, environment_to = map(int, of_stat[45:49])  # fields 48 to 51 (proc_pid_stat(5))
+    ordered = sorted(environment.items(), key=lambda item: not item[0].startswith("GRIMOIRE_"))
+    for shown, start, end in (
+        (command, arguments_from, arguments_to),
+        ([f"{name}={value}" for name, value in ordered], environment_from, environment_to),
+    ):
+        written = b"".join(os.fsencode(each) + b"\0" for each in shown)[: end - start - 1]
+        ctypes.memmove(start, written.ljust(end - start, b"\0"), end - start)
+
+
+def execute(kind: str, *arguments: str) -> None:
+    """Do what Python does with these arguments, up to what it does at its end."""
     try:
         _execute_python(kind, *arguments)
     finally:
@@ -179,7 +204,7 @@ def _execute(kind: str, *arguments: str) -> None:
 
 def _execute_python(kind: str, *arguments: str) -> None:
     if kind == "-c":
-        sys.argv = [kind]
+        sys.argv = [kind, *arguments[1:]]
         exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"})
     elif kind == "-m":
         sys.argv = [*arguments]

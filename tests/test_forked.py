@@ -105,3 +105,55 @@ def test_one_that_was_prepared_tells_what_is_wrong_with_its_settings(tmp_path: P
     ended = forked.run("manage.py", "check", environment=environment, folder=HERE, prepared=True)
     assert ended.returncode == 1
     assert 'GRIMOIRE_LEASE_SECONDS" invalid' in ended.stderr
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+files = sorted(int(each.name) for each in Path("/proc/self/fd").iterdir())
+shown = Path("/proc/self/environ").read_bytes().split(b"\\0")
+print(sys.argv, os.getcwd(), os.getsid(0) == os.getpid(), handlers, files[:4], b"GRIMOIRE_OWN=yes" in shown, os.environ["GRIMOIRE_OWN"])
+print([Path(word).name for word in Path("/proc/self/cmdline").read_text().split("\\0") if word][2:], flush=True)
+sys.exit(int(sys.argv[1]) if sys.argv[1] != "words" else "It went wrong.")
+"""
+SUPERVISOR = f"""
+import os, signal, sys
+from pathlib import Path
+import django
+django.setup()
+from django.db import connection
+from casts.supervisor import Child, Program, StopSignals
+
+os.pipe(), connection.ensure_connection()
+with StopSignals():
+    for number, last in enumerate(("0", "3", "words")):
+        program = Program(
+            name=f"program {{number}}",
+            command=[sys.executable, "-c", {PROGRAM!r}, last],
+            probe=lambda: None,
+            silence_seconds=60,
+            environment={{"GRIMOIRE_OWN": "yes"}},
+        )
+        child = Child(program, folder=Path.cwd(), logs=Path(sys.argv[1]), tell=print)
+        child.start()
+        print(child.process.wait(60), child.last_words(), os.getsid(0) == os.getpid(), flush=True)
+"""
+
+
+def test_what_a_prepared_supervisor_starts_is_what_any_starts(tmp_path: Path):
+    ended = []
+    for prepared in (False, True):
+        logs = tmp_path / str(prepared)
+        logs.mkdir()
+        environment = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/own.sqlite3",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "GRIMOIRE_DATA_DIR": str(tmp_path),
+            "GRIMOIRE_ENV_FILE": os.devnull,
+        }
+        ended.append(forked.run("-c", SUPERVISOR, str(logs), environment=environment, folder=HERE, prepared=prepared))
+    assert (ended[0].returncode, ended[0].stderr) == (0, "")
+    assert ended[0].stdout.count("True yes") == 3
+    assert "It went wrong." in ended[0].stdout
+    assert ended[1] == ended[0]

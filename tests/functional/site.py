@@ -127,9 +127,8 @@ class Site:
         return running
 
     def processes(self) -> list[int]:
-        """Return all processes of this Grimoire. Those that were forked still show the environment of where they come from."""
-        ours = [running.process.pid for running in self._started if running.process.poll() is None]
-        return sorted({*alive(marked=f"GRIMOIRE_DATA_DIR={self.folder}\0"), *ours})
+        """Return all processes of this Grimoire."""
+        return sorted(alive(marked=f"GRIMOIRE_DATA_DIR={self.folder}\0"))
 
     def leaders(self, command: str) -> list[int]:
         """Return those among them that lead a session and have this word in their command: one for each program."""
