@@ -151,7 +151,7 @@ def test_a_zombie_that_wakes_after_its_lease_writes_nothing_that_another_has_set
     zombie = stage.conduct()
     if is_billed:
         stage.fake.tell(dialect="openai", latency=SHORT_LEASE_SECONDS)
-        tool = stage.ask_tool(recovery=Recovery.RESEND)
+        tool = stage.ask_tool(recovery=Recovery.RESEND, run_timeout_seconds=int(2 * LONG))  # however long it sleeps, it is in time
         cast = stage.play({"key": "one", "tool": tool, "params": {"prompt": "A lamp."}})
         stage.wait_for_generation(cast, "running")
         wait_for("the provider was asked", lambda: stage.fake.control("stats")["answers"] > 0, seconds=LONG)
