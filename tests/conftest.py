@@ -11,8 +11,10 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.files.storage import storages
 from django.db import connection
-from pytest_django import DjangoDbBlocker, Settings
+from django.test import SimpleTestCase, override_settings
+from pytest_django import DjangoDbBlocker
 
 from casts.clock import database_now
 from config.sqlite import base as sqlite
@@ -87,25 +89,71 @@ def database_url(transactional_db: None) -> str:
     return f"sqlite:///{name}" if connection.vendor == "sqlite" else urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
-@pytest.fixture(autouse=True)
-def artifact_folder(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep what a test stores in a folder of its own. It is not made before something is stored: most tests store nothing."""
-    folder = tmp_path_factory.getbasetemp() / f"artifacts-{uuid4().hex}"
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "artifacts": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}},
-    }
-    yield folder
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    else:
-        folder.unlink(missing_ok=True)  # a test put a file in its place
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_all_tests() -> Iterator[None]:
+    """Change settings once: each change is told to all who keep something of them, which costs more than many a test."""
+    artifacts = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": _artifacts}
+    # Without autorefresh, each test's client lists all static files when its middleware starts.
+    with override_settings(STORAGES={**django_settings.STORAGES, "artifacts": artifacts}, WHITENOISE_AUTOREFRESH=True):
+        yield
 
 
-@pytest.fixture(autouse=True)
-def static_files_as_they_are_asked_for(settings: Settings) -> None:
-    """Spare each test's client the list of all static files, which the middleware else makes when it starts."""
-    settings.WHITENOISE_AUTOREFRESH = True
+@pytest.fixture
+def artifact_folder(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of what this test stores. It is not made before something is stored: most tests store nothing."""
+    folder: Path = request.node.stash[_ARTIFACTS]
+    return folder
+
+
+_artifacts: dict[str, Path] = {}  # the options of their storage
+_ARTIFACTS = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give each test a folder of its own, and spare it the fixtures that would do nothing for it."""
+    _artifacts["location"] = item.stash[_ARTIFACTS] = Path(os.environ[FOLDER], f"artifacts-{uuid4().hex}")
+    storages._storages.pop("artifacts", None)  # type: ignore[attr-defined]  # it knows the folder that it was made with
+    if isinstance(item, pytest.Function):
+        item.fixturenames = needed_fixtures(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Remove what the test stored, once its fixtures have ended."""
+    try:
+        return (yield)
+    finally:
+        folder = item.stash[_ARTIFACTS]
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink(missing_ok=True)  # a test put a file in its place
+
+
+# What plugins run before every test, by what a test must have for it to do anything: a marker, or a fixture.
+FOR_MARKERS = {
+    "_django_db_marker": "django_db",
+    "_django_isolate_apps": "django_isolate_apps",
+    "_django_set_urlconf": "urls",
+    "_template_string_if_invalid_marker": "ignore_template_errors",
+}
+FOR_FIXTURES = {"_live_server_helper": "live_server", "faker_seed": "faker"}
+FOR_NOTHING = {
+    "_django_clear_site_cache",  # django.contrib.sites is not installed
+    "event_loop_policy",  # fixtures of async tests ask for it themselves
+}
+
+
+def needed_fixtures(item: pytest.Function) -> list[str]:
+    """Return a test's fixtures without those that would look at it and do nothing. Each costs as much as an empty test's call."""
+    asked = set(item.fixturenames)
+    markers = {mark.name for mark in item.iter_markers()}
+    idle = {name for name, marker in FOR_MARKERS.items() if marker not in markers}
+    idle |= {name for name, fixture in FOR_FIXTURES.items() if fixture not in asked}
+    if item.cls is None or not issubclass(item.cls, SimpleTestCase):
+        idle.add("_django_setup_unittest")
+    return [name for name in item.fixturenames if name not in idle and name not in FOR_NOTHING]
 
 
 class Clock:
