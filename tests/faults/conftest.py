@@ -11,6 +11,7 @@ from pytest_django import DjangoDbBlocker
 
 from generations.fakeprovider.settings import Settings
 from generations.tools import registry
+from generations.tools.http_client import certificates
 from tests.databases import database_under_test
 from tests.fakes import Serving
 from tests.functional.site import Site
@@ -80,7 +81,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving
     site = Site(folder, database_url=f"sqlite:///{folder}/none.sqlite3")
     running = site.start("fakeprovider", "--port", "0", "--latency", "0.1..0.3", "--log", str(log))
     url = running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]
-    with httpx2.Client(trust_env=False, timeout=30) as client:
+    with httpx2.Client(trust_env=False, timeout=30, verify=certificates()) as client:
         yield Serving(url=url, settings=Settings(), client=client), log
     site.kill_all()
 

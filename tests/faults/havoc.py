@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 
 from generations.fakeprovider.settings import Settings
+from generations.tools.http_client import certificates
 from tests.fakes import Serving
 from tests.functional.site import Running, Site
 from tests.postgres import PostgresServer
@@ -38,7 +39,9 @@ class MortalFake:
         self._site = Site(folder, database_url=f"sqlite:///{folder}/none.sqlite3")
         self._seed = seed
         self._port = 0
-        self.serving = Serving(url=self._start(), settings=Settings(seed=seed), client=httpx2.Client(trust_env=False, timeout=30))
+        self.serving = Serving(
+            url=self._start(), settings=Settings(seed=seed), client=httpx2.Client(trust_env=False, timeout=30, verify=certificates())
+        )
         self._port = int(self.serving.url.rpartition(":")[2])
 
     def restart(self, *, forgets: bool) -> None:

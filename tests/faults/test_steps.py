@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from knox.models import AuthToken
 
+from generations.tools.http_client import certificates
 from spells.models import Tool
 from tests.casts import scenes
 from tests.processes import wait_for
@@ -51,7 +52,9 @@ def test_strange_outputs_are_kept_as_artefacts_or_refused_and_their_casts_can_be
     web, worker = stage.web(), stage.conduct()
     casts = {what: stage.play({"key": "one", "tool": stage.step_tool(), "params": {"make": what}}) for what in STRANGE}
     _, key = AuthToken.objects.create(scenes.user())
-    client = httpx2.Client(base_url=f"{stage.url}/api/v1/", headers={"Authorization": f"Bearer {key}"}, timeout=LONG, trust_env=False)
+    client = httpx2.Client(
+        base_url=f"{stage.url}/api/v1/", headers={"Authorization": f"Bearer {key}"}, timeout=LONG, trust_env=False, verify=certificates()
+    )
     for what, cast in casts.items():
         status, word = STRANGE[what]
         stage.wait_for_status(cast, status)

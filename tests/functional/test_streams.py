@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from generations.tools.http_client import certificates
 from tests.casts.listening import Event, Reader
 from tests.functional.provider import Provider
 from tests.functional.site import LONG, Site
@@ -28,7 +29,10 @@ def follow(site: Site, cast_id: str, *, last: str = "") -> Iterator[httpx2.Respo
     """Ask for the live events of a cast, and yield the answer that goes on."""
     headers = {"Authorization": f"Bearer {site.key}", "Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
     url = f"{site.url}/api/v1/casts/{cast_id}/events/"
-    with httpx2.Client(timeout=LONG, trust_env=False) as client, client.stream("GET", url, headers=headers) as response:
+    with (
+        httpx2.Client(timeout=LONG, trust_env=False, verify=certificates()) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
         yield response
 
 

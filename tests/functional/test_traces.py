@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import httpx2
 import pytest
 
+from generations.tools.http_client import certificates
 from tests.collector import Collector, Span, collect
 from tests.functional.provider import Provider
 from tests.functional.site import Site
@@ -30,6 +31,7 @@ def start(site: Site, *, traceparent: str, inputs: Mapping[str, object]) -> tupl
         json={"spell": "errands", "inputs": inputs},
         headers=headers,
         trust_env=False,
+        verify=certificates(),
         timeout=60,
     )
     assert answer.status_code == 201, answer.text

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from generations.tools.contract import Result, ToolError
+from generations.tools.http_client import certificates
 from tests.peers.cog import cog_server
 from tests.processes import wait_for
 
@@ -36,7 +37,7 @@ def request_to(url, *, readable=None, timeout_seconds=20, **given):
 
 
 def is_idle(url) -> bool:
-    return bool(httpx2.get(f"{url}/health-check", trust_env=False).json()["status"] == "READY")
+    return bool(httpx2.get(f"{url}/health-check", trust_env=False, verify=certificates()).json()["status"] == "READY")
 
 
 def test_a_model_runs_and_its_time_is_charged(cog):
@@ -84,7 +85,7 @@ def test_a_prediction_that_is_still_at_work_is_waited_for(cog):
     url = f"{cog}/predictions/{request.idempotency_key}"
     body = {"input": dict(request.inputs["input"])}
     wait_for("the server is free", lambda: is_idle(cog))
-    begun = httpx2.put(url, json=body, headers={"Prefer": "respond-async"}, trust_env=False)
+    begun = httpx2.put(url, json=body, headers={"Prefer": "respond-async"}, trust_env=False, verify=certificates())
     assert begun.status_code == 202
     assert ask(request, "run").output["output"] == "again"
 

@@ -16,6 +16,8 @@ from typing import IO, Any
 import httpx2
 import pytest
 
+from generations.tools.http_client import certificates
+
 PROGRAM = Path(__file__).parent / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
 START_SECONDS = 30
 
@@ -29,7 +31,7 @@ class AIMock:
 
     def requests(self) -> list[dict[str, Any]]:
         """Return what it was asked, in order: method, path, headers and body."""
-        with httpx2.Client(trust_env=False) as client:
+        with httpx2.Client(trust_env=False, verify=certificates()) as client:
             journal = client.get(f"{self.url}/__aimock/journal", headers={"Authorization": f"Bearer {self.key}"})
         return list(journal.raise_for_status().json())
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from generations.tools.http_client import certificates
 from tests.processes import wait_for
 
 MODEL = """
@@ -65,6 +66,6 @@ def cog_server(folder: Path) -> Iterator[str]:
 def _is_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> bool:
     assert process.poll() is None, log.read_text()
     try:
-        return bool(httpx2.get(f"{url}/health-check", trust_env=False).json()["status"] == "READY")
+        return bool(httpx2.get(f"{url}/health-check", trust_env=False, verify=certificates()).json()["status"] == "READY")
     except httpx2.TransportError:
         return False

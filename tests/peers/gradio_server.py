@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from generations.tools.http_client import certificates
+
 APP = Path(__file__).parent / "gradio_app.py"
 START_SECONDS = 100
 # Another interpreter that has gradio, for where it should not be beside ours.
@@ -42,12 +44,13 @@ def gradio_server(folder: Path) -> Iterator[str]:
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     ends_at = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < ends_at:
-        try:
-            with httpx2.Client(trust_env=False, timeout=5) as client:
+    # One client for all tries: to make one, certificates are read, which takes as long as the pause between two.
+    with httpx2.Client(trust_env=False, timeout=5, verify=certificates()) as client:
+        while process.poll() is None and time.monotonic() < ends_at:
+            try:
                 client.get(f"{url}/gradio_api/info").raise_for_status()
-        except httpx2.HTTPError:
-            time.sleep(0.1)
-            continue
-        return
+            except httpx2.HTTPError:
+                time.sleep(0.1)
+                continue
+            return
     raise AssertionError(f"gradio did not start: {log.read_text()}")
