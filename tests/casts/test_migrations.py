@@ -117,6 +117,7 @@ def inside_a_copy(url: str, *, folder: Path) -> Iterator[str]:
         yield copy
 
 
+@pytest.mark.lasting
 def test_migrations_back_and_forth_on_tables_with_rows_in_them(template: str, tmp_path: Path, django_db_blocker: DjangoDbBlocker):
     with django_db_blocker.unblock(), inside_a_copy(template, folder=tmp_path / "back") as url:
         casts = CastFactory.create_batch(3, status="succeeded")
