@@ -33,7 +33,7 @@ class Checker:
         """Take the schema, which may be a stranger's: whether it can be used at all shows when a value is checked."""
         self._schema = schema
         self._validator: Any = None
-        self._parts: dict[int, Any] = {}
+        self._parts: dict[int | tuple[str, int], Any] = {}
 
     def check(self, value: Any, *, path: str, part: Mapping[str, Any] | None = None) -> list[Problem]:
         """Return what keeps a JSON value from fitting the schema, or a `part` of it. As the function `check`."""

@@ -50,8 +50,9 @@ class Unknown:
 
 
 purse: ContextVar[list[int]] = ContextVar("purse")
-# The validators of those parts of the schema in use that were needed before, by the ids of the parts, which it keeps alive.
-parts: ContextVar[dict[int, Any]] = ContextVar("parts")
+# The validators of those parts of the schema in use that were needed before, by the ids of the parts, which it keeps alive;
+# and of what its references refer to, by the ids of where these stand.
+parts: ContextVar[dict[int | tuple[str, int], Any]] = ContextVar("parts")
 
 
 def pay(units: int) -> None:
@@ -84,13 +85,18 @@ def has_unknown(value: Any) -> bool:
     return False
 
 
-def _misfits(validator: Any, value: Any, schema: Any, *, name: str, rule: str) -> Iterator[ValidationError]:
-    """Yield what keeps a member of a value from fitting a part of the schema. As `descend` does, which makes a validator each time."""
+def _of_part(validator: Any, schema: Any) -> Any:
+    """Return the validator of a part of the schema: the one that did so before, if there is one."""
     known = parts.get()
     inner = known.get(id(schema))
     if inner is None:
         inner = known[id(schema)] = validator.evolve(schema=schema)
-    for error in inner.iter_errors(value):
+    return inner
+
+
+def _misfits(validator: Any, value: Any, schema: Any, *, name: str, rule: str) -> Iterator[ValidationError]:
+    """Yield what keeps a member of a value from fitting a part of the schema. As `descend` does, which makes a validator each time."""
+    for error in _of_part(validator, schema).iter_errors(value):
         error.path.appendleft(name)
         error.schema_path.appendleft(rule)
         yield error
@@ -139,6 +145,31 @@ def _properties(validator: Any, properties: dict[str, Any], instance: Any, _sche
             yield error
         elif name in instance:
             yield from _misfits(validator, instance[name], subschema, name=name, rule=name)
+
+
+def _ref(validator: Any, ref: str, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    """Go on with what is referred to, which is looked up once: a lookup aborts in Rust when the stack ends there, where we catch nothing."""
+    known = parts.get()
+    place = ("$ref", id(schema))
+    inner = known.get(place)
+    if inner is None:
+        found = validator._resolver.lookup(ref)
+        inner = known[place] = validator.evolve(schema=found.contents, _resolver=found.resolver)
+    yield from inner.iter_errors(instance)
+
+
+_ITEMS = Draft202012Validator.VALIDATORS["items"]
+
+
+def _items(validator: Any, items: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    if items is False or not isinstance(instance, list):
+        yield from _ITEMS(validator, items, instance, schema) or ()
+        return
+    for index in range(len(schema.get("prefixItems", ())), len(instance)):
+        inner = _of_part(validator, items)
+        for error in inner.iter_errors(instance[index]):
+            error.path.appendleft(index)
+            yield error
 
 
 def _required(_validator: Any, required: list[str], instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
@@ -204,9 +235,11 @@ def _paid(name: str, keyword: Keyword) -> Keyword:
 
 
 _REPLACED: dict[str, Keyword] = {
+    "$ref": _ref,
     "additionalProperties": _additional_properties,
     "enum": _enum,
     "format": _format,
+    "items": _items,
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
     "properties": _properties,

@@ -228,6 +228,19 @@ def test_deep_values_are_problems_not_crashes() -> None:
     assert "nested too deeply" in told(deep, {"enum": [[1]]})[0]
 
 
+@pytest.mark.parametrize("schema", [{"items": {"$ref": "#"}}, {"properties": {"a": {"$ref": "#"}}}, {"$ref": "#"}])
+def test_they_are_problems_wherever_in_the_check_the_stack_ends(schema: dict[str, Any]) -> None:
+    deep: Any = 1
+    for _ in range(1_000):
+        deep = [deep] if "items" in schema else {"a": deep}
+
+    def below(frames: int) -> list[str]:
+        return below(frames - 1) if frames else told(deep, schema)
+
+    for frames in range(12):  # more than one turn of the schema takes
+        assert "nested too deeply" in below(frames)[0]
+
+
 def test_nothing_is_fetched(socket_disabled: None) -> None:
     problem = "inputs: cannot be checked: its schema has no 'http://127.0.0.1:9/schema'"
     assert told(1, {"$ref": "http://127.0.0.1:9/schema"}) == [problem]
