@@ -1,6 +1,6 @@
 """The catalogue of tools: the rows of `Tool` that code declares, kept in step with it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -61,6 +61,9 @@ def sync_tools(*, write: bool = True) -> list[ToolChange]:
     declared, broken = _declared()
     with transaction.atomic():
         rows = {tool.slug: tool for tool in Tool.objects.select_for_update().order_by("slug")}
+        missing = [(key, definition) for key, definition in declared if definition.slug not in rows]
+        if missing and write:
+            _create(missing)
         changes = [_sync(key, definition, rows.get(definition.slug), write=write) for key, definition in declared]
         slugs = {definition.slug for _, definition in declared}
         others = [tool for slug, tool in rows.items() if slug not in slugs]
@@ -87,15 +90,34 @@ def _declared() -> tuple[list[tuple[str, ToolDefinition]], dict[str, str]]:
     return list(declared.values()), broken
 
 
+def _create(missing: Sequence[tuple[str, ToolDefinition]]) -> None:
+    """Add tools that have no row yet, and their providers where these have none. What stands in the row of a provider is the operator's."""
+    wanted = {definition.provider for _, definition in missing} - {""}
+    providers = Provider.objects.in_bulk(wanted, field_name="slug")
+    for slug in sorted(wanted - providers.keys()):
+        providers[slug], _ = Provider.objects.get_or_create(slug=slug, defaults={"name": slug})
+    Tool.objects.bulk_create(
+        Tool(
+            slug=definition.slug,
+            provider=providers.get(definition.provider),
+            **_declared_values(key, definition),
+            **{name: _plain(getattr(definition, name)) for name in INITIAL},
+        )
+        for key, definition in missing
+    )
+
+
+def _declared_values(key: str, definition: ToolDefinition) -> dict[str, Any]:
+    return {"adapter": key, **{name: _plain(getattr(definition, name)) for name in DECLARED if name != "adapter"}}
+
+
 def _sync(key: str, definition: ToolDefinition, tool: Tool | None, *, write: bool) -> ToolChange:
-    wanted = {"adapter": key, **{name: _plain(getattr(definition, name)) for name in DECLARED if name != "adapter"}}
-    if tool is not None and tool.adapter == key:
-        wanted |= declared_by_config(tool)
+    """Bring a row in step, and return what became of it. None: it was missing, and `_create` adds it."""
     if tool is None:
-        if write:
-            initial = {name: _plain(getattr(definition, name)) for name in INITIAL}
-            Tool.objects.create(slug=definition.slug, provider=_provider(definition.provider), **wanted, **initial)
         return ToolChange(slug=definition.slug, outcome=Outcome.CREATED)
+    wanted = _declared_values(key, definition)
+    if tool.adapter == key:
+        wanted |= declared_by_config(tool)
     if tool.adapter != key and tool.adapter in registry.all_keys():
         detail = f"the slug belongs to an operator's tool of adapter {tool.adapter}"
         return ToolChange(slug=tool.slug, outcome=Outcome.TAKEN, detail=detail, enabled=tool.enabled)
@@ -118,11 +140,6 @@ def declared_by_config(tool: Tool) -> dict[str, Any]:
     except registry.AdapterNotFound:
         return {}
     return {name: _plain(value) for name, value in adapter.declares(tool.config).items()}
-
-
-def _provider(slug: str) -> Provider | None:
-    """Return the provider of a slug, made when it is missing. What stands in its row is the operator's."""
-    return Provider.objects.get_or_create(slug=slug, defaults={"name": slug})[0] if slug else None
 
 
 def _orphan(tool: Tool, broken: Mapping[str, str], *, write: bool) -> ToolChange | None:
