@@ -154,26 +154,29 @@ class Memory:
 
 
 @contextmanager
-def house(*, database_url: str = "", template: str = "", options: Mapping[str, str] | None = None, sqlite: bool = False) -> Iterator[House]:
+def house(
+    *, database_url: str = "", template: str = "", options: Mapping[str, str] | None = None, sqlite: bool = False, by_fork: bool = False
+) -> Iterator[House]:
     """Yield a house of its own, with these `options` of its server.
 
     With a `database_url`, in a new database of that server; with a `template`, in a copy of that one. With `sqlite`, in a
-    file in its folder, without a server.
+    file in its folder, without a server. Its processes start from nothing, since their memory is measured; `by_fork` is for
+    tests.
     """
     folder = temporary_folder("grimoire-benchmark-")
     try:
         if sqlite:
-            with _served(Site(folder, database_url=f"sqlite:///{folder}/grimoire.sqlite3"), is_new=True) as built:
+            with _served(Site(folder, database_url=f"sqlite:///{folder}/grimoire.sqlite3", by_fork=by_fork), is_new=True) as built:
                 yield built
             return
         if not database_url:
-            with PostgresServer(fsync=True, **(options or {})) as server, house(database_url=server.url()) as built:
+            with PostgresServer(fsync=True, **(options or {})) as server, house(database_url=server.url(), by_fork=by_fork) as built:
                 yield built
             return
         name = f"benchmark_{os.getpid()}_{time.monotonic_ns()}"
         with (
             own_database(database_url, name=name, template=template or "template0") as url,
-            _served(Site(folder, database_url=url), is_new=not template) as built,
+            _served(Site(folder, database_url=url, by_fork=by_fork), is_new=not template) as built,
         ):
             yield built
     finally:
@@ -194,7 +197,7 @@ def _served(site: Site, *, is_new: bool) -> Iterator[House]:
 @contextmanager
 def beside(built: House) -> Iterator[House]:
     """Yield another house on the same server, whose database is a copy of this one as it is now. Nobody may be connected to it."""
-    with house(database_url=built.database_url, template=built.site.database) as twin:
+    with house(database_url=built.database_url, template=built.site.database, by_fork=built.site.by_fork) as twin:
         yield twin
 
 

@@ -132,9 +132,6 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         forked.execute(*arguments)
     except SystemExit as leaving:
         code = leaving.code
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
     except BaseException:  # noqa: BLE001 - Python itself would tell of any
         sys.excepthook(*sys.exc_info())
         code = 1

@@ -1,11 +1,13 @@
 """The Pythons that are forked."""
 
+import ast
 import importlib.util
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,25 @@ def test_what_a_prepared_supervisor_starts_is_what_any_starts(tmp_path: Path):
     assert ended[0].stdout.count("True yes") == 3
     assert "It went wrong." in ended[0].stdout
     assert ended[1] == ended[0]
+
+
+def read_at_import(tree: ast.AST) -> Iterator[str]:
+    """Yield the names of the settings that a module reads when it is imported, those of its classes and decorators among them."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id == "settings":
+            yield child.attr
+        if isinstance(child, ast.Lambda):
+            continue
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            child.body = []
+        yield from read_at_import(child)
+
+
+def test_no_module_of_ours_keeps_what_it_read_in_the_settings_when_it_was_imported():
+    found = set()
+    for app in ("config", "casts", "generations", "spells"):
+        for path in HERE.joinpath(app).rglob("*.py"):
+            names = set(read_at_import(ast.parse(path.read_text()))) - {"AUTH_USER_MODEL"}  # is not read from the environment
+            if names:
+                found.add(str(path.relative_to(HERE)))
+    assert found == {"config/asgi.py"}

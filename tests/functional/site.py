@@ -86,8 +86,10 @@ class Running:
 class Site:
     """The folder, the database and the environment of one Grimoire."""
 
-    def __init__(self, folder: Path, *, database_url: str, key: str = ""):
+    def __init__(self, folder: Path, *, database_url: str, key: str = "", by_fork: bool = True):
+        """Take an empty folder and a database. Without `by_fork` each process starts from nothing, as for users."""
         self.folder = folder
+        self.by_fork = by_fork
         self.key = key
         self.url = ""
         self.host = ""  # the name under which it is asked, if that is not its address
@@ -106,9 +108,14 @@ class Site:
         return self.environment["DATABASE_URL"].rpartition("/")[2]
 
     def start(
-        self, *arguments: str, program: tuple[str, ...] = ("manage.py",), environment: Mapping[str, str] | None = None, by_fork: bool = True
+        self,
+        *arguments: str,
+        program: tuple[str, ...] = ("manage.py",),
+        environment: Mapping[str, str] | None = None,
+        by_fork: bool | None = None,
     ) -> Running:
         """Start a command, with more environment if it is given; without a fork where the start itself is looked at."""
+        by_fork = self.by_fork if by_fork is None else by_fork
         log = self.folder / f"output-{len(self._started)}.log"
         running = Running(*program, *arguments, environment={**self.environment, **(environment or {})}, log=log, by_fork=by_fork)
         self._started.append(running)
@@ -120,7 +127,7 @@ class Site:
         assert running.end() == code, running.said()
         return running.said()
 
-    def serve(self, *arguments: str, by_fork: bool = True) -> Running:
+    def serve(self, *arguments: str, by_fork: bool | None = None) -> Running:
         """Serve on a free port, and return when it is ready."""
         running = self.start("serve", "--port", "0", *arguments, by_fork=by_fork)
         self.url = running.says(r"serves at (http://127\.0\.0\.1:\d+)")[1]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.postgresql
 
 @pytest.fixture
 def built(prepared: Site) -> Iterator[House]:
-    with house(database_url=os.environ["DATABASE_URL"], template=prepared.database) as built:
+    with house(database_url=os.environ["DATABASE_URL"], template=prepared.database, by_fork=True) as built:
         yield built
 
 

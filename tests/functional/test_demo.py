@@ -5,12 +5,10 @@ import signal
 from decimal import Decimal
 from pathlib import Path
 
-import httpx2
 import pytest
 from PIL import Image
 
-from generations.tools.http_client import certificates
-from tests.functional.site import Site
+from tests.functional.site import Site, client
 from tests.processes import wait_for
 
 PICTURE = re.compile(r"^\S+ +(/\S+\.png)$", re.MULTILINE)
@@ -39,7 +37,7 @@ def test_demo_shows_a_cast_and_serves_until_ctrl_c_which_can_also_come_in_the_mi
             assert picture.width >= 500
     admin = re.search(r"the admin +(http://\S+/admin/)", said)
     assert admin
-    assert httpx2.get(f"{admin[1]}login/", trust_env=False, verify=certificates()).status_code == 200  # it still serves
+    assert client().get(f"{admin[1]}login/").status_code == 200  # it still serves
     showing.tell(signal.SIGINT)
     assert showing.end() == 0, showing.said()
     assert empty_site.processes() == []

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-import httpx2
 import pytest
 from PIL import Image
 
 from generations.fakeprovider.settings import DEFAULT_KEY, Settings
-from generations.tools.http_client import certificates
-from tests.functional.site import Running, Site
+from tests.functional.site import Running, Site, client
 
 EXAMPLES = ("picture-book", "product-photo", "prompt-comparison", "translated-summary")
 
@@ -44,7 +42,7 @@ def provided(site: Site) -> Iterator[tuple[Site, str]]:
 def picture(site: Site, reference: dict[str, Any]) -> Image.Image:
     headers = {"Authorization": f"Bearer {site.key}"}
     path = f"{site.url}/api/v1/artifacts/{reference['artifact']}/"
-    return Image.open(io.BytesIO(httpx2.get(path, headers=headers, trust_env=False, verify=certificates()).content))
+    return Image.open(io.BytesIO(client().get(path, headers=headers).content))
 
 
 @pytest.mark.postgresql
@@ -74,7 +72,7 @@ def test_the_examples_succeed_and_cost_what_the_provider_billed(provided: tuple[
     assert comparison["best"] in comparison["answers"]
     assert all(comparison["answers"].values())
 
-    ledger = httpx2.get(f"{url}/__fake/ledger", trust_env=False, verify=certificates()).json()
+    ledger = client().get(f"{url}/__fake/ledger").json()
     booked = sum(Decimal(cast["cost_usd"]) for cast in ended.values())
     assert abs(booked - Decimal(ledger["usd"])) < Decimal("0.00001"), json.dumps(ledger["entries"], indent=1)
     generations = [generation for cast in casts.values() for generation in site.generations(cast)]
